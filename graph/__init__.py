@@ -1,0 +1,1 @@
+"""Skeletons and their graphs: one module a skeleton, `graph.tools` for what they share."""

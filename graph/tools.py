@@ -1,0 +1,105 @@
+"""Skeletons as data, and the adjacency partitions of their graphs.
+
+Source: Yan et al., *Spatial Temporal Graph Convolutional Networks*, AAAI 2018, section 3.3 (partition
+strategies); the matrices are those of the published ST-TR code. Axis legend: K partitions, V joints.
+
+Features are multiplied from the left, `(x·A)_w = sum_v x_v A_vw`; for an edge (child, parent) the inward
+matrix has `A[parent, child] = 1`, the outward one is its transpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+LABELING_MODES = ("uniform", "distance*", "distance", "spatial", "DAD", "DLD")
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A skeleton as data: what its joints are called and how bones join them.
+
+    Attributes:
+        name: what messages call it.
+        joints: the joints' names; their order is the order of the V axis.
+        parents: the bone parent of every joint (0-based); a joint that is its own parent has no bone.
+        center: the joint that most data sets take as the body's centre (0-based).
+        graph_parents: the same for the edges of the graph, where a data set's graph differs from its bones.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    center: int
+    graph_parents: tuple[int, ...] | None = None
+
+    @property
+    def num_point(self) -> int:
+        return len(self.joints)
+
+    @property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """(child, parent) pairs of the graph, 0-based, without the root's own."""
+        parents = self.graph_parents or self.parents
+        return tuple((child, parent) for child, parent in enumerate(parents) if child != parent)
+
+
+def normalize_columns(A: np.ndarray) -> np.ndarray:
+    """Divide every column of `A` (V, V) by its sum; columns of zeros stay zero."""
+    total = A.sum(axis=0)
+    return A / np.where(total > 0, total, 1)
+
+
+def normalize_symmetric(A: np.ndarray) -> np.ndarray:
+    """D^-1/2 A D^-1/2 with D the column sums of `A` (V, V); joints without edges stay zero."""
+    total = A.sum(axis=0)
+    scale = np.where(total > 0, 1 / np.sqrt(np.where(total > 0, total, 1)), 0)
+    return scale[:, None] * A * scale[None, :]
+
+
+def partitions(skeleton: Skeleton, labeling_mode: str = "spatial") -> np.ndarray:
+    """The adjacency matrices of a skeleton's graph.
+
+    Args:
+        skeleton: the joints and bones.
+        labeling_mode: one of `LABELING_MODES`.
+
+    Returns:
+        (K, V, V) float32, K = 3 for `spatial`, 2 for `distance`, else 1.
+
+    Raises:
+        ValueError: `labeling_mode` is not one of `LABELING_MODES`.
+    """
+    identity = np.eye(skeleton.num_point)
+    inward = np.zeros_like(identity)
+    for child, parent in skeleton.edges:
+        inward[parent, child] = 1
+    outward = inward.T
+    neighbours = inward + outward
+    modes: dict[str, Callable[[], list[np.ndarray]]] = {
+        "uniform": lambda: [normalize_columns(neighbours + identity)],
+        "distance*": lambda: [identity - normalize_columns(neighbours)],
+        "distance": lambda: [identity, normalize_columns(neighbours)],
+        "spatial": lambda: [identity, normalize_columns(inward), normalize_columns(outward)],
+        "DAD": lambda: [normalize_symmetric(neighbours + identity)],
+        "DLD": lambda: [identity - normalize_symmetric(neighbours)],
+    }
+    if labeling_mode not in modes:
+        raise ValueError(f"labeling_mode: {labeling_mode!r} is none of {', '.join(LABELING_MODES)}")
+    return np.stack(modes[labeling_mode]()).astype(np.float32)
+
+
+class SkeletonGraph:
+    """A skeleton's graph; each skeleton's module derives its `Graph` from this.
+
+    Attributes:
+        skeleton: the joints and bones.
+        A: (K, V, V) float32 adjacency partitions.
+    """
+
+    skeleton: Skeleton
+
+    def __init__(self, labeling_mode: str = "spatial") -> None:
+        self.A = partitions(self.skeleton, labeling_mode)

@@ -1,0 +1,34 @@
+"""What several test modules share: where the real samples and the golden figures are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """Folder of real recordings (`STTR_SAMPLES`, by default `../shared/data`); skips where it is absent."""
+    folder = Path(os.environ.get("STTR_SAMPLES", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real samples: {folder} is absent (set STTR_SAMPLES)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Folder of figures that the published implementations give; they are part of the tests."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden_of_samples(samples: Path) -> Path:
+    """Folder of figures made of the real samples; beside them, for it is research-only too."""
+    folder = samples.parent / "golden"
+    if not folder.is_dir():
+        pytest.skip(f"no figures for the real samples: {folder} is absent")
+    return folder
