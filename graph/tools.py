@@ -40,6 +40,13 @@ class Skeleton:
         return len(self.joints)
 
     @property
+    def partners(self) -> tuple[int, ...]:
+        """The joint on the other side of every joint; those of the middle are their own."""
+        other = {"left": "right", "right": "left"}
+        names = (" ".join(other.get(word, word) for word in joint.split()) for joint in self.joints)
+        return tuple(self.joints.index(name) for name in names)
+
+    @property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """(child, parent) pairs of the graph, 0-based, without the root's own."""
         parents = self.graph_parents or self.parents

@@ -1,0 +1,1 @@
+"""Feeders: prepared arrays to samples, and the augmentations between."""

@@ -1,0 +1,129 @@
+"""Augmentations: pure functions on one sample (C, T, V, M), drawing from an explicit generator.
+
+Axis legend: C channels (x, y, z or x, y, score; joints and bones: twice three), T frames, V joints, M persons.
+A frame or person without a skeleton is zero everywhere, and stays so except in `random_move` (published).
+Sources: Yan et al., AAAI 2018 (choose, shift, move); Chen et al., *Channel-wise Topology Refinement Graph
+Convolution*, ICCV 2021 (rotation, scaling and frame sampling of its NW-UCLA recipe).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Sample = NDArray[np.float32]
+
+
+def valid_frames(x: Sample) -> Sample:
+    """The frames from the first to the last that holds a skeleton; a sample without any keeps one frame."""
+    (present,) = np.nonzero(x.any(axis=(0, 2, 3)))
+    return x[:, present[0] : present[-1] + 1] if len(present) else x[:, :1]
+
+
+def pad(x: Sample, size: int, begin: int = 0) -> Sample:
+    """`size` frames of zeros with `x` placed at frame `begin`."""
+    y = np.zeros((x.shape[0], size, *x.shape[2:]), x.dtype)
+    y[:, begin : begin + x.shape[1]] = x
+    return y
+
+
+def random_choose(x: Sample, size: int, rng: Generator) -> Sample:
+    """`size` successive frames from a random place, or, if there are fewer, all of them at a random place in zeros."""
+    T = x.shape[1]
+    begin = int(rng.integers(abs(T - size) + 1))
+    return x[:, begin : begin + size] if T >= size else pad(x, size, begin)
+
+
+def first_frames(x: Sample, size: int) -> Sample:
+    """The first `size` frames; a shorter sample is followed by zeros."""
+    return x[:, :size] if x.shape[1] >= size else pad(x, size)
+
+
+def random_shift(x: Sample, rng: Generator) -> Sample:
+    """Moves the valid frames to a random place among the T frames, zeros around them."""
+    valid = valid_frames(x)
+    T = x.shape[1]
+    return pad(valid, T, int(rng.integers(T - valid.shape[1] + 1)))
+
+
+def random_move(x: Sample, rng: Generator) -> Sample:
+    """A camera that turns, zooms and shifts in the image plane, linearly from the first to the last frame.
+
+    Start and end each draw an angle of -10 to 10 degrees (steps of 5), a scale of 0.9, 1 or 1.1, and shifts in x and y
+    of -0.2 to 0.2 (steps of 0.1).
+    """
+    T = x.shape[1]
+    drawn = (
+        rng.choice(values, 2)
+        for values in ((-10, -5, 0, 5, 10), (0.9, 1, 1.1), *[(-0.2, -0.1, 0, 0.1, 0.2)] * 2)
+    )
+    degrees, scale, *shift = (np.linspace(*ends, T, dtype=np.float32) for ends in drawn)
+    angle = np.deg2rad(degrees)
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    y = x.copy()
+    y[:2] = np.einsum("ijt,jtvm->itvm", turn, x[:2]) + np.stack(shift)[:, :, None, None]
+    return y
+
+
+def mirror(x: Sample, partner: Sequence[int]) -> Sample:
+    """Left becomes right: joints change places with their `partner`, x changes sign (of joints and of bones)."""
+    y = x[:, :, list(partner)].copy()
+    y[::3] *= -1
+    return y
+
+
+def center(x: Sample, joint: int) -> Sample:
+    """Subtracts the place of `joint` of the first person in the first valid frame; what is empty stays empty."""
+    (present,) = np.nonzero(x[:, :, :, 0].any(axis=(0, 2)))
+    origin = x[:, present[0] if len(present) else 0, joint, 0]
+    return np.where(_present(x), x - origin[:, None, None, None], x)
+
+
+def min_max(x: Sample) -> Sample:
+    """Every channel to [-1, 1] by its extremes over all that is present; a constant channel becomes -1."""
+    present = np.broadcast_to(_present(x), x.shape)
+    axes = (1, 2, 3)
+    low = np.min(x, axis=axes, keepdims=True, where=present, initial=np.inf)
+    high = np.max(x, axis=axes, keepdims=True, where=present, initial=-np.inf)
+    return np.where(present, (x - low) / np.where(high > low, high - low, 1) * 2 - 1, 0).astype(x.dtype)
+
+
+def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator) -> Sample:
+    """Turns about x, then y, then z by whole degrees, each drawn from [-d, d] of `degrees`."""
+    drawn = [rng.integers(-d, d + 1) for d in np.round(degrees).astype(int)]
+    R = np.eye(3)
+    for axis, angle in enumerate(np.deg2rad(drawn)):
+        a, b = (axis + 1) % 3, (axis + 2) % 3
+        turn = np.eye(3)
+        turn[a, a] = turn[b, b] = np.cos(angle)
+        turn[b, a] = np.sin(angle)
+        turn[a, b] = -np.sin(angle)
+        R = turn @ R
+    y = np.tensordot(R.astype(x.dtype), x.reshape(-1, 3, *x.shape[1:]), axes=(1, 1))
+    return np.ascontiguousarray(y.swapaxes(0, 1).reshape(x.shape))
+
+
+def random_scaling(x: Sample, bounds: Sequence[float], rng: Generator) -> Sample:
+    """One factor for all axes, drawn evenly from `bounds` (low, high)."""
+    return x * np.float32(rng.uniform(*bounds))
+
+
+def even_frames(x: Sample, size: int) -> Sample:
+    """`size` frames, evenly spaced from the first to the last (indices rounded down)."""
+    return x[:, np.linspace(0, x.shape[1] - 1, size).astype(int)]
+
+
+def random_frames(x: Sample, size: int, rng: Generator) -> Sample:
+    """`size` frames in order, one drawn from each of `size` equal stretches; short samples repeat frames."""
+    T = x.shape[1]
+    edges = np.arange(size) + rng.random(size)
+    return x[:, np.minimum((edges * T / size).astype(int), T - 1)]
+
+
+def _present(x: Sample) -> NDArray[np.bool_]:
+    """(1, T, 1, M): the frame holds a skeleton of the person."""
+    return x.any(axis=(0, 2), keepdims=True)

@@ -1,0 +1,3 @@
+import pickle
+def load_labels(p):
+    return pickle.load(open(p,'rb'))

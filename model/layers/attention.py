@@ -1,0 +1,129 @@
+"""The one attention: multi-head self-attention over tokens (B, L, D), whatever axis the tokens come from.
+
+Source: Vaswani et al., *Attention Is All You Need*, NeurIPS 2017, section 3.2; Plizzari et al., *Skeleton-based
+action recognition via spatial and temporal transformer networks*, CVIU 2021, sections 4.1 and 4.2, for its use on
+joints and on frames, and for dropped keys ("drop connect").
+
+Axis legend: B batch, H heads, L tokens, d key width of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+LONG = 64  # tokens from which fused attention is faster than two products, and (L, L) too large to keep
+DROP = 0.5  # probability that `drop_connect` drops a key (published)
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    keep: Tensor | None = None,
+    relative: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """softmax(q·k + q·r + bias)·v over the kept keys; with long L nothing of size L x L is kept for backward.
+
+    Args:
+        q, k: (B, H, L, d), `q` already scaled.
+        v: (B, H, L, dv).
+        keep: (B, H, 1, L) bool, False where a key is dropped; where all are, the result is zero. The published
+            code divides the kept probabilities by their sum + 1e-8, here it is their sum.
+        relative: (L, L, d), r_ij of query i and key j.
+        bias: (L, L), added to the logits.
+
+    Returns:
+        (B, H, L, dv).
+    """
+    some = None
+    if keep is not None:
+        some = keep.any(dim=-1, keepdim=True)
+        keep = keep | ~some
+    if q.shape[-2] < LONG:
+        y = _products(q, k, v, keep, relative, bias)
+    elif relative is None and bias is None:
+        y = _fused(q, k, v, keep)
+    else:
+        y = checkpoint(_products, q, k, v, keep, relative, bias, use_reentrant=False, preserve_rng_state=False)
+    return y if some is None else y * some
+
+
+def _products(
+    q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, relative: Tensor | None, bias: Tensor | None
+) -> Tensor:
+    """Logits, softmax, values: what `attend` means, as it is written."""
+    logits = q @ k.transpose(-1, -2)
+    if relative is not None:
+        logits = logits + torch.einsum("bhid,ijd->bhij", q, relative)
+    if bias is not None:
+        logits = logits + bias
+    if keep is not None:
+        logits = logits.masked_fill(~keep, -torch.inf)
+    return logits.softmax(dim=-1) @ v
+
+
+def _fused(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None) -> Tensor:
+    """The same by `scaled_dot_product_attention`, whose fused kernels want one width for q, k and v."""
+    mask = None if keep is None else keep.expand(-1, -1, q.shape[-2], -1)  # a view: stride 0 along the queries
+    width = max(q.shape[-1], v.shape[-1])
+    q, k, padded = (F.pad(x, (0, width - x.shape[-1])) for x in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, padded, attn_mask=mask, scale=1.0)[..., : v.shape[-1]]
+
+
+class Attention(nn.Module):
+    """Self-attention (B, L, in) -> (B, L, out).
+
+    Args:
+        heads: number of heads H.
+        key_width, value_width: channels of one head's keys and values.
+        scale: factor of the queries (the published models do not always take `key_width ** -0.5`).
+        relative: module that gives r_ij (L, L, key_width) for a length L, or None.
+        bias: module that gives (L, L) for the logits, or None.
+        drop_connect: in training drop keys with probability 0.5, drawn per row of B and head.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        heads: int,
+        key_width: int,
+        value_width: int,
+        scale: float,
+        relative: nn.Module | None = None,
+        bias: nn.Module | None = None,
+        drop_connect: bool = False,
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.widths = [heads * key_width, heads * key_width, heads * value_width]
+        self.scale = scale
+        self.qkv = nn.Linear(in_channels, sum(self.widths))
+        self.out = nn.Linear(heads * value_width, out_channels)
+        self.relative = relative
+        self.bias = bias
+        self.drop_connect = drop_connect
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.qkv(x).split(self.widths, dim=-1)
+        q, k, v = (rearrange(part, "b l (h d) -> b h l d", h=self.heads) for part in parts)
+        B, H, L, _ = q.shape
+        keep = None
+        if self.drop_connect and self.training:
+            keep = torch.rand(B, H, 1, L, device=x.device) >= DROP
+        y = attend(
+            q * self.scale,
+            k,
+            v,
+            keep=keep,
+            relative=None if self.relative is None else self.relative(L),
+            bias=None if self.bias is None else self.bias(),
+        )
+        return self.out(rearrange(y, "b h l d -> b l (h d)"))

@@ -1,0 +1,90 @@
+"""Graph convolution units: ST-GCN's with a learnable mask, and the adaptive one of 2s-AGCN.
+
+Sources: Yan et al., AAAI 2018, equation 10; Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*,
+CVPR 2019, equation 3. The partitions are one tensor (K, V, V) and their 1x1 convolutions one linear layer: joints
+are gathered for all partitions in one product, rows ordered (joint, partition), so that the result is already the
+(V, K·C) that the layer takes.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.layers.norm import Projection, TokenNorm
+
+
+def propagate(x: Tensor, A: Tensor) -> Tensor:
+    """x·A for every partition: (B, T, V, C), (K, V, W) or (B, K, V, W) -> (B, T, W, K·C)."""
+    rows = rearrange(A, "... k v w -> ... 1 (w k) v")
+    y = torch.matmul(rows.expand(*x.shape[:2], -1, -1), x)
+    return rearrange(y, "b t (w k) c -> b t w (k c)", k=A.shape[-3])
+
+
+class GraphConv(nn.Module):
+    """sum_k W_k (x·(A_k ∘ mask_k)) + b: (B, T, V, in) -> (B, T, V, out).
+
+    Args:
+        A: (K, V, V) adjacency partitions, kept as a buffer.
+        mask_learning: multiply `A` with a learnable mask that starts at one.
+    """
+
+    A: Tensor
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, A: Tensor, mask_learning: bool = False, std: float | None = None
+    ) -> None:
+        super().__init__()
+        self.register_buffer("A", A.clone())
+        self.mask = nn.Parameter(torch.ones_like(A)) if mask_learning else None
+        self.linear = nn.Linear(len(A) * in_channels, out_channels)
+        nn.init.normal_(self.linear.weight, std=std or (2 / out_channels) ** 0.5)
+
+    def forward(self, x: Tensor, adaptive: Tensor | None = None) -> Tensor:
+        """`adaptive` (B, K, V, V) is added to the adjacency of each sample."""
+        A = self.A if self.mask is None else self.A * self.mask
+        return self.linear(propagate(x, A if adaptive is None else A + adaptive))
+
+
+class GCN(nn.Module):
+    """Graph convolution -> batch norm (of channels, or of joints' channels with `local_bn`) -> ReLU."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, A: Tensor, mask_learning: bool = True, local_bn: bool = False
+    ) -> None:
+        super().__init__()
+        self.local_bn = local_bn
+        self.conv = GraphConv(in_channels, out_channels, A=A, mask_learning=mask_learning)
+        self.bn = TokenNorm(out_channels * A.shape[-1] if local_bn else out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn(self.conv(x)))
+
+
+class AdaptiveGCN(nn.Module):
+    """The graph is the fixed one, plus a learnable one `PA`, plus one that each sample's features give."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, A: Tensor) -> None:
+        super().__init__()
+        K, width = len(A), out_channels // 4
+        self.query = nn.Linear(in_channels, K * width)
+        self.key = nn.Linear(in_channels, K * width)
+        for layer in (self.query, self.key):
+            nn.init.normal_(layer.weight, std=(2 / width) ** 0.5)
+            nn.init.zeros_(layer.bias)
+        self.conv = GraphConv(in_channels, out_channels, A=A, std=(2 / (out_channels * in_channels * K)) ** 0.5)
+        self.PA = nn.Parameter(torch.full_like(A, 1e-6))
+        self.bn = TokenNorm(out_channels)
+        nn.init.constant_(self.bn.weight, 1e-6)
+        self.down: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.down = Projection(in_channels, out_channels, relu=False)
+            nn.init.normal_(self.down.linear.weight, std=(2 / out_channels) ** 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k = (rearrange(f(x), "b t v (k c) -> b k v (t c)", k=len(self.PA)) for f in (self.query, self.key))
+        similarity = (q / q.shape[-1]) @ k.transpose(-1, -2)
+        y = self.conv(x, adaptive=similarity.softmax(dim=-2) + self.PA)
+        return F.relu(self.bn(y) + self.down(x))

@@ -1,0 +1,49 @@
+"""Relative positions for attention: learnable vectors r_ij that a query is compared with.
+
+Sources: Shaw et al., *Self-Attention with Relative Position Representations*, NAACL 2018; Bello et al., *Attention
+Augmented Convolutional Networks*, ICCV 2019, section 3.2. Each module gives the table (L, L, d) of r_ij for query i
+and key j; one table serves all heads.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class RelativeJoints(nn.Module):
+    """A free vector for every ordered pair of joints, one more for all joints with themselves.
+
+    `key_rel` (V² - V, width) holds the off-diagonal pairs row by row; `key_rel_diagonal` (1, width).
+    """
+
+    index: Tensor
+
+    def __init__(self, num_point: int, width: int) -> None:
+        super().__init__()
+        self.key_rel = nn.Parameter(torch.randn(num_point**2 - num_point, width))
+        self.key_rel_diagonal = nn.Parameter(torch.randn(1, width))
+        index = torch.zeros(num_point, num_point, dtype=torch.long)  # row 0 of the table is the diagonal's
+        index[~torch.eye(num_point, dtype=torch.bool)] = torch.arange(1, num_point**2 - num_point + 1)
+        self.register_buffer("index", index, persistent=False)
+
+    def forward(self, length: int) -> Tensor:
+        return torch.cat([self.key_rel_diagonal, self.key_rel])[self.index]
+
+
+class RelativeFrames(nn.Module):
+    """A vector for every signed distance j - i: `key_rel` (2·frames - 1, width), distance 0 in the middle."""
+
+    def __init__(self, frames: int, width: int) -> None:
+        super().__init__()
+        self.frames = frames
+        self.key_rel = nn.Parameter(torch.randn(2 * frames - 1, width))
+
+    def forward(self, length: int) -> Tensor:
+        if length > self.frames:
+            raise ValueError(
+                f"relative: {length} frames reach the attention, its table holds distances of {self.frames}; "
+                "set model_args.window_size to the number of frames of the input"
+            )
+        i = torch.arange(length, device=self.key_rel.device)
+        return self.key_rel[i[None, :] - i[:, None] + self.frames - 1]

@@ -1,0 +1,31 @@
+"""Temporal convolution unit of ST-GCN (Yan et al., AAAI 2018, section 3.3)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.layers.norm import TokenNorm
+
+
+class TemporalConv(nn.Module):
+    """dropout -> convolution over `kernel` frames -> batch norm -> ReLU.
+
+    (B, T, V, in) -> (B, ceil(T / stride), V, out); every joint for itself.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel: int = 9, stride: int = 1, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, (kernel, 1), stride=(stride, 1), padding=((kernel - 1) // 2, 0)
+        )
+        nn.init.normal_(self.conv.weight, std=(2 / (out_channels * kernel)) ** 0.5)
+        self.bn = TokenNorm(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # (B, C, T, V) in channels-last memory: both permutations are views
+        y = self.conv(self.dropout(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return F.relu(self.bn(y))
