@@ -34,7 +34,7 @@ def random_choose(x: Sample, size: int, rng: Generator) -> Sample:
     """`size` successive frames from a random place, or, if there are fewer, all of them at a random place in zeros."""
     T = x.shape[1]
     begin = int(rng.integers(abs(T - size) + 1))
-    return x[:, begin : begin + size] if T >= size else pad(x, size, begin)
+    return x[:, begin : begin + size] if size <= T else pad(x, size, begin)
 
 
 def first_frames(x: Sample, size: int) -> Sample:
@@ -56,11 +56,9 @@ def random_move(x: Sample, rng: Generator) -> Sample:
     of -0.2 to 0.2 (steps of 0.1).
     """
     T = x.shape[1]
-    drawn = (
-        rng.choice(values, 2)
-        for values in ((-10, -5, 0, 5, 10), (0.9, 1, 1.1), *[(-0.2, -0.1, 0, 0.1, 0.2)] * 2)
-    )
-    degrees, scale, *shift = (np.linspace(*ends, T, dtype=np.float32) for ends in drawn)
+    candidates = ((-10, -5, 0, 5, 10), (0.9, 1, 1.1), *[(-0.2, -0.1, 0, 0.1, 0.2)] * 2)
+    drawn = [rng.choice(values, 2) for values in candidates]
+    degrees, scale, *shift = (np.linspace(start, end, T, dtype=np.float32) for start, end in drawn)
     angle = np.deg2rad(degrees)
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     turn = np.array([[cos, -sin], [sin, cos]])
@@ -109,7 +107,8 @@ def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator) -> Samp
 
 def random_scaling(x: Sample, bounds: Sequence[float], rng: Generator) -> Sample:
     """One factor for all axes, drawn evenly from `bounds` (low, high)."""
-    return x * np.float32(rng.uniform(*bounds))
+    low, high = bounds
+    return (x * rng.uniform(low, high)).astype(x.dtype)
 
 
 def even_frames(x: Sample, size: int) -> Sample:
@@ -126,4 +125,4 @@ def random_frames(x: Sample, size: int, rng: Generator) -> Sample:
 
 def _present(x: Sample) -> NDArray[np.bool_]:
     """(1, T, 1, M): the frame holds a skeleton of the person."""
-    return x.any(axis=(0, 2), keepdims=True)
+    return np.asarray(x.any(axis=(0, 2), keepdims=True))

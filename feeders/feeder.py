@@ -78,7 +78,11 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
                 "make both again with the same command"
             )
         if debug:
-            self.data, self.sample_name, self.label = self.data[:100], self.sample_name[:100], self.label[:100]
+            self.data, self.sample_name, self.label = (
+                self.data[:100],
+                self.sample_name[:100],
+                self.label[:100],
+            )
         self.random_choose = random_choose
         self.random_shift = random_shift
         self.random_move = random_move

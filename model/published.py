@@ -70,7 +70,14 @@ UNIT = re.compile(r"(?P<unit>gcn0\.|tcn0\.|backbone\.\d+\.([gt]cn1\.)?)(?P<rest>
 IDLE = re.compile(
     r"person_bn\..+|data_bn\..+|.+\.[gt]cn1\.data_bn\..+|.+\.tcn1\.(tcn_conv|down)\..+|.+\.num_batches_tracked"
 )
-WITHOUT_EFFECT = ("weight_matrix", "bn_flag", "attention_3", "kernel_temporal", "visualization", "optical_flow")
+WITHOUT_EFFECT = (
+    "weight_matrix",
+    "bn_flag",
+    "attention_3",
+    "kernel_temporal",
+    "visualization",
+    "optical_flow",
+)
 
 
 def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] | None = None) -> Model:
@@ -87,25 +94,42 @@ def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] 
     published = {key.removeprefix("module."): torch.as_tensor(value) for key, value in state_dict.items()}
     inferred = infer_model_args(published)
     given = {key: value for key, value in (model_args or {}).items() if key not in WITHOUT_EFFECT}
-    model = Model(**{**inferred, **given, "graph": given.get("graph", inferred["graph"])})
-    model.load_state_dict(convert(published, model))
-    if any(isinstance(module, AdaptiveGCN) for module in model.modules()):
-        fill_slip(model)
+    model = Model(**{**inferred, **given})
+    load_published(model, published)
     return model.eval()
 
 
-def fill_slip(model: Model) -> None:
+def is_published(state_dict: Mapping[str, Tensor]) -> bool:
+    """Whether these are keys and shapes of the published code: there `fcn` is a convolution."""
+    return "fcn.weight" in state_dict and state_dict["fcn.weight"].dim() == 3
+
+
+def load_published(model: Model, published: Mapping[str, Tensor], kept: Mapping[str, Tensor] | None = None) -> None:
+    """Loads a published state dict into `model`, but for the tensors `kept` (by our names).
+
+    Raises:
+        ValueError: keys or shapes that are not those of this model.
+    """
+    model.load_state_dict(convert(published, model, kept or {}))
+    if any(isinstance(module, AdaptiveGCN) for module in model.modules()):
+        _fill_slip(model)
+
+
+def _fill_slip(model: Model) -> None:
     """Set every fixed adjacency to what published agcn weights were trained with, and say so."""
+    partitions = next(len(unit.PA) for unit in model.modules() if isinstance(unit, AdaptiveGCN))
     for name, buffer in model.named_buffers():
         if name.rsplit(".", 1)[-1] == "A":
             buffer.fill_(SLIP)
         elif name.endswith(".adjacency"):
-            buffer.fill_(SLIP * len(model.backbone[0].gcn1.PA))
+            buffer.fill_(SLIP * partitions)
     log.info("published agcn weights: fixed adjacency set to %g, with which they were trained", SLIP)
 
 
-def convert(published: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
+def convert(published: Mapping[str, Tensor], model: Model, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A published state dict as one of `model`; tensors without effect on the scores are logged as idle.
+
+    Tensors named in `kept` come from there.
 
     Raises:
         ValueError: tensors that are missing, unknown, or of another shape than the model's.
@@ -117,8 +141,12 @@ def convert(published: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
         sources.setdefault(name, []).append((number, key))
     own = model.state_dict()
     local = {f"{name}.bn" for name, unit in model.named_modules() if isinstance(unit, GCN) and unit.local_bn}
-    state, idle, problems = {}, [], []
+    state: dict[str, Tensor] = {}
+    idle: list[str] = []
+    problems: list[str] = []
     for name, keys in sources.items():
+        if name in kept:
+            continue
         if name not in own:
             (idle if IDLE.fullmatch(keys[0][1]) else problems).extend(key for _, key in keys)
             continue
@@ -130,13 +158,13 @@ def convert(published: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
             problems.append(f"{keys[0][1]} gives {tuple(tensor.shape)}, the model takes {tuple(own[name].shape)}")
         state[name] = tensor
     fixed = {name for name in own if name.endswith((".A", ".adjacency"))}
-    problems += [f"{name} is missing" for name in own.keys() - state.keys() - fixed]
+    problems += [f"{name} is missing" for name in own.keys() - state.keys() - kept.keys() - fixed]
     if problems:
         shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
         raise ValueError(f"weights: they are not those of a model with these options: {shown}")
     if idle:
         log.info("published weights: %d tensors are idle, such as %s", len(idle), idle[0])
-    return {**{name: own[name] for name in fixed}, **state}
+    return {**{name: own[name] for name in fixed}, **state, **kept}
 
 
 def _translate(key: str) -> tuple[str, int, Callable[[list[Tensor]], Tensor]]:

@@ -95,7 +95,7 @@ class Options:
                 if used and not self.more_channels:
                     dk, dv = int(width * self.dk), self.value_channels(width, only=self.only(name))
                     if dk < self.Nh or dk % self.Nh or dv % self.Nh:
-                        yield f"{name}: {dk} key and {dv} value channels (width {width}) do not split in Nh={self.Nh} heads"
+                        yield f"{name}: {dk} key and {dv} value channels of {width} do not split in Nh={self.Nh} heads"
 
     @property
     def widths(self) -> list[int]:
@@ -156,13 +156,18 @@ class Builder:
         if self.o.agcn:
             return AdaptiveGCN(in_channels, out_channels, A=self.A)
         return GCN(
-            in_channels, out_channels, A=self.A, mask_learning=self.o.mask_learning, local_bn=self.o.use_local_bn
+            in_channels,
+            out_channels,
+            A=self.A,
+            mask_learning=self.o.mask_learning,
+            local_bn=self.o.use_local_bn,
         )
 
     def block(self, in_channels: int, out_channels: int, *, stride: int, frames: int) -> Block:
         """`frames`: how many the block gives."""
         o = self.o
         attends = o.all_layers or out_channels > o.widths[0]
+        gcn: nn.Module
         if attends and o.attention:
             gcn = self.spatial(in_channels, out_channels)
         else:
@@ -179,7 +184,12 @@ class Builder:
         o, only = self.o, self.o.only_attention
         dv = o.value_channels(out_channels, only=only)
         attention = self._attention(
-            in_channels, out_channels, dv, RelativeJoints, o.num_point, MaskedAdjacency(self.A) if o.adjacency else None
+            in_channels,
+            out_channels,
+            dv,
+            RelativeJoints,
+            o.num_point,
+            MaskedAdjacency(self.A) if o.adjacency else None,
         )
         return SpatialAttention(
             out_channels,

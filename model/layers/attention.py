@@ -30,50 +30,45 @@ def attend(
 ) -> Tensor:
     """softmax(q·k + q·r + bias)·v over the kept keys; with long L nothing of size L x L is kept for backward.
 
+    Dropped keys need no mask: their values are zero, and one more value, 1 where a key is kept, sums up the kept
+    probability, by which the rest is divided (the published code adds 1e-8; all dropped: zero).
+
     Args:
         q, k: (B, H, L, d), `q` already scaled.
         v: (B, H, L, dv).
-        keep: (B, H, 1, L) bool, False where a key is dropped; where all are, the result is zero. The published
-            code divides the kept probabilities by their sum + 1e-8, here it is their sum.
+        keep: (B, H, L, 1) bool, False where a key is dropped for all queries.
         relative: (L, L, d), r_ij of query i and key j.
         bias: (L, L), added to the logits.
 
     Returns:
         (B, H, L, dv).
     """
-    some = None
     if keep is not None:
-        some = keep.any(dim=-1, keepdim=True)
-        keep = keep | ~some
+        v = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1) * keep
     if q.shape[-2] < LONG:
-        y = _products(q, k, v, keep, relative, bias)
+        y = _products(q, k, v, relative, bias)
     elif relative is None and bias is None:
-        y = _fused(q, k, v, keep)
+        y = _fused(q, k, v)
     else:
-        y = checkpoint(_products, q, k, v, keep, relative, bias, use_reentrant=False, preserve_rng_state=False)
-    return y if some is None else y * some
+        y = checkpoint(_products, q, k, v, relative, bias, use_reentrant=False, preserve_rng_state=False)
+    return y if keep is None else y[..., :-1] / (y[..., -1:] + 1e-8)
 
 
-def _products(
-    q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, relative: Tensor | None, bias: Tensor | None
-) -> Tensor:
-    """Logits, softmax, values: what `attend` means, as it is written."""
+def _products(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Logits, softmax, values: the formula as it is written."""
     logits = q @ k.transpose(-1, -2)
     if relative is not None:
         logits = logits + torch.einsum("bhid,ijd->bhij", q, relative)
     if bias is not None:
         logits = logits + bias
-    if keep is not None:
-        logits = logits.masked_fill(~keep, -torch.inf)
     return logits.softmax(dim=-1) @ v
 
 
-def _fused(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None) -> Tensor:
+def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The same by `scaled_dot_product_attention`, whose fused kernels want one width for q, k and v."""
-    mask = None if keep is None else keep.expand(-1, -1, q.shape[-2], -1)  # a view: stride 0 along the queries
     width = max(q.shape[-1], v.shape[-1])
     q, k, padded = (F.pad(x, (0, width - x.shape[-1])) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, padded, attn_mask=mask, scale=1.0)[..., : v.shape[-1]]
+    return F.scaled_dot_product_attention(q, k, padded, scale=1.0)[..., : v.shape[-1]]
 
 
 class Attention(nn.Module):
@@ -117,7 +112,7 @@ class Attention(nn.Module):
         B, H, L, _ = q.shape
         keep = None
         if self.drop_connect and self.training:
-            keep = torch.rand(B, H, 1, L, device=x.device) >= DROP
+            keep = torch.rand(B, H, L, 1, device=x.device) >= DROP
         y = attend(
             q * self.scale,
             k,

@@ -34,7 +34,13 @@ class GraphConv(nn.Module):
     A: Tensor
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, A: Tensor, mask_learning: bool = False, std: float | None = None
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        A: Tensor,
+        mask_learning: bool = False,
+        std: float | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("A", A.clone())
@@ -52,7 +58,13 @@ class GCN(nn.Module):
     """Graph convolution -> batch norm (of channels, or of joints' channels with `local_bn`) -> ReLU."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, A: Tensor, mask_learning: bool = True, local_bn: bool = False
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        A: Tensor,
+        mask_learning: bool = True,
+        local_bn: bool = False,
     ) -> None:
         super().__init__()
         self.local_bn = local_bn

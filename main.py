@@ -1,0 +1,31 @@
+"""Train or test a model: `python main.py --config config/demo/train.yaml [--key value ...]`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from processor.config import load_config
+from processor.train import test, train
+
+PHASES = {"train": train, "test": test}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs what the command line asks for; returns the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        config = load_config(argv)
+        PHASES[config.phase](config)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; go on with --resume auto\n")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,130 @@
+"""Checkpoints: the whole state of a run in one file, and weights from ours or published ones."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from model.published import is_published, load_published
+from model.st_tr import Model
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class State:
+    """All that a run needs to go on as if it had not stopped."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    epoch: int = 0  # epochs done
+    step: int = 0  # optimiser steps done
+    seconds: float = 0.0  # spent so far
+    best: float = -1.0  # best top-1 of an evaluation
+    best_epoch: int = 0
+
+    COUNTERS = ("epoch", "step", "seconds", "best", "best_epoch")
+
+    def save(self, path: Path, config: str) -> None:
+        """Writes the state with the resolved config; `path` holds either the old file or the whole new one."""
+        content = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            **{name: getattr(self, name) for name in self.COUNTERS},
+            "generator": torch.get_rng_state(),
+            "generator_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "config": config,
+        }
+        temporary = path.with_name(path.name + ".tmp")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load(self, path: Path, device: torch.device) -> None:
+        """Takes everything back from a file that `save` wrote.
+
+        Raises:
+            ValueError: the file is no such file, or of another model or optimiser.
+        """
+        content = read_checkpoint(path)
+        if not isinstance(content, dict) or "optimizer" not in content:
+            raise ValueError(f"resume: {path} holds weights, not a run; start a new run with --weights {path}")
+        try:
+            self.model.load_state_dict(content["model"])
+            self.optimizer.load_state_dict(content["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"resume: {path} is of another model or optimiser ({_first_line(error)}); resume with its own config"
+            ) from error
+        for name in self.COUNTERS:
+            setattr(self, name, content[name])
+        torch.set_rng_state(content["generator"])
+        if device.type == "cuda" and len(content["generator_cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(content["generator_cuda"])
+
+
+def read_checkpoint(path: Path) -> Any:
+    """What a file of `torch.save` holds, on the CPU; only tensors and plain containers are read.
+
+    Raises:
+        ValueError: the file is missing, damaged, or holds code.
+    """
+    if not path.is_file():
+        raise ValueError(f"weights: {path} is no file")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"weights: {path} holds more than tensors ({_first_line(error)}), or is damaged; it was not loaded"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise ValueError(f"weights: {path} is damaged or no checkpoint ({_first_line(error)})") from error
+
+
+def load_weights(model: nn.Module, path: Path, ignore: Sequence[str] = ()) -> None:
+    """Loads a checkpoint of ours, a plain state dict, or a published one into `model`.
+
+    Args:
+        ignore: prefixes of our keys that keep the model's initial values.
+
+    Raises:
+        ValueError: weights of another model, or a prefix that no key begins with.
+    """
+    content = read_checkpoint(path)
+    for wrapper in ("model", "state_dict", "model_state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"weights: {path} is not a state dict of tensors")
+    state = {key.removeprefix("module."): value for key, value in content.items()}
+    own = model.state_dict()
+    for prefix in ignore:
+        if not any(name.startswith(prefix) for name in own):
+            raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
+    kept = {name: value for name, value in own.items() if name.startswith(tuple(ignore))}
+    try:
+        if is_published(state) and isinstance(model, Model):
+            load_published(model, state, kept)
+        else:
+            model.load_state_dict({**state, **kept})
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"weights: {path} does not fit the model: {_first_line(error, 2)}") from error
+    log.info("weights of %s%s", path, f", without {', '.join(ignore)}" if ignore else "")
+
+
+def _first_line(error: BaseException, lines: int = 1) -> str:
+    return " ".join(line.strip() for line in str(error).splitlines()[:lines])[:300]

@@ -1,0 +1,94 @@
+"""Feeders and loaders of a run: made from the config, made sure of before anything else starts."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from processor.config import Config
+from processor.config_check import import_object
+
+log = logging.getLogger(__name__)
+
+
+def open_feeder(config: Config, part: str) -> Any:
+    """The feeder of `part`, `train` or `test`; data that is missing is made first, if the config says how.
+
+    Raises:
+        ValueError: data is missing, with what the config's `data_help` says about it.
+    """
+    args = dict(config.train_feeder_args if part == "train" else config.test_feeder_args)
+    if missing := _missing(args):
+        if config.make_data is None:
+            raise ValueError(f"data: {' and '.join(missing)} not found\n{config.data_help or ''}".rstrip())
+        log.info("%s not found, making it by %s", missing[0], config.make_data)
+        import_object(config.make_data)(**config.make_data_args)
+        if missing := _missing(args):
+            raise ValueError(f"data: {config.make_data} ran, and {' and '.join(missing)} is still not there")
+    feeder = import_object(config.feeder)
+    if "seed" in inspect.signature(feeder).parameters:
+        args.setdefault("seed", config.seed)
+    return feeder(**args)
+
+
+def _missing(args: dict[str, Any]) -> list[str]:
+    return [str(value) for key, value in args.items() if key.endswith("_path") and not Path(value).exists()]
+
+
+def check_fit(feeder: Any, model: nn.Module, part: str) -> None:
+    """Sees that a feeder's samples are what the model takes, before hours are spent.
+
+    Raises:
+        ValueError: channels, joints, persons or classes differ; both numbers are given.
+    """
+    options = getattr(model, "options", None)
+    if options is None or not len(feeder):
+        return
+    C, _, V, M = feeder[0][0].shape
+    problems = [
+        f"{what} {found} in the data, {key} {getattr(options, key)} in model_args"
+        for what, found, key in (
+            ("channels", C, "channel"),
+            ("joints", V, "num_point"),
+            ("persons", M, "num_person"),
+        )
+        if found != getattr(options, key)
+    ]
+    labels = feeder.label
+    if min(labels) < 0 or max(labels) >= options.num_class:
+        problems.append(
+            f"labels {min(labels)} to {max(labels)} in the data, num_class {options.num_class} in model_args"
+        )
+    if problems:
+        raise ValueError(f"{part} data and model do not fit: " + "; ".join(problems))
+
+
+class Loader:
+    """Batches (x, label, index) of a feeder; in training shuffled anew each epoch, by (seed, epoch) alone."""
+
+    def __init__(self, feeder: Any, config: Config, device: torch.device, *, train: bool) -> None:
+        self.feeder = feeder
+        self.seed = config.seed
+        self.generator = torch.Generator()
+        self.batches: DataLoader[Any] = DataLoader(
+            feeder,
+            batch_size=config.batch_size if train else config.test_batch_size,
+            shuffle=train,
+            generator=self.generator,
+            num_workers=config.num_worker,
+            persistent_workers=config.num_worker > 0,
+            pin_memory=device.type == "cuda",
+        )
+
+    def epoch(self, number: int) -> DataLoader[Any]:
+        """The batches of an epoch, the same whether the run got there at once or was resumed."""
+        self.generator.manual_seed(hash((self.seed, number)) & 0x7FFFFFFF)
+        if hasattr(self.feeder, "set_epoch"):
+            self.feeder.set_epoch(number)
+        return self.batches

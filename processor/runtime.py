@@ -1,0 +1,37 @@
+"""Where and how a run computes: device, precision, seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+
+def choose_device(wish: str | Sequence[int]) -> torch.device:
+    """The device that the key `device` means: `auto`, `cpu`, `mps`, `cuda`, or the number of a GPU.
+
+    Raises:
+        ValueError: this machine has no such device.
+    """
+    if wish == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if not isinstance(wish, str):
+        if len(wish) != 1:
+            raise ValueError(f"device: {list(wish)} names {len(wish)} GPUs, a run takes one; give one number")
+        if wish[0] >= torch.cuda.device_count():
+            raise ValueError(
+                f"device: GPU {wish[0]} is asked for, this machine has {torch.cuda.device_count()}; "
+                "take another number, or --device cpu"
+            )
+        return torch.device("cuda", wish[0])
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available[wish]:
+        raise ValueError(f"device: {wish} is asked for, this machine has none; take --device cpu")
+    return torch.device(wish)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Context in which activations have `precision` (`float32` or `bfloat16`); weights stay float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
