@@ -6,15 +6,13 @@ and samples, and do not depend on how many workers share the work.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from feeders import augment
-from feeders.untrusted import load_labels
 from graph import skeleton_of
+from processor.scores import load_labels
 
 SAMPLINGS = ("crop", "even", "random")
 
@@ -71,7 +69,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         if window_size < 1 and (random_choose or sampling != "crop"):
             raise ValueError(f"window_size: {window_size} with random_choose or sampling; give a number of frames")
         self.data = _load_array(data_path, mmap=mmap)
-        self.sample_name, self.label = load_labels(Path(label_path))
+        self.sample_name, self.label = load_labels(label_path)
         if len(self.data) != len(self.label):
             raise ValueError(
                 f"{data_path} holds {len(self.data)} samples, {label_path} {len(self.label)} labels; "

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from model.published import is_published, load_published
 from model.st_tr import Model
+from processor.files import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +45,10 @@ class State:
             "generator_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "config": config,
         }
-        temporary = path.with_name(path.name + ".tmp")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
 
     def load(self, path: Path, device: torch.device) -> None:
         """Takes everything back from a file that `save` wrote.

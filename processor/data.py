@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from processor.config import Config
 from processor.config_check import import_object
@@ -69,18 +70,31 @@ def check_fit(feeder: Any, model: nn.Module, part: str) -> None:
         raise ValueError(f"{part} data and model do not fit: " + "; ".join(problems))
 
 
+class Shuffled(Sampler[int]):
+    """All indices in an order that (seed, epoch) alone decide, not the number of workers nor what ran before."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size, self.seed, self.epoch = size, seed, 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        return iter(torch.randperm(self.size, generator=generator).tolist())
+
+
 class Loader:
-    """Batches (x, label, index) of a feeder; in training shuffled anew each epoch, by (seed, epoch) alone."""
+    """Batches (x, label, index) of a feeder; in training shuffled anew each epoch."""
 
     def __init__(self, feeder: Any, config: Config, device: torch.device, *, train: bool) -> None:
         self.feeder = feeder
-        self.seed = config.seed
-        self.generator = torch.Generator()
+        self.order = Shuffled(len(feeder), config.seed) if train else None
         self.batches: DataLoader[Any] = DataLoader(
             feeder,
             batch_size=config.batch_size if train else config.test_batch_size,
-            shuffle=train,
-            generator=self.generator,
+            sampler=self.order,
+            generator=torch.Generator(),  # workers' seeds come from here, not from the model's generator
             num_workers=config.num_worker,
             persistent_workers=config.num_worker > 0,
             pin_memory=device.type == "cuda",
@@ -88,7 +102,8 @@ class Loader:
 
     def epoch(self, number: int) -> DataLoader[Any]:
         """The batches of an epoch, the same whether the run got there at once or was resumed."""
-        self.generator.manual_seed(hash((self.seed, number)) & 0x7FFFFFFF)
+        if self.order is not None:
+            self.order.epoch = number
         if hasattr(self.feeder, "set_epoch"):
             self.feeder.set_epoch(number)
         return self.batches

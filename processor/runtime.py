@@ -32,6 +32,16 @@ def choose_device(wish: str | Sequence[int]) -> torch.device:
     return torch.device(wish)
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware; processors without emulate it, slowly."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        return any(capabilities.get(unit) for unit in ("avx512_bf16", "amx_bf16", "sve_bf16", "bf16"))
+    return False
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Context in which activations have `precision` (`float32` or `bfloat16`); weights stay float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    """Context in which activations have `precision`, `float32` or, where the device has it, `bfloat16`."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16" and has_bfloat16(device))

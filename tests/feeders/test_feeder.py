@@ -1,0 +1,225 @@
+"""The feeder reads what is on disk, and its augmentations equal plain loops and are reproducible."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slow_reference as slow
+import torch
+
+from feeders import augment
+from feeders.feeder import Feeder
+from graph.ntu_rgb_d import SKELETON
+from processor.config import Config
+from processor.data import Loader
+
+N, C, T, V, M = 7, 3, 12, 25, 2
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def sample(rng: np.random.Generator) -> np.ndarray:
+    """A sample whose frames 0, 1 and 10, 11 are empty, and whose second person comes at frame 6."""
+    x = rng.standard_normal((C, T, V, M)).astype(np.float32)
+    x[:, [0, 1, 10, 11]] = 0
+    x[:, :6, :, 1] = 0
+    return x
+
+
+@pytest.fixture
+def paths(tmp_path: Path, rng: np.random.Generator) -> dict[str, str]:
+    np.save(tmp_path / "data.npy", rng.standard_normal((N, C, T, V, M)).astype(np.float32))
+    names = [f"S001C001P001R001A{i:03}.skeleton" for i in range(N)]
+    (tmp_path / "label.pkl").write_bytes(pickle.dumps((names, list(range(N))), protocol=2))
+    return {"data_path": str(tmp_path / "data.npy"), "label_path": str(tmp_path / "label.pkl")}
+
+
+def test_without_options_samples_are_those_of_the_file(paths: dict[str, str]) -> None:
+    data = np.load(paths["data_path"])
+    for mmap in (True, False):
+        feeder = Feeder(**paths, mmap=mmap)
+        assert isinstance(feeder.data, np.memmap) == mmap
+        x, label, index = feeder[3]
+        np.testing.assert_array_equal(x.numpy(), data[3])
+        assert (label, index, feeder.sample_name[3]) == (3, 3, "S001C001P001R001A003.skeleton")
+
+
+def test_random_choose_takes_successive_frames_from_everywhere(sample: np.ndarray, rng: np.random.Generator) -> None:
+    begins = set()
+    for _ in range(100):
+        window = augment.random_choose(sample, 9, rng)
+        (begin,) = [b for b in range(4) if np.array_equal(window, sample[:, b : b + 9])]
+        begins.add(begin)
+    assert begins == {0, 1, 2, 3}
+
+
+def test_random_choose_places_a_short_sample_among_zeros(sample: np.ndarray, rng: np.random.Generator) -> None:
+    begins = set()
+    for _ in range(100):
+        window = augment.random_choose(sample[:, 2:10], 10, rng)
+        (begin,) = [b for b in range(3) if np.array_equal(window[:, b : b + 8], sample[:, 2:10])]
+        assert np.count_nonzero(window) == np.count_nonzero(sample)
+        begins.add(begin)
+    assert begins == {0, 1, 2}
+
+
+def test_random_shift_moves_the_valid_frames(sample: np.ndarray, rng: np.random.Generator) -> None:
+    begins = set()
+    for _ in range(100):
+        shifted = augment.random_shift(sample, rng)
+        (present,) = np.nonzero(shifted.any(axis=(0, 2, 3)))
+        np.testing.assert_array_equal(shifted[:, present], sample[:, 2:10])
+        begins.add(int(present[0]))
+    assert begins == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("frames", [1, T])
+def test_random_move_equals_the_loop(sample: np.ndarray, frames: int) -> None:
+    x = sample[:, :frames]
+    draw = np.random.default_rng(5)
+    drawn = [draw.choice(c, 2) for c in ((-10, -5, 0, 5, 10), (0.9, 1, 1.1), *[(-0.2, -0.1, 0, 0.1, 0.2)] * 2)]
+    expected = slow.random_move(x.astype(np.float64), *drawn)
+    moved = augment.random_move(x, np.random.default_rng(5))
+    np.testing.assert_allclose(moved, expected, atol=1e-5)
+    assert moved.dtype == np.float32
+
+
+def test_min_max_equals_the_loop_and_leaves_the_absent_zero(sample: np.ndarray) -> None:
+    y = augment.min_max(sample)
+    np.testing.assert_allclose(y, slow.min_max(sample), atol=1e-5)
+    assert not y[:, 0].any()
+    assert y.min() == -1
+    assert y.max() == 1
+
+
+def test_center_puts_the_joint_of_the_first_valid_frame_at_zero(sample: np.ndarray) -> None:
+    y = augment.center(sample, 1)
+    np.testing.assert_array_equal(y[:, 2, 1, 0], 0)
+    np.testing.assert_allclose(y[:, 5, 7, 0], sample[:, 5, 7, 0] - sample[:, 2, 1, 0])
+    assert not y[:, 0].any()
+    assert not y[:, :6, :, 1].any()
+
+
+def test_rotation_keeps_lengths_and_turns_about_the_axis_asked_for(
+    sample: np.ndarray, rng: np.random.Generator
+) -> None:
+    y = augment.random_rotation(sample, [60, 60, 60], rng)
+    np.testing.assert_allclose(np.linalg.norm(y, axis=0), np.linalg.norm(sample, axis=0), atol=1e-5)
+    about_y = augment.random_rotation(sample, [0, 60, 0], rng)
+    np.testing.assert_allclose(about_y[1], sample[1], atol=1e-6)
+    assert np.abs(about_y[0] - sample[0]).max() > 0.01
+    unit_x = np.zeros((3, 1, 1, 1), np.float32)
+    unit_x[0] = 1
+    both = augment.random_rotation(np.concatenate([unit_x, 2 * unit_x]), [0, 0, 60], rng)  # joints and bones alike
+    np.testing.assert_allclose(both[3:], 2 * both[:3], atol=1e-6)
+
+
+def test_mirror_is_its_own_inverse_and_exchanges_the_hands(sample: np.ndarray) -> None:
+    y = augment.mirror(sample, SKELETON.partners)
+    left, right = SKELETON.joints.index("left hand"), SKELETON.joints.index("right hand")
+    np.testing.assert_array_equal(y[0, :, left], -sample[0, :, right])
+    np.testing.assert_array_equal(y[1:, :, left], sample[1:, :, right])
+    np.testing.assert_array_equal(augment.mirror(y, SKELETON.partners), sample)
+
+
+def test_even_and_random_frames_span_the_valid_ones(sample: np.ndarray, rng: np.random.Generator) -> None:
+    valid = augment.valid_frames(sample)
+    assert valid.shape[1] == 8
+    even = augment.even_frames(valid, 4)
+    np.testing.assert_array_equal(even, valid[:, [0, 2, 4, 7]])
+    seen = set()
+    for size in (4, 8, 20):
+        for _ in range(30):
+            chosen = augment.random_frames(valid, size, rng)
+            places = [next(t for t in range(8) if np.array_equal(chosen[:, i], valid[:, t])) for i in range(size)]
+            assert places == sorted(places)
+            assert all(i * 8 // size <= t <= (i + 1) * 8 / size for i, t in enumerate(places))
+            seen.add(tuple(places))
+    assert len(seen) > 20
+
+
+def test_an_empty_sample_passes_through_everything(paths: dict[str, str]) -> None:
+    np.save(paths["data_path"], np.zeros((N, C, T, V, M), np.float32))
+    feeder = Feeder(
+        **paths, sampling="random", window_size=5, center=1, min_max=True, random_rotation=[9, 9, 9],
+        random_scaling=[0.5, 1.5], mirroring=True, normalization=True, random_shift=True,
+    )  # fmt: skip
+    assert feeder[0][0].shape == (C, 5, V, M)
+    assert not feeder[0][0].any()
+
+
+def test_normalization_gives_every_joint_mean_zero_and_deviation_one(paths: dict[str, str]) -> None:
+    feeder = Feeder(**paths, normalization=True)
+    x = torch.stack([feeder[i][0] for i in range(N)])
+    torch.testing.assert_close(x.mean(dim=(0, 2, 4)), torch.zeros(C, V), atol=1e-5, rtol=0)
+    torch.testing.assert_close(x.std(dim=(0, 2, 4), unbiased=False), torch.ones(C, V), atol=1e-4, rtol=0)
+
+
+def test_window_without_random_choose_takes_the_first_frames(paths: dict[str, str]) -> None:
+    full = Feeder(**paths)[0][0]
+    torch.testing.assert_close(Feeder(**paths, window_size=5)[0][0], full[:, :5])
+    longer = Feeder(**paths, window_size=20)[0][0]
+    torch.testing.assert_close(longer[:, :T], full)
+    assert not longer[:, T:].any()
+
+
+def test_debug_keeps_the_first_hundred(tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", np.zeros((130, 1, 1, 1, 1), np.float32))
+    (tmp_path / "l.pkl").write_bytes(pickle.dumps(([str(i) for i in range(130)], [0] * 130)))
+    assert len(Feeder(str(tmp_path / "d.npy"), str(tmp_path / "l.pkl"), debug=True)) == 100
+
+
+AUGMENTED: dict[str, Any] = {
+    "random_choose": True, "window_size": 8, "random_shift": True, "random_move": True, "mirroring": True,
+}  # fmt: skip
+
+
+def batches(paths: dict[str, str], *, epoch: int, workers: int, seed: int = 0) -> list[torch.Tensor]:
+    loader = Loader(
+        Feeder(**paths, **AUGMENTED, seed=seed), Config(batch_size=3, num_worker=workers, seed=seed),
+        torch.device("cpu"), train=True,
+    )  # fmt: skip
+    list(loader.epoch(0))  # workers that live on must follow
+    return [torch.cat([x.flatten(1), index[:, None]], dim=1) for x, _, index in loader.epoch(epoch)]
+
+
+def test_augmentations_follow_seed_and_epoch_and_not_the_workers(paths: dict[str, str]) -> None:
+    first = batches(paths, epoch=1, workers=0)
+    for workers in (1, 2):
+        for a, b in zip(first, batches(paths, epoch=1, workers=workers), strict=True):
+            assert torch.equal(a, b)
+    order = {tuple(x[:, -1].tolist()) for x in first}
+    assert order != {tuple(x[:, -1].tolist()) for x in batches(paths, epoch=2, workers=0)}
+    of_sample_0 = [
+        next(row[:-1] for x in batches(paths, epoch=e, workers=0, seed=s) for row in x if row[-1] == 0)
+        for e, s in ((1, 0), (2, 0), (1, 1))
+    ]
+    assert not torch.equal(of_sample_0[0], of_sample_0[1])
+    assert not torch.equal(of_sample_0[0], of_sample_0[2])
+
+
+def test_mistakes_are_named(paths: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="sampling: 'evn' is none of crop, even, random"):
+        Feeder(**paths, sampling="evn")
+    with pytest.raises(ValueError, match="window_size: -1"):
+        Feeder(**paths, random_choose=True)
+    (tmp_path / "two.pkl").write_bytes(pickle.dumps((["a", "b"], [0, 1])))
+    with pytest.raises(ValueError, match=r"holds 7 samples, .* 2 labels"):
+        Feeder(paths["data_path"], str(tmp_path / "two.pkl"))
+    (tmp_path / "cut.npy").write_bytes(Path(paths["data_path"]).read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"cut\.npy is not a whole"):
+        Feeder(str(tmp_path / "cut.npy"), paths["label_path"])
+    np.save(tmp_path / "flat.npy", np.zeros(5))
+    with pytest.raises(ValueError, match=r"flat\.npy is not an array"):
+        Feeder(str(tmp_path / "flat.npy"), paths["label_path"])
+    np.save(tmp_path / "odd.npy", np.zeros((N, C, T, 7, M)))
+    with pytest.raises(ValueError, match="7 joints are those of no known skeleton"):
+        Feeder(str(tmp_path / "odd.npy"), paths["label_path"], mirroring=True)
