@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import Dataset
 
 from feeders import augment
+from feeders.labels import load_labels
 from graph import skeleton_of
-from processor.scores import load_labels
 
 SAMPLINGS = ("crop", "even", "random")
 

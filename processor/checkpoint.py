@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +82,10 @@ def read_checkpoint(path: Path) -> Any:
         raise ValueError(f"weights: {path} is no file")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(
-            f"weights: {path} holds more than tensors ({_first_line(error)}), or is damaged; it was not loaded"
+            f"weights: {path} is damaged, or holds more than tensors ({_first_line(error)}); it was not loaded"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ValueError(f"weights: {path} is damaged or no checkpoint ({_first_line(error)})") from error
 
 
 def load_weights(model: nn.Module, path: Path, ignore: Sequence[str] = ()) -> None:

@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+torch.set_num_threads(1)  # tensors here are small: threads would only wait for each other
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,0 +1,164 @@
+# ruff: noqa: RUF009 - `option` is a `dataclasses.field`
+"""The configuration of a run: one flat dataclass with the field's YAML names, read and checked as a whole.
+
+`load_config(["--config", FILE, "--base_lr", "0.05"])` reads FILE, its `_base_` files and the command line.
+Every problem, wherever it was written, is in the one `ConfigError` that it raises. The classes that are named
+are imported to compare their signatures, but nothing is built and no data is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from processor.config_check import describe, import_object
+from processor.config_file import Section, dump, merge, read_command_line, read_layers
+from processor.config_review import Review
+
+log = logging.getLogger(__name__)
+
+
+class ConfigError(ValueError):
+    """All problems of a configuration in one message.
+
+    Attributes:
+        problems: one sentence each, opened by where it was written.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+        super().__init__("\n  ".join([f"the configuration has {count}:", *problems]))
+
+
+def option(default: Any, meaning: str, *, minimum: float | None = None, title: str = "") -> Any:
+    """A field of `Config`: `title` opens a group of them, `minimum` bounds numbers and lists of numbers."""
+    metadata = {"meaning": meaning, "minimum": minimum, "title": title}
+    if isinstance(default, list | dict):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The documented keys; `python main.py --help` prints them with their meanings."""
+
+    feeder: str = option("feeders.feeder.Feeder", "import path of the data set's class", title="Data")
+    train_feeder_args: dict[str, Any] = option({}, "its arguments for training")
+    test_feeder_args: dict[str, Any] = option({}, "its arguments for evaluation and test")
+    class_names: str | list[str] | None = option(None, "names for reports, or the import path of a tuple of them")
+    make_data: str | None = option(None, "import path of a function that makes data files which are missing")
+    make_data_args: dict[str, Any] = option({}, "the function's arguments")
+    data_help: str | None = option(None, "what to tell a user whose data files are missing")
+
+    model: str = option("model.st_tr.Model", "import path of the model's class", title="Model")
+    model_args: dict[str, Any] = option({}, "its arguments")
+    weights: Path | None = option(None, "checkpoint whose weights are loaded before training or test")
+    ignore_weights: list[str] = option([], "prefixes of the weights that are not taken from it")
+
+    optimizer: Literal["SGD", "Adam", "AdamW"] = option("SGD", "the optimiser", title="Optimisation")
+    base_lr: float = option(0.1, "learning rate, after the warm-up", minimum=0)
+    momentum: float = option(0.9, "SGD's momentum", minimum=0)
+    nesterov: bool = option(True, "whether SGD's momentum is Nesterov's")
+    weight_decay: float = option(1e-4, "decay of the weights", minimum=0)
+    lr_schedule: Literal["multi-step", "cosine"] = option("multi-step", "how the learning rate falls")
+    step: list[int] = option([60, 90], "multi-step: epochs after which it falls", minimum=0)
+    gamma: float = option(0.1, "multi-step: factor by which it falls", minimum=0)
+    min_lr: float = option(0.0, "cosine: where it ends", minimum=0)
+    warm_up_epoch: int = option(0, "epochs over which it rises to base_lr", minimum=0)
+    label_smoothing: float = option(0.0, "share of the label that goes to all classes", minimum=0)
+    max_grad_norm: float | None = option(None, "norm to which longer gradients are cut", minimum=0)
+
+    batch_size: int = option(32, "samples of a training batch", minimum=1, title="Training")
+    test_batch_size: int = option(32, "samples of a test batch", minimum=1)
+    accumulation: int = option(1, "batches whose gradients make one step", minimum=1)
+    num_epoch: int = option(120, "epochs to train", minimum=0)
+    precision: Literal["float32", "bfloat16"] = option("float32", "of activations; bfloat16 by autocast")
+    seed: int = option(0, "seed of weights, augmentation and order", minimum=0)
+
+    phase: Literal["train", "test"] = option("train", "train and test, or test alone", title="Run")
+    training: bool = option(True, "published switch: false is `phase: test`")
+    device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", minimum=0)
+    num_worker: int = option(2, "processes that load data", minimum=0)
+    work_dir: Path = option(Path("work_dir/run"), "folder for everything that the run writes")
+    resume: str | None = option(None, "checkpoint to go on from; auto: the last one in work_dir, if any")
+    overwrite: bool = option(False, "whether a work_dir that was used before may be overwritten")
+    save_interval: int = option(1, "epochs between checkpoints", minimum=1)
+    eval_interval: int = option(1, "epochs between evaluations", minimum=1)
+    log_interval: int = option(100, "steps between log lines", minimum=1)
+    show_topk: list[int] = option([1, 5], "which top-k accuracies to show", minimum=1)
+
+
+def load_config(argv: Sequence[str]) -> Config:
+    """The configuration that a command line asks for.
+
+    Args:
+        argv: the words after the program's name: `--config FILE` and any key of `Config` with its values,
+            nested with dots (`--model_args.dropout 0.1`), in hyphens or underscores; a key alone means true.
+
+    Raises:
+        ConfigError: anything is wrong with it; the message holds all problems.
+        SystemExit: `--help` was asked for, and printed.
+    """
+    if {"-h", "--help"} & set(argv):
+        sys.stdout.write(help_text())
+        raise SystemExit(0)
+    review = Review(Config)
+    file, overrides = read_command_line(argv, review.problems)
+    if file is None:
+        review.problems.append("command line: name a file, for example `--config config/demo/train.yaml`")
+    layers = read_layers(Path(file), review.problems) if file else [None]
+    section = Section()
+    for layer in [*layers, overrides]:
+        section = merge(section, review.modernise(layer or Section()))
+    values = review.values(section)
+    if None not in layers:  # what stands in an unreadable file is not missing
+        review.check_imports(Config(**values), values, section, place=str(file))
+    if review.problems:
+        raise ConfigError(review.problems)
+    for line in review.remarks():
+        log.warning(line)
+    return Config(**values)
+
+
+def names_of_classes(config: Config) -> tuple[str, ...] | None:
+    """The classes' names that `config.class_names` gives or points at, or None."""
+    names: Iterable[str] | None = config.class_names
+    if isinstance(names, str):
+        names = import_object(names)
+    return None if names is None else tuple(names)
+
+
+def resolved(config: Config) -> str:
+    """`config` as YAML that `load_config` reads back to an equal one."""
+    blocks = []
+    for f in fields(config):
+        title = f"\n# {f.metadata['title']}\n" if f.metadata["title"] else ""
+        blocks.append(title + dump({f.name: getattr(config, f.name)}))
+    return "".join(blocks).lstrip()
+
+
+def help_text() -> str:
+    """What `--help` prints: every key with its meaning, type and default."""
+    lines = ["usage: python main.py --config FILE [--KEY VALUE ...]", ""]
+    lines += textwrap.wrap(
+        "Keys of the file and of the command line, which comes last. Nested keys are joined by dots "
+        "(--model_args.dropout 0.1), several values by blanks (--device 0 1); a key alone means true.",
+        width=100,
+    )
+    hints = get_type_hints(Config)
+    for f in fields(Config):
+        if f.metadata["title"]:
+            lines += ["", f.metadata["title"]]
+        lines.append(f"  --{f.name:<18} {f.metadata['meaning']}")
+        lines.append(f"  {'':<20} {describe(hints[f.name])}; default {dump(_default(f)).strip()}")
+    return "\n".join(lines) + "\n"
+
+
+def _default(f: Field[Any]) -> Any:
+    return f.default if f.default_factory is MISSING else f.default_factory()

@@ -1,0 +1,185 @@
+"""Values against type hints, and arguments against signatures.
+
+`coerce` is strict: text is no number and true is no number, but a whole number may stand for a fraction, and
+a single value for a list of one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import math
+import pkgutil
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class MisfitError(ValueError):
+    """A value does not fit a type hint; the message is the rest of a sentence that names the key."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The words " (did you mean 'x'?)" for the nearest of `known`, capitals aside, or none if none is near."""
+    spelling = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), list(spelling), n=1)
+    return f" (did you mean {spelling[near[0]]!r}?)" if near else ""
+
+
+def plain(value: Any) -> Any:
+    """`value` with every mapping in it a plain dict."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def coerce(value: Any, hint: Any, *, minimum: float | None = None) -> Any:
+    """`value` as `hint` wants it; hints that are not simple take anything.
+
+    Args:
+        value: what YAML gave.
+        hint: a resolved type hint.
+        minimum: what numbers must reach, the numbers of a list too.
+
+    Raises:
+        MisfitError: it does not fit.
+    """
+    fitted = _fit(value, hint)
+    if fitted is _MISFIT and not isinstance(value, list | dict | None):
+        fitted = _fit([value], hint)
+    if fitted is _MISFIT:
+        near = did_you_mean(value, _choices(hint)) if isinstance(value, str) else ""
+        raise MisfitError(f"{plain(value)!r} must be {describe(hint)}{near}")
+    for number in fitted if isinstance(fitted, list) else [fitted]:
+        if isinstance(number, int | float) and minimum is not None and not minimum <= number < math.inf:
+            raise MisfitError(f"{number!r} must be at least {minimum:g}")
+    return fitted
+
+
+_MISFIT = object()
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
+_NAMES |= {type(None): "null", dict: "a mapping", Mapping: "a mapping"}
+
+
+def _fit(value: Any, hint: Any) -> Any:
+    """`value` converted to `hint`, or `_MISFIT`."""
+    origin, args = get_origin(hint) or hint, get_args(hint)
+    if origin in (Union, types.UnionType):
+        return next((fit for arg in args if (fit := _fit(value, arg)) is not _MISFIT), _MISFIT)
+    if origin is Literal:
+        return value if any(type(value) is type(arg) and value == arg for arg in args) else _MISFIT
+    if origin in (list, tuple, Sequence):
+        if not isinstance(value, list) or (_is_fixed(hint) and len(args) != len(value)):
+            return _MISFIT
+        hints = args if _is_fixed(hint) else [args[0] if args else Any] * len(value)
+        items = [_fit(item, each) for item, each in zip(value, hints, strict=True)]
+        return _MISFIT if _MISFIT in items else tuple(items) if origin is tuple else items
+    if origin in (dict, Mapping):
+        return plain(value) if isinstance(value, dict) else _MISFIT
+    if origin is float and type(value) is int:
+        return float(value)
+    if origin is Path and type(value) is str:
+        return Path(value)
+    if origin in _NAMES:
+        return value if type(value) is origin else _MISFIT
+    return plain(value)
+
+
+def _is_fixed(hint: Any) -> bool:
+    """Whether a hint is a tuple of a given length."""
+    return get_origin(hint) is tuple and ... not in get_args(hint)
+
+
+def _choices(hint: Any) -> list[str]:
+    """The texts that the `Literal`s of a hint allow."""
+    if get_origin(hint) is Literal:
+        return [choice for choice in get_args(hint) if isinstance(choice, str)]
+    return [choice for arg in get_args(hint) for choice in _choices(arg)]
+
+
+def describe(hint: Any) -> str:
+    """A type hint in words."""
+    origin, args = get_origin(hint) or hint, get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(arg) for arg in args)
+    if origin is Literal:
+        return " or ".join(repr(arg) for arg in args)
+    if origin in (list, tuple, Sequence):
+        items = dict.fromkeys(describe(arg) for arg in args if arg is not ...)
+        count = f"{len(args)} " if _is_fixed(hint) else ""
+        inner = " or ".join(f"{item[2:]}s" if item.startswith("a ") else item for item in items)
+        return f"a list of {count}{inner}" if inner else "a list"
+    return _NAMES.get(origin, getattr(origin, "__name__", str(origin)))
+
+
+def check_call(
+    target: Any, args: Mapping[str, Any], *, idle: Sequence[str] = ()
+) -> tuple[dict[str, Any], list[tuple[str, str]], list[str]]:
+    """Compare keyword arguments with a signature, calling nothing.
+
+    Args:
+        target: a class or a function.
+        args: the keyword arguments that it would get.
+        idle: names to leave out quietly where the signature does not take them.
+
+    Returns:
+        The arguments that fit, converted; problems as (argument, sentence); the idle arguments left out.
+    """
+    name = f"{target.__module__}.{target.__qualname__}"
+    parameters = inspect.signature(target).parameters
+    hints = _hints(target, parameters)
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    named = {key: p for key, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    good, problems, dropped = {}, [], []
+    for key, value in args.items():
+        if key in named or takes_all:
+            try:
+                good[key] = coerce(value, hints.get(key, Any) if key in named else Any)
+            except MisfitError as misfit:
+                problems.append((key, str(misfit)))
+        elif key in idle:
+            dropped.append(key)
+        else:
+            problems.append((key, f"{name} takes no such argument{did_you_mean(key, named)}"))
+    for key, parameter in named.items():
+        if parameter.default is parameter.empty and key not in args:
+            problems.append((key, f"{name} needs this argument"))
+    return good, problems, dropped
+
+
+def _hints(target: Any, parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """The type hints of parameters; none at all if they name what only a type checker imports."""
+    function = target.__init__ if inspect.isclass(target) else target
+    written = {key: p.annotation for key, p in parameters.items() if p.annotation is not p.empty}
+    try:
+        return get_type_hints(types.SimpleNamespace(__annotations__=written), getattr(function, "__globals__", {}))
+    except (NameError, AttributeError, TypeError):
+        return {}
+
+
+def import_object(path: str) -> Any:
+    """The object at an import path such as `model.st_tr.Model`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    module_name, _, name = path.rpartition(".")
+    if not module_name or not all(part.isidentifier() for part in path.split(".")):
+        raise ValueError(f"{path!r} is no import path such as 'model.st_tr.Model'")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        missing = error.name or ""
+        if not f"{module_name}.".startswith(f"{missing}."):  # the module was found, what it imports was not
+            raise ValueError(f"{path!r}: importing {module_name} failed: {error}") from error
+        parent, _, last = missing.rpartition(".")
+        folders = getattr(importlib.import_module(parent), "__path__", []) if parent else [str(ROOT)]
+        known = [module.name for module in pkgutil.iter_modules(folders)]
+        raise ValueError(f"{path!r}: there is no module {missing!r}{did_you_mean(last, known)}") from None
+    if not hasattr(module, name):
+        raise ValueError(f"{path!r}: {module_name} has no {name!r}{did_you_mean(name, vars(module))}")
+    return getattr(module, name)

@@ -1,0 +1,155 @@
+"""A configuration under review: published names made ours, values and arguments checked, problems collected.
+
+Published configurations are read as they are: keys and import names that are called otherwise here
+(`RENAMED_KEYS`, `RENAMED_IMPORTS`) are translated; those that do nothing there do nothing here (`IDLE_KEYS`,
+`IDLE_ARGUMENTS`). What was found of them is remarked once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from processor.config_check import MisfitError, check_call, coerce, did_you_mean, import_object
+from processor.config_file import Section
+
+RENAMED_KEYS = {"optimize_every": "accumulation"}
+RENAMED_IMPORTS = {
+    "st_gcn.feeder.Feeder": "feeders.feeder.Feeder",
+    "st_gcn.feeder.Feeder_kinetics": "feeders.feeder.Feeder",
+    "st_gcn.net.ST_GCN": "model.st_tr.Model",
+    "st_gcn.graph.NTU_RGB_D": "graph.ntu_rgb_d.Graph",
+    "st_gcn.graph.Kinetics": "graph.kinetics.Graph",
+    "st_gcn.graph.kinetics": "graph.kinetics.Graph",
+}
+IDLE_KEYS = ("scheduler", "clip_grad_norm", "feeder_augmented")
+IDLE_ARGUMENTS = ("weight_matrix", "bn_flag", "attention_3", "kernel_temporal", "visualization")
+
+
+class Review:
+    """What is found while a configuration is read.
+
+    Args:
+        schema: the dataclass that a configuration becomes.
+
+    Attributes:
+        problems: sentences, each opened by where it was written.
+    """
+
+    def __init__(self, schema: type) -> None:
+        self.problems: list[str] = []
+        self._hints = get_type_hints(schema)
+        self._minima = {f.name: f.metadata["minimum"] for f in fields(schema)}
+        self._renamed: dict[str, str] = {}
+        self._idle: dict[str, None] = {}  # an ordered set
+
+    def remarks(self) -> Iterator[str]:
+        """A line on published names and one on keys without effect, where there are any."""
+        if self._renamed:
+            yield "published names: " + ", ".join(f"{a} is read as {b}" for a, b in self._renamed.items())
+        if self._idle:
+            yield "these published keys do nothing: " + ", ".join(self._idle)
+
+    def modernise(self, layer: Section) -> Section:
+        """`layer` with published keys renamed, and `phase` and `training` agreeing.
+
+        A layer at a time, so that `--phase test` overrides `training: True` in a file.
+        """
+        for old, new in RENAMED_KEYS.items():
+            if old in layer:
+                place = layer.places[old]
+                if new in layer:
+                    self.problems.append(f"{place}: {old} is another name of {new}; leave one out")
+                layer.set(new, layer.pop(old), place=place)
+                self._renamed[old] = new
+        phase, training = layer.get("phase"), layer.get("training")
+        if phase is None and isinstance(training, bool):
+            layer.set("phase", "train" if training else "test", place=layer.places["training"])
+        elif phase in ("train", "test"):
+            if isinstance(training, bool) and training is not (phase == "train"):
+                place = layer.places["training"]
+                told = f"training: {training} contradicts phase: {phase}; leave one out"
+                self.problems.append(f"{place}: {told}")
+            if training is None:
+                layer.set("training", phase == "train", place=layer.places["phase"])
+        return layer
+
+    def values(self, section: Section) -> dict[str, Any]:
+        """The fields that `section` gives rightly; what else is in it becomes problems."""
+        values = {}
+        for key, value in section.items():
+            place = section.places[key]
+            if key in IDLE_KEYS:
+                self._idle[key] = None
+            elif key not in self._hints:
+                self.problems.append(f"{place}: unknown key {key!r}{did_you_mean(key, self._hints)}")
+            else:
+                try:
+                    values[key] = coerce(self._modern(value), self._hints[key], minimum=self._minima[key])
+                except MisfitError as misfit:
+                    self.problems.append(f"{place}: {key}: {misfit}")
+        return values
+
+    def check_imports(self, config: Any, values: dict[str, Any], section: Section, *, place: str) -> None:
+        """Import what `config` names, compare signatures with arguments, and convert these in `values`.
+
+        Keys of `section` that `values` lacks were wrong; what depends on them is left alone.
+        """
+        targets: dict[str, Any] = {}
+        for key in ("model", "feeder", "make_data", "class_names"):
+            path = getattr(config, key)
+            if isinstance(path, str) and (key in values or key not in section):
+                targets[key] = self._import(key, path, section.places.get(key, place))
+        self._check_names(config, targets.get("class_names", config.class_names), section)
+        called = {"model_args": "model", "test_feeder_args": "feeder", "make_data_args": "make_data"}
+        if config.phase == "train" or config.train_feeder_args:
+            called["train_feeder_args"] = "feeder"
+        for key, user in called.items():
+            if targets.get(user) is not None and (key in values or key not in section):
+                args = section.get(key, Section())
+                values[key] = self._check(key, targets[user], args, section.places.get(key, place))
+
+    def _check_names(self, config: Any, names: Any, section: Section) -> None:
+        """Names of classes fit the model; a report would fail on them, but after the training."""
+        num_class = config.model_args.get("num_class")
+        if names is None:
+            return
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            text = f"{config.class_names} holds no names"
+        elif isinstance(num_class, int) and len(names) != num_class:
+            text = f"{len(names)} names, but model_args.num_class is {num_class}"
+        else:
+            return
+        self.problems.append(f"{section.places['class_names']}: class_names: {text}")
+
+    def _modern(self, path: Any) -> Any:
+        if isinstance(path, str) and path in RENAMED_IMPORTS:
+            self._renamed[path] = RENAMED_IMPORTS[path]
+            return RENAMED_IMPORTS[path]
+        return path
+
+    def _import(self, key: str, path: str, place: str) -> Any:
+        """The object at `path`, or None and a problem."""
+        try:
+            return import_object(path)
+        except ValueError as error:
+            self.problems.append(f"{place}: {key}: {error}")
+            return None
+
+    def _check(self, key: str, target: Any, args: Section, place: str) -> dict[str, Any]:
+        """`args` as `target` takes them, and the graph that they may name; misfits become problems."""
+        if not inspect.isclass(target) and not inspect.isroutine(target):
+            self.problems.append(f"{place}: {key}: {target!r} is no class and no function")
+            return {}
+        good, problems, idle = check_call(target, args, idle=IDLE_ARGUMENTS)
+        self._idle.update(dict.fromkeys(f"{key}.{name}" for name in idle))
+        self.problems += [f"{args.places.get(name, place)}: {key}.{name}: {text}" for name, text in problems]
+        if isinstance(path := good.get("graph"), str):
+            good["graph"] = self._modern(path)
+            graph = self._import(f"{key}.graph", good["graph"], args.places["graph"])
+            graph_args = args.get("graph_args", Section())
+            if graph is not None and isinstance(graph_args, Section):
+                self._check(f"{key}.graph_args", graph, graph_args, args.places["graph"])
+        return good

@@ -1,0 +1,482 @@
+"""A configuration is read strictly, merged predictably, and refused with everything that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from processor.config import Config, ConfigError, help_text, load_config, names_of_classes, resolved
+from processor.config_check import MisfitError, coerce, import_object
+
+PARTS = """
+from dataclasses import dataclass
+
+ACTIONS = ("sit down", "stand up")
+
+
+class Feeder:
+    def __init__(self, data_path: str, label_path: str, *, window_size: int = -1, mirroring: bool = False):
+        raise AssertionError("a feeder was built")
+
+
+class Model:
+    def __init__(
+        self, num_class: int, dropout: float = 0.5, widths: list[int] | None = None, graph="", graph_args=()
+    ):
+        raise AssertionError("a model was built")
+
+
+def make(out_folder: str, *, count: int = 3):
+    raise AssertionError("data were made")
+"""
+MINIMAL = """
+feeder: parts.Feeder
+train_feeder_args: {data_path: a.npy, label_path: a.pkl}
+test_feeder_args: {data_path: b.npy, label_path: b.pkl}
+model: parts.Model
+model_args: {num_class: 2}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the module `parts`, which is also the current one."""
+    (tmp_path / "parts.py").write_text(PARTS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def load(text: str, *words: str) -> Config:
+    """The configuration of a file `c.yaml` with MINIMAL below `text`."""
+    Path("base.yaml").write_text(MINIMAL, encoding="utf-8")
+    Path("c.yaml").write_text(f"_base_: base.yaml\n{text}", encoding="utf-8")
+    return load_config(["--config", "c.yaml", *words])
+
+
+def problems(text: str, *words: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(text, *words)
+    assert all(problem in str(caught.value) for problem in caught.value.problems)
+    return list(caught.value.problems)
+
+
+@pytest.mark.usefixtures("folder")
+class TestValues:
+    def test_defaults_and_file(self) -> None:
+        config = load("base_lr: 1e-4\nstep: [3, 4]\nwork_dir: runs/a\nmodel_args: {dropout: 0}")
+        assert config.base_lr == 1e-4
+        assert config.step == [3, 4]
+        assert config.work_dir == Path("runs/a")
+        assert config.model_args == {"num_class": 2, "dropout": 0.0}
+        assert type(config.model_args["dropout"]) is float
+        assert type(config.model_args) is dict
+        assert config.momentum == Config.momentum == 0.9
+        assert config.phase == "train"
+
+    @pytest.mark.parametrize(
+        ("written", "value"),
+        [
+            ("1e-4", 1e-4),
+            ("-2E+3", -2000.0),
+            (".5", 0.5),
+            ("1.", 1.0),
+            ("7", 7.0),
+            ("1_0", None),
+            ("'1'", None),
+        ],
+    )
+    def test_what_is_a_number(self, written: str, value: float | None) -> None:
+        if value is None:
+            assert re.search(
+                r"c.yaml:2: max_grad_norm: '.*' must be a number or null",
+                problems(f"max_grad_norm: {written}")[0],
+            )
+        elif value < 0:
+            assert problems(f"max_grad_norm: {written}") == ["c.yaml:2: max_grad_norm: -2000.0 must be at least 0"]
+        else:
+            assert load(f"max_grad_norm: {written}").max_grad_norm == value
+
+    def test_dates_and_base_sixty_are_text(self) -> None:
+        assert load("work_dir: 2024-01-02").work_dir == Path("2024-01-02")
+        assert load("data_help: 12:30:45").data_help == "12:30:45"
+
+    @pytest.mark.parametrize(
+        ("line", "complaint"),
+        [
+            ("batch_size: '3'", "batch_size: '3' must be a whole number"),
+            ("batch_size: 3.0", "batch_size: 3.0 must be a whole number"),
+            ("batch_size: true", "batch_size: True must be a whole number"),
+            ("batch_size: 0", "batch_size: 0 must be at least 1"),
+            ("base_lr: .nan", "base_lr: nan must be at least 0"),
+            ("base_lr: true", "base_lr: True must be a number"),
+            ("nesterov: 1", "nesterov: 1 must be true or false"),
+            ("step: [1, two]", "step: [1, 'two'] must be a list of whole numbers"),
+            ("step: [1, -2]", "step: -2 must be at least 0"),
+            ("work_dir: 7", "work_dir: 7 must be a path"),
+            ("model_args:", "model_args: None must be a mapping"),
+            ("optimizer: adamw",
+             "optimizer: 'adamw' must be 'SGD' or 'Adam' or 'AdamW' (did you mean 'AdamW'?)"),
+            ("device: cuda0", ("device: 'cuda0' must be 'auto' or 'cpu' or 'mps' or 'cuda'"
+                              " or a list of whole numbers (did you mean 'cuda'?)")),
+        ],
+    )  # fmt: skip
+    def test_wrong_values(self, line: str, complaint: str) -> None:
+        assert problems(line) == [f"c.yaml:2: {complaint}"]
+
+    @pytest.mark.parametrize(
+        ("written", "device"),
+        [("0", [0]), ("[0]", [0]), ("[0, 1]", [0, 1]), ("cpu", "cpu"), ("auto", "auto")],
+    )
+    def test_device(self, written: str, device: str | list[int]) -> None:
+        assert load(f"device: {written}").device == device
+
+    def test_class_names(self) -> None:
+        assert names_of_classes(load("")) is None
+        assert names_of_classes(load("class_names: [a, b]")) == ("a", "b")
+        assert names_of_classes(load("class_names: parts.ACTIONS")) == ("sit down", "stand up")
+        assert problems("class_names: parts.ACTION") == [
+            "c.yaml:2: class_names: 'parts.ACTION': parts has no 'ACTION' (did you mean 'ACTIONS'?)"
+        ]
+        assert problems("class_names: parts.Model") == ["c.yaml:2: class_names: parts.Model holds no names"]
+        assert problems("class_names: [a, b, c]") == ["c.yaml:2: class_names: 3 names, but model_args.num_class is 2"]
+
+
+@pytest.mark.usefixtures("folder")
+class TestCommandLine:
+    def test_it_comes_last(self) -> None:
+        words = ["--base_lr", "1e-3", "--model_args.dropout", "0.1", "--overwrite", "--weights", "w.pt"]
+        config = load("base_lr: 0.5\nmodel_args: {dropout: 0.9}", *words)
+        assert config.base_lr == 1e-3
+        assert config.model_args == {"num_class": 2, "dropout": 0.1}
+        assert config.overwrite is True
+        assert config.weights == Path("w.pt")
+
+    @pytest.mark.parametrize("words", [["--work-dir", "a"], ["--work_dir", "a"], ["--work-dir=a"], ["--work_dir=a"]])
+    def test_hyphens_and_equals(self, words: list[str]) -> None:
+        assert load("", *words).work_dir == Path("a")
+
+    @pytest.mark.parametrize(
+        ("words", "device"),
+        [(["0", "1"], [0, 1]), (["0"], [0]), (["[0, 1]"], [0, 1]), (["cpu"], "cpu")],
+    )
+    def test_several_values_are_a_list(self, words: list[str], device: str | list[int]) -> None:
+        assert load("device: [5]", "--device", *words).device == device
+
+    def test_nested_hyphens_and_negative_numbers(self) -> None:
+        words = ["--train-feeder-args.window-size", "-1", "--model-args.widths", "8"]
+        config = load("train_feeder_args: {window_size: 5}", *words)
+        assert config.train_feeder_args["window_size"] == -1
+        assert config.model_args["widths"] == [8]
+
+    def test_the_last_of_two_counts(self) -> None:
+        assert load("", "--seed", "1", "--seed", "2").seed == 2
+
+    def test_quotes_and_braces_as_in_a_file(self) -> None:
+        assert load("", "--data_help", "'7'").data_help == "7"
+        assert load("", "--model_args", "{dropout: 0.25}").model_args == {"num_class": 2, "dropout": 0.25}
+
+    def test_text_with_colons_is_text(self) -> None:
+        assert load("", "--work_dir", "runs: a #1").work_dir == Path("runs: a #1")
+
+    def test_its_problems_say_where(self) -> None:
+        found = problems("", "--base_lrr", "1", "--seed", "x", "--model_args.drop", "1", "--data_help", "[1")
+        assert found[1:] == [
+            "command line: unknown key 'base_lrr' (did you mean 'base_lr'?)",
+            "command line: seed: 'x' must be a whole number",
+            "command line: model_args.drop: parts.Model takes no such argument (did you mean 'dropout'?)",
+        ]
+        assert found[0].startswith("command line: '[1' is not valid YAML")
+
+    def test_no_file(self) -> None:
+        with pytest.raises(ConfigError) as caught:
+            load_config(["stray", "--confg", "c.yaml"])
+        assert caught.value.problems == (
+            "command line: 'stray' belongs to no option; options open with `--`",
+            "command line: name a file, for example `--config config/demo/train.yaml`",
+            "command line: unknown key 'confg'",
+        )
+
+    def test_help_names_every_key(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as caught:
+            load_config(["--help"])
+        assert caught.value.code == 0
+        printed = capsys.readouterr().out
+        assert printed == help_text()
+        for name in Config.__dataclass_fields__:
+            assert f"--{name} " in printed
+        assert "'SGD' or 'Adam' or 'AdamW'; default SGD" in printed
+
+
+@pytest.mark.usefixtures("folder")
+class TestFiles:
+    def test_bases_merge_in_order(self) -> None:
+        Path("sub").mkdir()
+        Path("a.yaml").write_text(
+            "step: [1, 2, 3]\nmodel_args: {dropout: 0.1, widths: [1, 2]}\nseed: 1", encoding="utf-8"
+        )
+        Path("sub/b.yaml").write_text("_base_: ../a.yaml\nmodel_args: {widths: [9]}\nseed: 2", encoding="utf-8")
+        config = load("", "--seed", "4")
+        assert config.seed == 4
+        Path("base.yaml").write_text(MINIMAL, encoding="utf-8")
+        Path("d.yaml").write_text("_base_: [base.yaml, sub/b.yaml]\nseed: 3", encoding="utf-8")
+        config = load_config(["--config", "d.yaml"])
+        assert config.step == [1, 2, 3]
+        assert config.model_args == {"num_class": 2, "dropout": 0.1, "widths": [9]}
+        assert config.seed == 3
+
+    def test_circles(self) -> None:
+        Path("a.yaml").write_text("_base_: b.yaml", encoding="utf-8")
+        Path("b.yaml").write_text("_base_: a.yaml", encoding="utf-8")
+        with pytest.raises(ConfigError, match=re.escape("_base_ goes in a circle: a.yaml -> b.yaml -> a.yaml")):
+            load_config(["--config", "a.yaml"])
+
+    def test_missing_files_hide_no_other_problem(self) -> None:
+        Path("e.yaml").write_text("_base_: bose.yaml\nsede: 1", encoding="utf-8")
+        Path("base.yaml").write_text(MINIMAL, encoding="utf-8")
+        with pytest.raises(ConfigError) as caught:
+            load_config(["--config", "e.yaml"])
+        missing, unknown = caught.value.problems
+        assert missing.startswith("bose.yaml, the _base_ of e.yaml: ")
+        assert missing.endswith("(did you mean 'base.yaml'?)")
+        assert unknown == "e.yaml:2: unknown key 'sede' (did you mean 'seed'?)"
+
+    @pytest.mark.parametrize(
+        ("text", "complaint"),
+        [
+            ("a: [1", "f.yaml:1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+            ("- 1", "f.yaml: `key: value` lines are expected, not list"),
+            ("\nx: !!python/name:os.system", "f.yaml:2: not valid YAML: could not determine a constructor"),
+            ("? [a]\n: 1", "f.yaml:1: not valid YAML: a key must be text"),
+            ("a: \x00", "f.yaml: not valid YAML: unacceptable character"),
+        ],
+    )  # fmt: skip
+    def test_broken_files(self, text: str, complaint: str) -> None:
+        Path("f.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError) as caught:
+            load_config(["--config", "f.yaml"])
+        assert len(caught.value.problems) == 1
+        assert caught.value.problems[0].startswith(complaint)
+
+    def test_duplicate_keys(self) -> None:
+        found = problems("seed: 1\nbase_lr: 1\nseed: 2\nmodel_args:\n  dropout: 1\n  dropout: 2")
+        assert found == [
+            "c.yaml:4: duplicate key 'seed', first on line 2",
+            "c.yaml:7: duplicate key 'dropout', first on line 6",
+        ]
+
+    def test_anchors_may_be_overridden(self) -> None:
+        config = load("train_feeder_args: &a {window_size: 3}\ntest_feeder_args: {<<: *a, window_size: 4}")
+        assert config.train_feeder_args["window_size"] == 3
+        assert config.test_feeder_args["window_size"] == 4
+
+
+@pytest.mark.usefixtures("folder")
+class TestSignatures:
+    def test_everything_wrong_is_in_one_message(self) -> None:
+        text = "sede: 1\nbase_lr: fast\nmodel_args:\n  drpout: 1\n  widths: [a]\ntest_feeder_args: {data_path: 1}"
+        with pytest.raises(ConfigError) as caught:
+            load(text, "--phase", "tset")
+        assert str(caught.value).splitlines() == [
+            "the configuration has 6 problems:",
+            "  c.yaml:2: unknown key 'sede' (did you mean 'seed'?)",
+            "  c.yaml:3: base_lr: 'fast' must be a number",
+            "  command line: phase: 'tset' must be 'train' or 'test' (did you mean 'test'?)",
+            "  c.yaml:5: model_args.drpout: parts.Model takes no such argument (did you mean 'dropout'?)",
+            "  c.yaml:6: model_args.widths: ['a'] must be a list of whole numbers or null",
+            "  c.yaml:7: test_feeder_args.data_path: 1 must be text",
+        ]
+
+    def test_missing_arguments(self) -> None:
+        Path("g.yaml").write_text(
+            "feeder: parts.Feeder\nmodel: parts.Model\nmodel_args: {dropout: 1}", encoding="utf-8"
+        )
+        with pytest.raises(ConfigError) as caught:
+            load_config(["--config", "g.yaml"])
+        assert caught.value.problems == (
+            "g.yaml:3: model_args.num_class: parts.Model needs this argument",
+            "g.yaml: test_feeder_args.data_path: parts.Feeder needs this argument",
+            "g.yaml: test_feeder_args.label_path: parts.Feeder needs this argument",
+            "g.yaml: train_feeder_args.data_path: parts.Feeder needs this argument",
+            "g.yaml: train_feeder_args.label_path: parts.Feeder needs this argument",
+        )
+
+    def test_a_test_needs_no_training_data(self) -> None:
+        text = "feeder: parts.Feeder\nmodel: parts.Model\nmodel_args: {num_class: 1}\nphase: test\n"
+        Path("h.yaml").write_text(text + "test_feeder_args: {data_path: a, label_path: b}", encoding="utf-8")
+        assert load_config(["--config", "h.yaml"]).training is False
+
+    @pytest.mark.parametrize(
+        ("path", "complaint"),
+        [
+            ("parts.Modle", "'parts.Modle': parts has no 'Modle' (did you mean 'Model'?)"),
+            ("modle.st_tr.Model", "'modle.st_tr.Model': there is no module 'modle' (did you mean 'model'?)"),
+            ("graph.ntu.Graph", "'graph.ntu.Graph': there is no module 'graph.ntu'"),
+            ("graph.tool.G", "'graph.tool.G': there is no module 'graph.tool' (did you mean 'tools'?)"),
+            ("Model", "'Model' is no import path such as 'model.st_tr.Model'"),
+            ("..parts.Model", "'..parts.Model' is no import path such as 'model.st_tr.Model'"),
+            ("broken.Model", "'broken.Model': importing broken failed: No module named 'absent_dependency'"),
+            ("parts.Model.x", "'parts.Model.x': there is no module 'parts.Model'"),
+        ],
+    )  # fmt: skip
+    def test_import_paths(self, path: str, complaint: str) -> None:
+        Path("broken.py").write_text("import absent_dependency", encoding="utf-8")
+        assert problems(f"model: {path}") == [f"c.yaml:2: model: {complaint}"]
+
+    def test_what_cannot_be_called(self) -> None:
+        found = problems("model: parts.ACTIONS")
+        assert found == ["base.yaml:6: model_args: ('sit down', 'stand up') is no class and no function"]
+
+    def test_graph_and_its_arguments(self) -> None:
+        graph = "graph: graph.ntu_rgb_d.Graph"
+        assert load(f"model_args: {{{graph}, graph_args: {{labeling_mode: spatial}}}}")
+        (found,) = problems(f"model_args: {{{graph}, graph_args: {{labelling_mode: spatial}}}}")
+        assert found == (
+            "c.yaml:2: model_args.graph_args.labelling_mode: graph.ntu_rgb_d.Graph takes no such argument"
+            " (did you mean 'labeling_mode'?)"
+        )
+
+    def test_data_maker(self) -> None:
+        assert load("make_data: parts.make\nmake_data_args: {out_folder: a}").make_data_args == {"out_folder": "a"}
+        assert problems("make_data: parts.make\nmake_data_args: {out_folder: a, cont: 2}") == [
+            "c.yaml:3: make_data_args.cont: parts.make takes no such argument (did you mean 'count'?)"
+        ]
+
+    def test_the_real_model(self) -> None:
+        config = load("model: model.st_tr.Model\nmodel_args: {attention: true, dropout: 0, num_point: 25}")
+        assert config.model_args["dropout"] == 0.0
+        assert problems("model: model.st_tr.Model\nmodel_args: {aggcn: true, num_point: '25'}") == [
+            "c.yaml:3: model_args.aggcn: model.st_tr.Model takes no such argument (did you mean 'agcn'?)",
+            "c.yaml:3: model_args.num_point: '25' must be a whole number",
+        ]
+
+
+@pytest.mark.usefixtures("folder")
+class TestPublishedConfigurations:
+    def test_names_are_translated_and_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        text = (
+            "model: st_gcn.net.ST_GCN\noptimize_every: 2\nscheduler: 1\nclip_grad_norm: 0.5\n"
+            "feeder_augmented: st_gcn.feeder.FeederAugmented\n"
+            "model_args: {graph: st_gcn.graph.NTU_RGB_D, graph_args: {labeling_mode: spatial},"
+            " weight_matrix: 2, bn_flag: True}"
+        )
+        config = load(text, "--model_args.visualization", "false")
+        assert config.model == "model.st_tr.Model"
+        assert config.accumulation == 2
+        assert config.model_args["graph"] == "graph.ntu_rgb_d.Graph"
+        assert set(config.model_args) == {"num_class", "graph", "graph_args"}
+        translated, idle = caplog.messages
+        assert translated == (
+            "published names: optimize_every is read as accumulation, st_gcn.net.ST_GCN is read as"
+            " model.st_tr.Model, st_gcn.graph.NTU_RGB_D is read as graph.ntu_rgb_d.Graph"
+        )
+        assert idle == (
+            "these published keys do nothing: scheduler, clip_grad_norm, feeder_augmented,"
+            " model_args.weight_matrix, model_args.bn_flag, model_args.visualization"
+        )
+
+    def test_our_names_are_not_remarked(self, caplog: pytest.LogCaptureFixture) -> None:
+        load("accumulation: 2")
+        assert caplog.messages == []
+
+    def test_two_names_for_one_thing(self) -> None:
+        assert problems("optimize_every: 2\naccumulation: 3") == [
+            "c.yaml:2: optimize_every is another name of accumulation; leave one out"
+        ]
+        assert load("optimize_every: 2", "--accumulation", "3").accumulation == 3
+        assert load("accumulation: 2", "--optimize_every", "3").accumulation == 3
+
+    @pytest.mark.parametrize(
+        ("text", "words", "phase"),
+        [
+            ("training: False", [], "test"),
+            ("training: True", [], "train"),
+            ("phase: test", [], "test"),
+            ("training: True", ["--phase", "test"], "test"),
+            ("phase: test", ["--training", "True"], "train"),
+            ("training: False\nphase: test", [], "test"),
+        ],
+    )
+    def test_training_and_phase(self, text: str, words: list[str], phase: str) -> None:
+        config = load(text, *words)
+        assert (config.phase, config.training) == (phase, phase == "train")
+
+    def test_training_against_phase(self) -> None:
+        assert problems("training: False\nphase: train") == [
+            "c.yaml:2: training: False contradicts phase: train; leave one out"
+        ]
+
+
+class TestResolved:
+    def test_it_loads_back(self, folder: Path) -> None:
+        config = load(
+            "base_lr: 1e-5\ndevice: 0\nweights: a/b.pt\nphase: test\nclass_names: ['1e-4', 'no: #']\n"
+            "data_help: |\n  two\n    lines: #\n\n  more\nmodel_args: {widths: [4, 5], dropout: 1e-7}"
+        )
+        text = resolved(config)
+        (folder / "r.yaml").write_text(text, encoding="utf-8")
+        assert load_config(["--config", "r.yaml"]) == config
+        assert "step: [60, 90]\n" in text
+        assert "# Optimisation\n" in text
+
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @given(
+        text=st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
+        | st.from_regex(r"[-+.0-9e:_yn~]{1,6}", fullmatch=True)
+    )
+    def test_any_text_survives(self, folder: Path, text: str) -> None:
+        changed = replace(load(""), class_names=[text, text], data_help=text)
+        (folder / "r.yaml").write_text(resolved(changed), encoding="utf-8")
+        assert load_config(["--config", "r.yaml"]) == changed
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "expected"),
+    [
+        (1, float, 1.0),
+        (1, float | None, 1.0),
+        (1, int | float, 1),
+        (3, list[float], [3.0]),
+        ([1, 2], tuple[int, ...], (1, 2)),
+        ([1, "a"], tuple[int, str], (1, "a")),
+        ([[1], [2]], list[list[int]], [[1], [2]]),
+        ([1, "a"], list, [1, "a"]),
+        ([1, "a"], tuple, (1, "a")),
+        ({"a": 1}, Mapping[str, int], {"a": 1}),
+        ({"a": 1}, object, {"a": 1}),
+        (1, Literal[1, 2], 1),
+        ("x", Any, "x"),
+    ],
+)
+def test_values_are_converted(value: Any, hint: Any, expected: Any) -> None:
+    converted = coerce(value, hint)
+    assert converted == expected
+    assert type(converted) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "wanted"),
+    [
+        (True, int | float, "a whole number or a number"),
+        (True, Literal[1, 2], "1 or 2"),
+        ([1], tuple[int, int], "a list of 2 whole numbers"),
+        ([1, None], Sequence[float], "a list of numbers"),
+        ("a", list[bool], "a list of true or false"),
+        ({}, list, "a list"),
+        (None, Mapping[str, int], "a mapping"),
+    ],
+)
+def test_values_that_do_not_fit(value: Any, hint: Any, wanted: str) -> None:
+    with pytest.raises(MisfitError, match=f"^{re.escape(repr(value))} must be {wanted}$"):
+        coerce(value, hint)
+
+
+def test_import_object() -> None:
+    assert import_object("processor.config.Config") is Config

@@ -1,0 +1,315 @@
+"""The engine: a run learns, is written down, stops and goes on, and names its user's mistakes."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import main as program
+from processor import train as engine
+from processor.checkpoint import State, load_weights, read_checkpoint
+from processor.config import Config, load_config
+from processor.optim import build_optimizer, learning_rate
+from processor.scores import load_scores, top_k
+
+MODEL = {
+    "num_class": 3, "num_point": 20, "num_person": 1, "window_size": 8, "graph": "graph.nw_ucla.Graph",
+    "channels": [16, 16, 32], "Nh": 2, "dropout": 0.1,
+}  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> dict[str, dict[str, str]]:
+    """Arrays of three classes that differ in the axis along which the body jumps."""
+    rng = np.random.default_rng(0)
+    args = {}
+    for part, size in (("train", 25), ("val", 10)):
+        label = [i % 3 for i in range(size)]
+        x = rng.standard_normal((size, 3, 8, 20, 1)).astype(np.float32)
+        for i, c in enumerate(label):
+            x[i, c, ::2] += 3
+        np.save(tmp_path / f"{part}.npy", x)
+        names = [f"{part}{i}" for i in range(size)]
+        (tmp_path / f"{part}.pkl").write_bytes(pickle.dumps((names, label), protocol=2))
+        args[part] = {"data_path": str(tmp_path / f"{part}.npy"), "label_path": str(tmp_path / f"{part}.pkl")}
+    return args
+
+
+@pytest.fixture
+def config(data: dict[str, dict[str, str]], tmp_path: Path) -> Config:
+    return make(data, tmp_path)
+
+
+def make(data: dict[str, dict[str, str]], tmp_path: Path, **changes: Any) -> Config:
+    settings: dict[str, Any] = {
+        "train_feeder_args": {**data["train"], "random_choose": True, "window_size": 8, "random_move": True},
+        "test_feeder_args": data["val"], "model_args": MODEL, "optimizer": "AdamW", "base_lr": 5e-3, "batch_size": 6,
+        "accumulation": 2, "num_epoch": 4, "num_worker": 0, "device": "cpu", "work_dir": tmp_path / "run",
+        "show_topk": [1, 2], "warm_up_epoch": 1, "lr_schedule": "cosine", "log_interval": 1,
+    }  # fmt: skip
+    return Config(**{**settings, **changes})
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(folder / "last.pt")["model"]
+
+
+def test_a_run_learns_and_writes_everything_down(
+    data: dict[str, dict[str, str]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    config = make(data, tmp_path, num_epoch=10, accumulation=1)
+    scores = engine.train(config)
+    assert top_k(scores.scores, scores.labels, 1) >= 0.9
+    written = {path.name for path in config.work_dir.iterdir()}
+    assert {
+        "last.pt", "best.pt", "config.yaml", "log.txt", "test_score.npz", "per_class_accuracy.csv",
+        "confusion_matrix.csv", "confusion_matrix.png",
+    } <= written  # fmt: skip
+    assert any(name.startswith("events.out.tfevents") for name in written)
+    assert not any(name.endswith(".tmp") for name in written)
+    saved = load_scores(config.work_dir / "test_score.npz")
+    assert saved.names == tuple(f"val{i}" for i in range(10))
+    np.testing.assert_array_equal(saved.scores, scores.scores)
+    assert "top-1" in (config.work_dir / "log.txt").read_text(encoding="utf-8")
+    assert load_config(["--config", str(config.work_dir / "config.yaml")]) == config
+
+
+def test_test_phase_repeats_the_scores_of_training(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    scores = engine.train(make(data, tmp_path))
+    again = engine.test(make(data, tmp_path, phase="test", test_batch_size=3))
+    np.testing.assert_allclose(again.scores, scores.scores, atol=1e-5)
+    elsewhere = make(data, tmp_path, phase="test", weights=tmp_path / "run" / "last.pt", work_dir=tmp_path / "other")
+    np.testing.assert_allclose(engine.test(elsewhere).scores, scores.scores, atol=1e-5)
+    assert load_scores(tmp_path / "other" / "test_score.npz").names == scores.names
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(
+    data: dict[str, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    engine.train(make(data, tmp_path, work_dir=tmp_path / "whole"))
+
+    class PowerCutError(Exception):
+        pass
+
+    save = State.save
+
+    def save_and_stop(self: State, path: Path, text: str) -> None:
+        save(self, path, text)
+        if path.name == "last.pt" and self.epoch == stop_after:
+            raise PowerCutError
+
+    stopped = make(data, tmp_path, work_dir=tmp_path / "stopped", resume="auto", num_worker=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(State, "save", save_and_stop)
+        with pytest.raises(PowerCutError):
+            engine.train(stopped)
+    torch.manual_seed(12345)  # another process has another state
+    engine.train(stopped)
+    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert read_checkpoint(tmp_path / "stopped" / "last.pt")["epoch"] == 4
+
+
+def test_the_seed_decides_the_run(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    runs = []
+    for i, seed in enumerate((0, 0, 1)):
+        engine.train(make(data, tmp_path, seed=seed, num_epoch=1, work_dir=tmp_path / str(i), num_worker=i % 2))
+        runs.append(weights(tmp_path / str(i))["fcn.weight"])
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_an_interrupted_save_leaves_the_old_checkpoint(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = torch.nn.Linear(2, 2)
+    state = State(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    path = tmp_path / "last.pt"
+    state.save(path, "")
+    before = path.read_bytes()
+
+    def half(content: object, file: Any) -> None:
+        file.write(before[:50])
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="no space"):
+        state.save(path, "")
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.glob("last*")] == ["last.pt"]
+
+
+def test_accumulated_batches_make_the_step_of_one_large_batch(config: Config) -> None:
+    class Recorder:
+        def add_scalar(self, *_: object) -> None: ...
+
+    class Batches:
+        """20 samples in batches of 5; in twos they make the same two steps as batches of 10."""
+
+        def __init__(self, size: int) -> None:
+            rng = torch.Generator().manual_seed(1)
+            x, label = torch.randn(20, 4, generator=rng), torch.randint(3, (20,), generator=rng)
+            index = torch.arange(20)
+            self.batches = list(zip(x.split(size), label.split(size), index.split(size), strict=True))
+
+        def epoch(self, number: int) -> Sequence[tuple[torch.Tensor, ...]]:
+            return self.batches
+
+    ends = []
+    for size, accumulation in ((10, 1), (5, 2)):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(4, 3)
+        settings = Config(base_lr=0.5, accumulation=accumulation, max_grad_norm=0.3, num_epoch=1, step=[])
+        state = State(model, build_optimizer(model, settings))
+        engine.train_epoch(state, Batches(size), settings, torch.device("cpu"), Recorder())  # type: ignore[arg-type]
+        assert state.step == 2
+        ends.append(model.weight.detach())
+    torch.testing.assert_close(ends[0], ends[1])
+
+
+def test_schedules() -> None:
+    steps = Config(base_lr=1.0, step=[2, 4], gamma=0.1, warm_up_epoch=1, num_epoch=6)
+    expected = {0: 0, 0.5: 0.5, 1: 1, 1.99: 1, 2: 0.1, 3.9: 0.1, 4: 0.01, 5.5: 0.01}
+    assert {epoch: pytest.approx(learning_rate(steps, epoch)) for epoch in expected} == expected
+    cosine = Config(base_lr=1.0, min_lr=0.2, lr_schedule="cosine", warm_up_epoch=2, num_epoch=12)
+    expected = {1: 0.5, 2: 1, 7: 0.6, 12: 0.2}
+    assert {epoch: pytest.approx(learning_rate(cosine, epoch)) for epoch in expected} == expected
+
+
+@pytest.mark.parametrize(("name", "kind"), [("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam)])
+def test_optimizers_take_their_settings(name: Any, kind: type) -> None:
+    optimizer = build_optimizer(torch.nn.Linear(1, 1), Config(optimizer=name, base_lr=0.3, weight_decay=0.01))
+    assert type(optimizer) is kind
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.3, 0.01)
+    assert name != "SGD" or (group["nesterov"] and group["momentum"] == 0.9)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
+    data: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    engine.train(make(data, tmp_path, num_epoch=1))
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    x = np.load(data["train"]["data_path"])
+    x[7] = np.nan
+    np.save(data["train"]["data_path"], x)
+    with pytest.raises(ValueError, match="no longer finite in epoch 2, at or before step"):
+        engine.train(make(data, tmp_path, num_epoch=2, resume="auto"))
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
+
+
+def test_a_used_work_dir_is_refused_unless_overwritten(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    engine.train(make(data, tmp_path, num_epoch=1))
+    (tmp_path / "run" / "notes.md").write_text("mine")
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    with pytest.raises(ValueError, match=r"holds an earlier run .* --resume auto.*--overwrite"):
+        engine.train(make(data, tmp_path, num_epoch=1, seed=1))
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
+    engine.train(make(data, tmp_path, num_epoch=1, seed=1, overwrite=True))
+    assert (tmp_path / "run" / "last.pt").read_bytes() != before
+    assert len(list((tmp_path / "run").glob("events*"))) == 1
+    assert (tmp_path / "run" / "notes.md").read_text() == "mine"
+
+
+def test_missing_data_is_answered_with_the_data_sets_help(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    config = make(data, tmp_path, data_help="ask for it at HERE")
+    config.train_feeder_args["data_path"] = "nowhere/train.npy"
+    with pytest.raises(ValueError, match=r"nowhere/train.npy not found\nask for it at HERE"):
+        engine.train(config)
+    assert not config.work_dir.exists()
+
+
+def test_data_and_model_that_do_not_fit_are_refused_with_both_numbers(
+    data: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    wrong = {**MODEL, "num_class": 2, "num_person": 2, "channel": 6}
+    with pytest.raises(ValueError, match=r"channels 3 in the data, channel 6 .*; persons 1 .*; labels 0 to 2"):
+        engine.train(make(data, tmp_path, model_args=wrong))
+    assert not (tmp_path / "run").exists()
+
+
+def test_devices_that_are_not_there_are_named(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="GPU 97 is asked for"):
+        engine.train(make(data, tmp_path, device=[97]))
+    with pytest.raises(ValueError, match="names 2 GPUs"):
+        engine.train(make(data, tmp_path, device=[0, 1]))
+
+
+def test_weights_of_another_shape_can_be_left_out(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    engine.train(make(data, tmp_path, num_epoch=1))
+    old = weights(tmp_path / "run")
+    more = {**MODEL, "num_class": 5}
+    tuned = make(data, tmp_path, model_args=more, weights=tmp_path / "run" / "last.pt", work_dir=tmp_path / "b")
+    with pytest.raises(ValueError, match="does not fit the model"):
+        engine.train(tuned)
+    model = engine.import_object(tuned.model)(**more)
+    load_weights(model, tuned.weights, ["fcn"])
+    assert torch.equal(model.state_dict()["backbone.0.tcn1.conv.weight"], old["backbone.0.tcn1.conv.weight"])
+    with pytest.raises(ValueError, match="ignore_weights: no weights of the model begin with 'fnc'"):
+        load_weights(model, tuned.weights, ["fnc"])
+
+
+class Payload:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_strange_checkpoints_are_refused_in_a_sentence(tmp_path: Path, config: Config) -> None:
+    model = torch.nn.Linear(2, 2)
+    torch.save({"weight": Payload(tmp_path / "ran")}, tmp_path / "evil.pt")
+    torch.save({"weight": 3}, tmp_path / "number.pt")
+    torch.save(model.state_dict(), tmp_path / "good.pt")
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "good.pt").read_bytes()[:300])
+    (tmp_path / "text.pt").write_text("hello")
+    for name in ("evil", "number", "cut", "text", "absent"):
+        with pytest.raises(ValueError, match=rf"weights: .*{name}\.pt"):
+            load_weights(model, tmp_path / f"{name}.pt")
+    assert not (tmp_path / "ran").exists()
+    load_weights(model, tmp_path / "good.pt")
+    state = State(model, torch.optim.SGD(model.parameters(), lr=1))
+    with pytest.raises(ValueError, match="holds weights, not a run"):
+        state.load(tmp_path / "good.pt", torch.device("cpu"))
+
+
+def test_label_smoothing_and_precision_reach_the_loss(
+    data: dict[str, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[tuple[float, bool]] = set()
+    original = F.cross_entropy
+
+    def spy(logits: torch.Tensor, label: torch.Tensor, *, label_smoothing: float) -> torch.Tensor:
+        seen.add((label_smoothing, torch.is_autocast_enabled("cpu")))
+        return original(logits, label, label_smoothing=label_smoothing)
+
+    monkeypatch.setattr(engine.F, "cross_entropy", spy)
+    monkeypatch.setattr("processor.runtime.has_bfloat16", lambda device: True)
+    engine.train(make(data, tmp_path, num_epoch=1, label_smoothing=0.1, precision="bfloat16"))
+    assert seen == {(0.1, True)}
+
+
+def test_the_program_answers_mistakes_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (tmp_path / "c.yaml").write_text("bse_lr: 1\n")
+    assert program.main(["--config", str(tmp_path / "c.yaml")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "base_lr" in error
+    assert "Traceback" not in error

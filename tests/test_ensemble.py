@@ -1,0 +1,215 @@
+"""Streams are fused by sample name, and what does not match is named."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from ensemble import fuse, main, search
+from processor.scores import Scores, load_scores, save_scores
+
+NAMES = tuple(f"s{i:03d}" for i in range(200))
+
+
+def stream(seed: int, *, good: float = 1.0, names: tuple[str, ...] = NAMES, labelled: bool = True) -> Scores:
+    """Scores that favour the true class by `good`, in an order of their own."""
+    rng = np.random.default_rng(seed)
+    labels = np.array([int(name[1:]) % 6 for name in names])
+    scores = rng.normal(size=(len(names), 6)) + good * np.eye(6)[labels]
+    order = rng.permutation(len(names))
+    return Scores(tuple(names[i] for i in order), scores[order], labels[order] if labelled else None)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the files `a.npz` and `b.npz`."""
+    monkeypatch.chdir(tmp_path)
+    save_scores("a.npz", stream(1))
+    save_scores("b.npz", stream(2))
+    return tmp_path
+
+
+@pytest.mark.parametrize("alpha", [None, (1.0, 0.6, 2.0)])
+def test_fuse_equals_a_loop_over_names(alpha: tuple[float, ...] | None) -> None:
+    streams = [stream(seed) for seed in (1, 2, 3)]
+    fused = fuse(streams, alpha)
+    assert fused.names == streams[0].names
+    assert fused.labels is not None
+    for row, (name, label) in enumerate(zip(fused.names, fused.labels, strict=True)):
+        expected = np.zeros(6)
+        for each, weight in zip(streams, alpha or (1, 1, 1), strict=True):
+            expected += weight * each.scores[each.names.index(name)].astype(np.float64)
+        np.testing.assert_allclose(fused.scores[row], expected, rtol=1e-6)
+        assert label == int(name[1:]) % 6
+
+
+def test_fuse_takes_labels_from_whoever_knows_them() -> None:
+    fused = fuse([stream(1, labelled=False), stream(2)])
+    assert fused.labels is not None
+    assert fused.labels.tolist() == [int(name[1:]) % 6 for name in fused.names]
+    assert fuse([stream(1, labelled=False), stream(2, labelled=False)]).labels is None
+
+
+def relabelled(scores: Scores, name: str, label: int) -> Scores:
+    assert scores.labels is not None
+    labels = scores.labels.copy()
+    labels[scores.names.index(name)] = label
+    return Scores(scores.names, scores.scores, labels)
+
+
+@pytest.mark.parametrize(
+    ("streams", "alpha", "complaint"),
+    [
+        ([stream(1), stream(2, names=NAMES[5:])], None, r"stream 2 lacks 5 of .* in stream 1: (s\d+, ){3}\.\.\."),
+        ([stream(1, names=NAMES[2:]), stream(2)], None, r"stream 1 lacks 2 of the 200 .* stream 2: s00\d, s00\d$"),
+        ([stream(1), Scores(NAMES, np.zeros((200, 7)))], None, "stream 1 has 6 classes, stream 2 7"),
+        ([stream(1), stream(2)], (1.0,), "alpha: 1 weights for 2 streams"),
+        ([stream(1), stream(2)], (1.0, np.nan), "must be finite numbers"),
+        ([stream(1), relabelled(stream(2), "s008", 5)], None, "and stream 2 disagree .* 1 samples: s008 is 2 or 5"),
+        ([], None, "there are no scores to fuse"),
+    ],
+)  # fmt: skip
+def test_what_does_not_match_is_named(streams: list[Scores], alpha: tuple[float, ...], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        fuse(streams, alpha)
+
+
+def top1(scores: Scores) -> float:
+    return float((scores.scores.argmax(axis=1) == scores.labels).mean())
+
+
+def test_search_finds_the_best_of_the_grid() -> None:
+    streams = [stream(1, good=0.8), stream(2, good=1.3), stream(3, good=0.0)]
+    alpha = search(streams)
+    assert alpha[0] == 1.0
+    found = top1(fuse(streams, alpha))
+    grid = [i / 10 for i in range(21)]
+    assert all(top1(fuse(streams, (1.0, b, c))) <= found for b in grid[::2] for c in grid[::2])
+    assert alpha[2] < 1 < alpha[1]  # noise counts for less, the better stream for more
+    assert found > top1(fuse(streams))
+
+
+def test_search_prefers_equal_weights_where_nothing_is_gained() -> None:
+    perfect = stream(1, good=1000.0)
+    assert search([perfect, perfect]) == (1.0, 1.0)
+    assert search([perfect] * 6) == (1.0,) * 6
+    assert search([perfect]) == (1.0,)
+    with pytest.raises(ValueError, match="without labels"):
+        search([stream(1, labelled=False)])
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    code = main(words)
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert printed.err == ""
+    return printed.out
+
+
+def percent(scores: Scores) -> str:
+    return f"{100 * top1(scores):.2f}"
+
+
+@pytest.mark.usefixtures("files")
+def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = run(capsys, "a.npz", "b.npz", "--alpha", "1", "0.6").splitlines()
+    assert lines[0] == "200 samples, 6 classes"
+    assert lines[1].split() == ["alpha", "top-1", "%", "top-5", "%"]
+    assert lines[2].split()[:3] == ["a.npz", "1", percent(stream(1))]
+    assert lines[3].split()[:3] == ["b.npz", "0.6", percent(stream(2))]
+    assert lines[4].split()[:2] == ["fused", percent(fuse([stream(1), stream(2)], (1, 0.6)))]
+    assert len({len(line) for line in lines[1:]}) == 1  # aligned
+
+
+@pytest.mark.usefixtures("files")
+def test_fused_scores_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "fused scores are in fused.npz" in run(capsys, "a.npz", "b.npz", "--out", "fused.npz")
+    expected, again = fuse([stream(1), stream(2)]), load_scores("fused.npz")
+    assert again.names == expected.names
+    np.testing.assert_array_equal(again.scores, expected.scores)
+    np.testing.assert_array_equal(again.labels, expected.labels)
+
+
+@pytest.mark.usefixtures("files")
+def test_labels_of_published_scores_come_from_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = stream(1, labelled=False)
+    Path("a.pkl").write_bytes(pickle.dumps(dict(zip(plain.names, plain.scores, strict=True))))
+    assert main(["a.pkl"]) == 1
+    assert capsys.readouterr().err == "ensemble.py: the score files know no labels; give them with --label\n"
+    assert run(capsys, "a.pkl", "--out", "c.npz") == "fused scores are in c.npz\n"
+    names = list(reversed(NAMES))
+    Path("l.pkl").write_bytes(pickle.dumps((names, [int(name[1:]) % 6 for name in names])))
+    assert percent(stream(1)) in run(capsys, "a.pkl", "--label", "l.pkl")
+    Path("l.pkl").write_bytes(pickle.dumps((names, [int(name[1:]) % 5 for name in names])))
+    assert main(["b.npz", "--label", "l.pkl"]) == 1
+    assert re.match(r"ensemble.py: b.npz and l.pkl disagree about the labels of 1\d\d samples", capsys.readouterr().err)
+    Path("l.pkl").write_bytes(pickle.dumps((names, [60] * 200)))
+    assert main(["a.pkl", "--label", "l.pkl"]) == 1
+    assert capsys.readouterr().err == "ensemble.py: l.pkl: labels from 60 to 60 do not fit 6 classes\n"
+    Path("l.pkl").write_bytes(pickle.dumps((names[1:], [0] * 199)))
+    assert main(["a.pkl", "--label", "l.pkl"]) == 1
+    assert capsys.readouterr().err == "ensemble.py: l.pkl lacks 1 of the 200 samples in a.pkl: s199\n"
+
+
+@pytest.mark.usefixtures("files")
+def test_search_says_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
+    validation = tuple(f"v{i:03d}" for i in range(150))
+    streams = [stream(3, names=validation), stream(4, good=2.0, names=validation)]
+    for name, each in zip(("va.npz", "vb.npz"), streams, strict=True):
+        save_scores(name, each)
+    alpha = search(streams)
+    printed = run(capsys, "a.npz", "b.npz", "--search", "va.npz", "vb.npz")
+    assert f"alpha 1 {alpha[1]:g} was tuned on va.npz, vb.npz\n  (150 samples" in printed
+    assert "optimistic" not in printed
+    assert percent(fuse([stream(1), stream(2)], alpha)) in printed.splitlines()[-1]
+    printed = run(capsys, "a.npz", "b.npz", "--search", "a.npz", "b.npz")
+    assert "200 of the 200 tested samples are among them: the fused figure is optimistic" in printed
+    assert main(["a.npz", "b.npz", "--search", "va.npz"]) == 1
+    assert "--search: 1 files for 2 streams" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("files")
+def test_a_subset_is_reported_too(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("only.txt").write_text("s003\n\ns010\ns050\ns003\n", encoding="utf-8")
+    lines = run(capsys, "a.npz", "b.npz", "--only", "only.txt").splitlines()
+    assert lines[0] == "200 samples, 6 classes; 3 of them in only.txt"
+    assert lines[1].endswith("top-1 % of 3")
+    fused = fuse([stream(1), stream(2)])
+    for line, each in zip(lines[2:], (stream(1), stream(2), fused), strict=True):
+        assert line.split()[-1] == percent(each.take(["s003", "s010", "s050"]))
+        assert percent(each) in line
+    Path("only.txt").write_text("s003\nx\n", encoding="utf-8")
+    assert main(["a.npz", "--only", "only.txt"]) == 1
+    assert capsys.readouterr().err == "ensemble.py: a.npz lacks 1 of the 2 samples in only.txt: x\n"
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["a.npz", "absent.npz"], r"absent.npz: .+"),
+        (["a.npz", "b.npz", "--alpha", "1"], "alpha: 1 weights for 2 streams; give one for each"),
+        (["a.npz", "short.npz"], r"short.npz lacks 9 of the 200 samples in a.npz: .*"),
+    ],
+)
+def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str], complaint: str) -> None:
+    save_scores("short.npz", stream(5, names=NAMES[9:]))
+    assert main([*words, "--out", "fused.npz"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.fullmatch(f"ensemble.py: {complaint}\n", printed.err)
+    assert not Path("fused.npz").exists()
+
+
+def test_the_script_itself(files: Path) -> None:
+    script = [sys.executable, str(ROOT / "ensemble.py")]
+    done = subprocess.run([*script, "a.npz", "b.npz"], cwd=files, capture_output=True, text=True, check=True)
+    assert "fused" in done.stdout
+    assert subprocess.run([*script, "x.npz"], cwd=files, capture_output=True, check=False).returncode == 1
