@@ -1,0 +1,134 @@
+"""The demo's data: a small synthetic corpus of genuine NTU `.skeleton` files, and its arrays.
+
+`python data_gen/demo_gendata.py [--out_folder data/demo] [--seed 0]` lets the performers of `demo_motion` do the
+actions of `demo_actions` before the cameras of `demo_sensor`. What these record goes to
+`{out_folder}/raw/SsssCcccPpppRrrrAaaa.skeleton` and from there through `preprocess`, the code that converts NTU, to
+`{out_folder}/{xsub,xview}/{train,val}_data_joint.npy` and `_label.pkl`. Nobody was recorded: it shows that
+everything works and says nothing about real people. The same seed gives the same files.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tqdm import tqdm
+
+from data_gen.command_line import Parser, Report, default_workers, run
+from data_gen.demo_actions import ACTIONS
+from data_gen.demo_motion import perform
+from data_gen.demo_sensor import CAMERAS, film
+from data_gen.ntu_splits import SampleName
+from data_gen.preprocess import preprocess
+
+__all__ = ["ACTIONS", "make_demo"]
+
+VERSION = 1  # raise it when the same seed comes to give other files
+MANIFEST = "demo.json"
+_STALE = 3600  # seconds; no call takes that long
+
+
+def make_demo(
+    out_folder: str | Path = "data/demo",
+    *,
+    seed: int = 0,
+    performers: int = 10,
+    replications: int = 2,
+    num_worker: int = 1,
+) -> Path:
+    """Make the demo corpus and its arrays, unless `out_folder` holds them already.
+
+    All is made beside `out_folder` and renamed when it is complete, so an interrupted call leaves nothing.
+
+    Args:
+        out_folder: gets `raw`, `xsub`, `xview` and a manifest.
+        seed: another seed, other people.
+        performers: how many; of them 1 2 4 5 8 9 train in X-Sub.
+        replications: how often each performs each action.
+        num_worker: processes that convert.
+
+    Returns:
+        `out_folder`.
+
+    Raises:
+        ValueError: `out_folder` holds something else.
+    """
+    out_folder = Path(out_folder)
+    settings = {"version": VERSION, "seed": seed, "performers": performers, "replications": replications}
+    if _is_made(out_folder, settings):
+        return out_folder
+    parent, prefix = out_folder.parent, f".{out_folder.name}-"
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{prefix}*"):  # by a call that was killed; a fresh one may still be at work
+        if time.time() - left.stat().st_mtime > _STALE:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as scratch:
+        made = Path(scratch) / "demo"
+        _write_raw(made / "raw", seed=seed, performers=performers, replications=replications)
+        preprocess(made / "raw", made, strict=True, num_worker=num_worker)
+        (made / MANIFEST).write_text(json.dumps(settings), encoding="utf-8")
+        if not _is_made(out_folder, settings):  # another call may have been faster
+            if out_folder.exists():
+                out_folder.rmdir()
+            made.rename(out_folder)
+    return out_folder
+
+
+def _is_made(out_folder: Path, settings: dict[str, int]) -> bool:
+    """Whether `out_folder` holds the demo of these settings; False where it is absent or empty.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    if not out_folder.exists() or not any(out_folder.iterdir()):
+        return False
+    manifest = out_folder / MANIFEST
+    if manifest.is_file() and manifest.read_text(encoding="utf-8") == json.dumps(settings):
+        return True
+    wanted = ", ".join(f"{name} {value}" for name, value in settings.items())
+    raise ValueError(f"{out_folder}: this folder is not the demo of {wanted}; delete it or choose another --out_folder")
+
+
+def _write_raw(folder: Path, *, seed: int, performers: int, replications: int) -> None:
+    """Write every recording of the corpus as `folder/NAME`."""
+    folder.mkdir(parents=True)
+    samples = recordings(seed=seed, performers=performers, replications=replications)
+    total = performers * replications * len(ACTIONS) * len(CAMERAS)
+    for name, text in tqdm(samples, desc="recording the demo", total=total, unit="file", disable=None):
+        (folder / name).write_bytes(text.encode("ascii"))
+
+
+def recordings(*, seed: int, performers: int, replications: int) -> Iterator[tuple[str, str]]:
+    """(file name, text) of every recording; a performance is filmed by all cameras at once."""
+    for performer in range(1, performers + 1):
+        for replication in range(1, replications + 1):
+            for number, action in enumerate(ACTIONS, 1):
+                scene = perform(action, performer, replication, seed=seed)
+                for camera in CAMERAS:
+                    sample = SampleName((performer + 4) // 5, camera, performer, replication, number)
+                    name = "S{:03}C{:03}P{:03}R{:03}A{:03}.skeleton".format(*sample)
+                    yield name, film(scene, sample, seed=seed)
+
+
+def main(argv: Sequence[str] | None = None) -> Report:
+    """Parse the command line and make the demo."""
+    parser = Parser(description="Make the synthetic demo corpus and its arrays.")
+    parser.option("out_folder", default="data/demo", help="where it goes (default: %(default)s)")
+    parser.option("seed", type=int, default=0, help="another seed, other people (default: %(default)s)")
+    parser.option("num_worker", type=int, default=default_workers(), help="processes that convert")
+    args = parser.parse_args(argv)
+    folder = make_demo(args.out_folder, seed=args.seed, num_worker=args.num_worker)
+    num_raw = sum(1 for _ in (folder / "raw").glob("*.skeleton"))
+    actions = ", ".join(ACTIONS)
+    return Report(notes=[f"{folder}: {num_raw} synthetic recordings ({actions}), arrays in xsub and xview"])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,52 @@
+"""Bones of joint arrays: `python data_gen/ntu_gen_bones.py --data_folder FOLDER`.
+
+For every `{train,val}_data_joint.npy` in FOLDER and its subfolders (`xsub`, `xview` ...) writes
+`{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)` in every channel. The number of joints
+tells the skeleton: NTU RGB+D, Kinetics-skeleton or NW-UCLA.
+Source: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019, section 3.5.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from data_gen.command_line import Report, run
+from data_gen.derived import BONE, Rows, derive, derive_parser
+from data_gen.storage import open_array, read_chunks
+from graph import kinetics, ntu_rgb_d, nw_ucla
+from graph.tools import Skeleton
+
+SKELETONS = {graph.SKELETON.num_point: graph.SKELETON for graph in (ntu_rgb_d, kinetics, nw_ucla)}
+
+
+def bones(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """(N, C, T, V, M) -> same: from each joint's parent to the joint; zero for the root."""
+    return joints - joints[:, :, :, list(skeleton.parents)]
+
+
+def gen_bones(data_folder: str | Path, *, strict: bool = False) -> Report:
+    """Write the bones of every joint array in `data_folder`; errors as `derived.derive`."""
+    return derive(Path(data_folder), BONE, _bone_rows, strict=strict)
+
+
+def _bone_rows(source: Path) -> Rows:
+    shape = open_array(source).shape
+    if shape[3] not in SKELETONS:
+        known = ", ".join(f"{size} ({skeleton.name})" for size, skeleton in SKELETONS.items())
+        raise ValueError(f"{source}: no skeleton has {shape[3]} joints; known are {known}")
+    return Rows(shape, (bones(chunk, SKELETONS[shape[3]]) for chunk in read_chunks(source)))
+
+
+def main(argv: Sequence[str] | None = None) -> Report:
+    """Parse the command line and write the bones."""
+    return gen_bones(**vars(derive_parser(__doc__).parse_args(argv)))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,89 @@
+"""NTU RGB+D preprocessing as pure functions on arrays: choose, fill, centre, rotate.
+
+Source: the preprocessing of 2s-AGCN (Shi et al., CVPR 2019) that ST-TR and most NTU publications share.
+Axis legend: M bodies, T frames, V joints, C = x, y, z in metres. A body is present in a frame where any of
+its coordinates differs from zero; all functions are float64 and leave their input as it was.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SPINE_BASE, SPINE_MID, LEFT_SHOULDER, RIGHT_SHOULDER = 0, 1, 4, 8
+_PARALLEL = 1e-6  # sine below which two directions count as (anti)parallel
+
+
+def presence(bodies: np.ndarray) -> np.ndarray:
+    """(M, T, V, C) -> (M, T) bool: where a body is present."""
+    return np.asarray(bodies.any(axis=(-2, -1)))
+
+
+def plain(bodies: np.ndarray, num_frame: int = 300, num_body: int = 2) -> np.ndarray:
+    """(M, T, V, C) -> (num_body, num_frame, V, C): the first bodies and frames, zero padded."""
+    kept = bodies[:num_body, :num_frame]
+    sample = np.zeros((num_body, num_frame, *bodies.shape[2:]))
+    sample[: kept.shape[0], : kept.shape[1]] = kept
+    return sample
+
+
+def motion_energy(bodies: np.ndarray) -> np.ndarray:
+    """(M, T, V, C) -> (M,): std(x) + std(y) + std(z) over all joints of the frames with the body, or 0."""
+    present = presence(bodies)
+    return np.array(
+        [body[seen].std(axis=(0, 1)).sum() if seen.any() else 0.0 for body, seen in zip(bodies, present, strict=True)]
+    )
+
+
+def strongest(bodies: np.ndarray, num_body: int = 2) -> np.ndarray:
+    """(M, T, V, C) -> (num_body, T, V, C): the bodies with the largest motion energy, larger first."""
+    return bodies[np.argsort(-motion_energy(bodies), kind="stable")[:num_body]]
+
+
+def fill(bodies: np.ndarray, num_frame: int = 300) -> np.ndarray:
+    """(M, T, V, C) -> (M, num_frame, V, C): each body's frames, repeated cyclically up to `num_frame`.
+
+    A body that starts late is closed up (all its gaps vanish); otherwise gaps inside stay empty. A body that
+    is never present stays empty.
+    """
+    filled = np.zeros((len(bodies), num_frame, *bodies.shape[2:]))
+    for target, body, present in zip(filled, bodies, presence(bodies), strict=True):
+        seen = np.flatnonzero(present)
+        if seen.size:
+            source = np.arange(seen[-1] + 1) if present[0] else seen
+            target[:] = body[source[np.arange(num_frame) % source.size]]
+    return filled
+
+
+def centre(bodies: np.ndarray, joint: int = SPINE_MID) -> np.ndarray:
+    """Subtract body 0's `joint`, frame by frame, from every joint that is not zero: (M, T, V, C) -> same."""
+    return np.where(bodies.any(axis=-1, keepdims=True), bodies - bodies[0, :, joint, None], 0.0)
+
+
+def rotation(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The smallest rotation that turns direction `source` (3,) to `target` (3,), as a matrix (3, 3).
+
+    Identity where one is zero or where they are (anti)parallel: then there is no axis to turn about.
+    """
+    length = np.linalg.norm(source) * np.linalg.norm(target)
+    if length == 0:
+        return np.eye(3)
+    axis, cosine = np.cross(source, target) / length, source @ target / length
+    if np.linalg.norm(axis) < _PARALLEL:
+        return np.eye(3)
+    x, y, z = axis
+    K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    # Rodrigues; K carries the sine, so K @ K needs (1 - cos) / sin^2, written so that nothing cancels
+    return np.eye(3) + K + K @ K * (1 / (1 + cosine) if cosine > 0 else (1 - cosine) / (axis @ axis))
+
+
+def turn(bodies: np.ndarray, start: int, end: int, direction: tuple[float, float, float]) -> np.ndarray:
+    """Rotate all so that joint `end` - joint `start` of body 0 in frame 0 points in `direction` (x, y, z)."""
+    first = bodies[0, 0]
+    return bodies @ rotation(first[end] - first[start], np.array(direction)).T
+
+
+def preprocessed(bodies: np.ndarray, num_frame: int = 300, num_body: int = 2) -> np.ndarray:
+    """(M, T, V, C) -> (num_body, num_frame, V, C): chosen, filled, centred, spine to z, shoulders to x."""
+    sample = centre(fill(strongest(bodies, num_body), num_frame))
+    sample = turn(sample, SPINE_BASE, SPINE_MID, (0, 0, 1))
+    return turn(sample, LEFT_SHOULDER, RIGHT_SHOULDER, (1, 0, 0))

@@ -1,0 +1,66 @@
+"""What the scripts share: spellings, reports, and how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+from data_gen.command_line import Parser, Report, run
+from data_gen.storage import Staging
+
+
+def test_options_take_hyphens_and_underscores() -> None:
+    parser = Parser()
+    parser.option("out_folder", default="here")
+    parser.strict()
+    for spelling in ("--out_folder", "--out-folder"):
+        assert parser.parse_args([spelling, "there", "--strict"]).out_folder == "there"
+    assert parser.parse_args([]).out_folder == "here"
+
+
+def test_a_report_says_what_was_written_and_what_was_not(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report({Path("a.npy"): (2, 3)}, ["b: broken"], ["three are long"])
+    run(lambda _: report)
+    assert capsys.readouterr().out == "wrote a.npy  (2, 3)\nskipped 1:\n  b: broken\nthree are long\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ValueError("no such thing"), "error: no such thing"),
+        (FileNotFoundError("x is absent"), "error: x is absent"),
+        (MemoryError(), "error: memory ran out"),
+        (BrokenProcessPool(), "error: memory ran out"),
+        (KeyboardInterrupt(), "130"),
+    ],
+)
+def test_errors_end_a_script_without_a_traceback(error: BaseException, code: str) -> None:
+    def main(_: Sequence[str] | None) -> Report:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert str(ended.value.code).startswith(code)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows kills without asking")
+def test_a_polite_kill_leaves_no_temporary_file(tmp_path: Path) -> None:
+    def main(_: Sequence[str] | None) -> Report:
+        with Staging() as staging:
+            staging.array(tmp_path / "a.npy", 1, (2,))
+            assert len(list(tmp_path.iterdir())) == 1
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("it went on")
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == 143
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,98 @@
+"""Bones and merged arrays of any known skeleton, in every folder of joints."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_gen import ntu_gen_bones, storage
+from data_gen.ntu_gen_bones import gen_bones
+from data_gen.ntu_merge_joint_bones import merge_joint_bones
+
+
+def write_joints(path: Path, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    joints = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    np.save(path, joints)
+    return joints
+
+
+@pytest.mark.parametrize("name", ["ntu_rgb_d", "kinetics", "nw_ucla"])
+def test_bones_equal_a_loop_over_joints(tmp_path: Path, name: str) -> None:
+    skeleton = import_module(f"graph.{name}").SKELETON
+    joints = write_joints(tmp_path / "val_data_joint.npy", (150, 3, 2, skeleton.num_point, 2))  # three chunks
+    gen_bones(tmp_path)
+    expected = np.zeros_like(joints)
+    for child, parent in enumerate(skeleton.parents):
+        expected[:, :, :, child] = joints[:, :, :, child] - joints[:, :, :, parent]
+    np.testing.assert_array_equal(np.load(tmp_path / "val_data_bone.npy"), expected)
+
+
+def test_every_folder_of_joints_is_done(tmp_path: Path) -> None:
+    joints = {
+        folder: write_joints(tmp_path / folder / "train_data_joint.npy", (70, 3, 2, 25, 2), seed)
+        for seed, folder in enumerate(("xsub", "xview", "xset", "."))
+    }
+    gen_bones(tmp_path)
+    report = merge_joint_bones(tmp_path)
+    assert len(report.written) == 4
+    for folder, expected in joints.items():
+        merged = np.load(tmp_path / folder / "train_data_joint_bones.npy")
+        assert merged.shape == (70, 6, 2, 25, 2)
+        np.testing.assert_array_equal(merged[:, :3], expected)
+        np.testing.assert_array_equal(merged[:, 3:], np.load(tmp_path / folder / "train_data_bone.npy"))
+
+
+def test_what_cannot_be_used_is_named_and_skipped(tmp_path: Path) -> None:
+    write_joints(tmp_path / "a" / "train_data_joint.npy", (2, 3, 4, 17, 1))
+    write_joints(tmp_path / "b" / "train_data_joint.npy", (2, 3, 4, 25, 1))
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "train_data_joint.npy").write_text("no array")
+    report = gen_bones(tmp_path)
+    assert list(report.written) == [tmp_path / "b" / "train_data_bone.npy"]
+    assert "no skeleton has 17 joints; known are 25 (NTU RGB+D), 18 (Kinetics-skeleton), 20" in report.skipped[0]
+    assert "no readable .npy array" in report.skipped[1]
+    with pytest.raises(ValueError, match="no skeleton has 17 joints"):
+        gen_bones(tmp_path, strict=True)
+
+
+def test_bones_of_other_joints_are_not_merged(tmp_path: Path) -> None:
+    write_joints(tmp_path / "train_data_joint.npy", (2, 3, 4, 25, 1))
+    with pytest.raises(ValueError, match=r"train_data_bone\.npy is missing: run data_gen/ntu_gen_bones\.py first"):
+        merge_joint_bones(tmp_path)
+    gen_bones(tmp_path)
+    write_joints(tmp_path / "train_data_joint.npy", (3, 3, 4, 25, 1))
+    with pytest.raises(ValueError, match="belongs to other joints"):
+        merge_joint_bones(tmp_path)
+    assert not (tmp_path / "train_data_joint_bones.npy").exists()
+
+
+def test_failing_midway_leaves_finished_bones_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_joints(tmp_path / "train_data_joint.npy", (70, 3, 2, 25, 1))
+    gen_bones(tmp_path)
+    finished = (tmp_path / "train_data_bone.npy").read_bytes()
+    write_joints(tmp_path / "train_data_joint.npy", (80, 3, 2, 25, 1))
+    calls = []
+
+    def bones(joints: np.ndarray, _: object) -> np.ndarray:
+        calls.append(len(joints))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return joints
+
+    monkeypatch.setattr(ntu_gen_bones, "bones", bones)
+    with pytest.raises(KeyboardInterrupt):
+        gen_bones(tmp_path)
+    assert calls == [64, 16]
+    assert (tmp_path / "train_data_bone.npy").read_bytes() == finished
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train_data_bone.npy", "train_data_joint.npy"]
+
+
+def test_a_full_disk_is_noticed_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_joints(tmp_path / "train_data_joint.npy", (2, 3, 2, 25, 1))
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: type("", (), {"free": 10}))
+    with pytest.raises(ValueError, match="make room or choose another folder"):
+        gen_bones(tmp_path)

@@ -1,0 +1,288 @@
+"""NTU folders become the published arrays; what cannot be used is named; finished output is never half-replaced."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recordings import skeleton_text, write_recordings
+
+from data_gen import ntu_convert, parallel
+from data_gen.ntu_gen_bones import gen_bones
+from data_gen.ntu_gendata import gendata
+from data_gen.ntu_splits import NTU120
+from data_gen.preprocess import main, preprocess
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = [
+    "S001C001P001R001A001.skeleton",
+    "S001C002P003R001A002.skeleton",
+    "S001C003P003R002A060.skeleton",
+]
+
+
+def read(folder: Path, part: str, suffix: str = "data_joint") -> tuple[list[str], list[int], np.ndarray]:
+    names, labels = pickle.loads((folder / f"{part}_label.pkl").read_bytes())
+    array = np.load(folder / f"{part}_{suffix}.npy")
+    assert array.dtype == np.float32
+    assert len(array) == len(names) == len(labels)
+    return names, labels, array
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def check_figures(raw: Path, figures: Path, out: Path) -> None:
+    """Compare everything that is made of `raw` with the published figures."""
+    preprocess(raw, out, strict=True)
+    gendata(raw, out, strict=True)
+    gen_bones(out, strict=True)
+    expected = np.load(figures)
+    for benchmark in ("xsub", "xview"):
+        for key, suffix in (("gendata", "data"), ("preprocess", "data_joint"), ("bone", "data_bone")):
+            if key not in expected:
+                continue
+            found = {}
+            for part in ("train", "val"):
+                names, labels, array = read(out / benchmark, part, suffix)
+                assert names == sorted(names)
+                assert labels == [int(name[17:20]) - 1 for name in names]
+                assert array.shape[1:] == (3, 300, 25, 2)
+                found |= dict(zip(names, array, strict=True))
+            assert sorted(found) == sorted(expected["names"])
+            samples = np.stack([found[name] for name in expected["names"]])[:, :, expected["frames"]]
+            np.testing.assert_allclose(samples, expected[key], rtol=0, atol=1e-5, err_msg=f"{benchmark} {key}")
+
+
+def test_hard_cases_equal_the_published_figures(golden: Path, tmp_path: Path) -> None:
+    check_figures(golden / "ntu_hard", golden / "ntu_hard.npz", tmp_path)
+    assert read(tmp_path / "xview", "val")[0] == [
+        "S006C001P001R001A001.skeleton",
+        "S006C001P002R001A007.skeleton",
+        "S006C001P003R001A010.skeleton",
+        "S006C001P006R001A004.skeleton",
+    ]
+
+
+def test_real_recordings_equal_the_published_figures(samples: Path, golden_of_samples: Path, tmp_path: Path) -> None:
+    check_figures(samples / "ntu_raw", golden_of_samples / "ntu_preprocess.npz", tmp_path)
+    assert read(tmp_path / "xview", "train")[2].shape == (0, 3, 300, 25, 2)  # all were seen by camera 1
+    assert read(tmp_path / "xsub", "val")[0] == ["S002C001P003R001A003.skeleton"]
+
+
+def test_several_processes_make_the_same_files(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    preprocess(golden / "ntu_hard", tmp_path / "one")
+    monkeypatch.setattr(parallel, "_ITEMS_WORTH_A_PROCESS", 1)
+    preprocess(golden / "ntu_hard", tmp_path / "two", num_worker=2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_files_are_parsed_once_for_all_benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_recordings(tmp_path / "raw", GOOD)
+    parsed = []
+
+    def read_skeleton(path: Path, **options: int) -> object:
+        parsed.append(path.name)
+        return original(path, **options)
+
+    original = ntu_convert.read_skeleton
+    monkeypatch.setattr(ntu_convert, "read_skeleton", read_skeleton)
+    preprocess(tmp_path / "raw", tmp_path / "out")
+    assert parsed == GOOD
+
+
+def test_ntu_120_has_its_own_benchmarks(tmp_path: Path) -> None:
+    names = ["S001C001P001R001A001.skeleton", "S018C001P103R001A120.skeleton"]
+    write_recordings(tmp_path / "raw", names)
+    preprocess(tmp_path / "raw", tmp_path / "out", dataset=NTU120, strict=True)
+    assert read(tmp_path / "out" / "xsub", "train")[:2] == (names, [0, 119])
+    assert read(tmp_path / "out" / "xset", "train")[0] == names[1:]
+    assert read(tmp_path / "out" / "xset", "val")[0] == names[:1]
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Three sound recordings among whatever else a download may hold."""
+    raw = tmp_path / "raw"
+    write_recordings(raw, GOOD)
+    text = (raw / GOOD[0]).read_text()
+    (raw / "S001C001P001R001A003.skeleton").write_text(text[: len(text) // 2])
+    (raw / "S001C001P001R001A004.skeleton").write_text(text.replace("277.4", "277,4", 1))
+    (raw / "S001C001P001R001A005.skeleton").write_text("2\n0\n0\n")
+    (raw / "S001C001P001R001A006.skeleton").write_text(skeleton_text(np.ones((1, 5, 25, 3))))
+    (raw / "S001C001P001R001A007.skeleton").mkdir()
+    (raw / "S001C001P001R001A061.skeleton").write_text(text)
+    (raw / "._S001C001P001R001A001.skeleton").write_text("x")
+    (raw / "readme.txt").write_text("x")
+    return raw
+
+
+PROBLEMS = [
+    "._S001C001P001R001A001.skeleton: no NTU sample name",
+    "S001C001P001R001A061.skeleton: A061: NTU RGB+D 60 has the actions A001 to A060",
+    "S001C001P001R001A003.skeleton, line ",
+    "S001C001P001R001A004.skeleton, line 5: '277,4' is no number",
+    "S001C001P001R001A005.skeleton: no body in any frame",
+    "S001C001P001R001A006.skeleton: no body in any frame",
+    "S001C001P001R001A007.skeleton: cannot be read",
+]
+
+
+def test_what_cannot_be_used_is_named_and_skipped(mixed: Path, tmp_path: Path) -> None:
+    report = preprocess(mixed, tmp_path / "out")
+    assert len(report.skipped) == len(PROBLEMS)
+    for problem, skipped in zip(PROBLEMS, report.skipped, strict=True):
+        assert problem in skipped
+        assert f"  {skipped}\n" in f"{report}\n"
+    names, labels, array = read(tmp_path / "out" / "xsub", "train")
+    assert (names, labels) == (GOOD[:1], [0])
+    assert array.any(axis=(1, 2, 3, 4)).all()
+    assert read(tmp_path / "out" / "xsub", "val")[:2] == (GOOD[1:], [1, 59])
+    assert read(tmp_path / "out" / "xview", "train")[0] == GOOD[1:]
+    assert report.written[tmp_path / "out" / "xview" / "train_data_joint.npy"] == (2, 3, 300, 25, 2)
+
+
+@pytest.mark.parametrize("kept", ["A003", "A004", "A005", "A006", "A007", "A061", "._S"])
+def test_strict_stops_at_each_of_them_and_writes_nothing(mixed: Path, tmp_path: Path, kept: str) -> None:
+    for path in sorted(mixed.iterdir()):
+        if path.name not in GOOD and kept not in path.name:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ValueError, match=kept.replace(".", r"\.")):
+        preprocess(mixed, tmp_path / "out", strict=True)
+    assert contents(tmp_path / "out") == {}
+
+
+def test_listed_samples_are_left_out(mixed: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "missing.txt"
+    listed.write_text(
+        "Samples with missing skeletons:\r\nS001C001P001R001A003\r\n\r\nS001C001P001R001A004.skeleton\r\n"
+    )
+    report = preprocess(mixed, tmp_path / "out", ignored_sample_path=listed)
+    assert len(report.skipped) == len(PROBLEMS) - 2
+    assert f"left out 2 that {listed} lists" in report.notes
+
+
+def test_long_clips_are_cut_and_counted(tmp_path: Path) -> None:
+    write_recordings(tmp_path / "raw", GOOD[:1], num_frame=301)
+    write_recordings(tmp_path / "raw", GOOD[1:], num_frame=300)
+    report = gendata(tmp_path / "raw", tmp_path / "out")
+    assert report.notes == ["1 files have more than 300 frames; the first 300 are kept"]
+    assert read(tmp_path / "out" / "xsub", "train", "data")[2].shape == (1, 3, 300, 25, 2)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, MemoryError])
+def test_a_run_that_dies_midway_leaves_finished_output_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write_recordings(raw, GOOD[:1])
+    preprocess(raw, out)
+    finished = contents(out)
+    write_recordings(raw, GOOD)
+
+    def convert_file(path: Path, **options: object) -> object:
+        if path.name == GOOD[2]:
+            assert len(list(out.rglob("*.tmp"))) == 4  # two samples are written, though not under their names
+            raise error
+        return original(path, **options)  # type: ignore[arg-type]
+
+    original = ntu_convert.convert_file
+    with monkeypatch.context() as patched:
+        patched.setattr(ntu_convert, "convert_file", convert_file)
+        with pytest.raises(error):
+            preprocess(raw, out)
+    assert contents(out) == finished
+    preprocess(raw, out)
+    assert read(out / "xsub", "val")[0] == GOOD[1:]
+    assert set(contents(out)) == set(finished)
+
+
+def test_a_folder_of_broken_files_does_not_empty_finished_output(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write_recordings(raw, GOOD[:1])
+    preprocess(raw, out)
+    finished = contents(out)
+    (raw / GOOD[0]).write_text("1\n1\n")
+    with pytest.raises(ValueError, match=f"no file can be used; the first problem is {GOOD[0]}, line 2"):
+        preprocess(raw, out)
+    assert contents(out) == finished
+
+
+def test_bones_of_earlier_joints_are_pointed_out(tmp_path: Path) -> None:
+    write_recordings(tmp_path / "raw", GOOD)
+    assert preprocess(tmp_path / "raw", tmp_path / "out").notes == []
+    gen_bones(tmp_path / "out")
+    notes = preprocess(tmp_path / "raw", tmp_path / "out").notes
+    assert len(notes) == 4
+    assert notes[0].endswith("train_data_bone.npy is of the earlier joints: build it again")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data_path", "absent"], "absent is no folder: unpack the .skeleton files of NTU RGB+D 60 there"),
+        (["--data_path", "empty"], "empty: no .skeleton file in this folder; name theirs with --data_path"),
+        (["--data_path", "strange"], "strange: of 1 .skeleton files 0 are on the list to leave out"),
+        (["--data_path", "raw", "--ignored-sample-path", "absent.txt"], "absent.txt: no such list of samples"),
+        (["--data_path", "raw", "--ignored_sample_path", "raw/" + GOOD[0]], "no line of it is a sample name"),
+        (["--data-path", "raw", "--out-folder", "raw/" + GOOD[0]], "exists"),
+    ],
+)
+def test_mistakes_are_answered_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    write_recordings(tmp_path / "strange", ["walking.skeleton"])
+    write_recordings(tmp_path / "raw", GOOD)
+    with pytest.raises((FileNotFoundError, FileExistsError, ValueError)) as error:
+        main(arguments)
+    assert message in str(error.value)
+
+
+def _run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, f"data_gen/{script}", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_scripts_run_from_the_projects_root(mixed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for script, folder in (
+        ("preprocess.py", ("--data-path", mixed, "--out_folder", out)),
+        ("ntu_gendata.py", ("--data_path", mixed, "--out-folder", out)),
+        ("ntu_gen_bones.py", ("--data_folder", out)),
+        ("ntu_merge_joint_bones.py", ("--data-folder", out)),
+    ):
+        ran = _run(script, *folder)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert ran.stdout.count("wrote ") == 4
+        assert (f"skipped {len(PROBLEMS)}:" in ran.stdout) == (mixed in folder)
+    names = ("data", "data_joint", "data_bone", "data_joint_bones")
+    files = {f"{part}_{name}.npy" for part in ("train", "val") for name in names} | {"train_label.pkl", "val_label.pkl"}
+    for benchmark in ("xsub", "xview"):
+        assert {path.name for path in (out / benchmark).iterdir()} == files
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        ("preprocess.py", ["--data_path", "{}/absent"], "absent is no folder"),
+        ("preprocess.py", ["--data_path", "{}/raw", "--strict", "--out_folder", "{}/out"], "no NTU sample name"),
+        ("ntu_gen_bones.py", ["--data_folder", "{}"], "no train_data_joint.npy or val_data_joint.npy there"),
+        ("ntu_merge_joint_bones.py", ["--data_folder", "{}"], "no train_data_joint.npy"),
+        ("ucla_gendata.py", ["--data_path", "{}/absent"], "absent is no folder"),
+    ],
+)
+def test_scripts_answer_mistakes_in_one_line(mixed: Path, script: str, arguments: list[str], message: str) -> None:
+    ran = _run(script, *(argument.format(mixed.parent) for argument in arguments))
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr.startswith("error: ")
+    assert message in ran.stderr
+    assert ran.stderr.count("\n") == 1

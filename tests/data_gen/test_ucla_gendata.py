@@ -1,0 +1,112 @@
+"""NW-UCLA becomes arrays of its cross-view split, coordinates and lengths untouched."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_gen.ucla_gendata import gendata, main
+
+
+def write_sequence(folder: Path, name: str, num_frame: int = 3, **changes: object) -> np.ndarray:
+    folder.mkdir(parents=True, exist_ok=True)
+    joints = np.random.default_rng(num_frame).normal(size=(num_frame, 20, 3))
+    content = {"file_name": name, "skeletons": joints.tolist(), "label": 1, **changes}
+    (folder / f"{name}.json").write_text(json.dumps(content))
+    return joints
+
+
+def test_the_complete_data_set(samples: Path, tmp_path: Path) -> None:
+    source = samples / "nw_ucla" / "all_sqe"
+    report = gendata(source, tmp_path, strict=True)
+    assert report.skipped == []
+    for part, count, views in (("train", 1020, "12"), ("val", 464, "3")):
+        names, labels = pickle.loads((tmp_path / f"{part}_label.pkl").read_bytes())
+        array = np.load(tmp_path / f"{part}_data_joint.npy", mmap_mode="r")
+        assert array.shape == (count, 3, 201, 20, 1)
+        assert array.dtype == np.float32
+        assert names == sorted(names)
+        assert len(names) == len(labels) == count
+        assert {name[-6] for name in names} == set(views)
+        assert set(labels) == set(range(10))
+        for index in (0, count // 3, count - 1):
+            content = json.loads((source / names[index]).read_text())
+            joints = np.array(content["skeletons"])
+            assert labels[index] == content["label"] - 1
+            np.testing.assert_allclose(array[index, :, : len(joints), :, 0], joints.transpose(2, 0, 1), rtol=1e-6)
+            assert not array[index, :, len(joints) :].any()
+    assert max(Counter(labels).values()) < 100
+
+
+def test_sequences_are_padded_to_the_longest_of_both_parts(tmp_path: Path) -> None:
+    joints = write_sequence(tmp_path / "raw", "a02_s01_e00_v01", 4, label=2)
+    write_sequence(tmp_path / "raw", "a01_s01_e00_v03", 7, label=1)
+    write_sequence(tmp_path / "raw", "a01_s01_e00_v02", 1, label=10)
+    gendata(tmp_path / "raw", tmp_path / "out")
+    train = np.load(tmp_path / "out" / "train_data_joint.npy")
+    assert train.shape == (2, 3, 7, 20, 1)
+    np.testing.assert_allclose(train[1, :, :4, :, 0], joints.transpose(2, 0, 1), rtol=1e-6)
+    assert not train[1, :, 4:].any()
+    names, labels = pickle.loads((tmp_path / "out" / "train_label.pkl").read_bytes())
+    assert (names, labels) == (["a01_s01_e00_v02.json", "a02_s01_e00_v01.json"], [9, 1])
+
+
+BROKEN = {
+    "a01_s01_e01_v01": (b'{"label": 1,\n "skeletons": [[', "line 2: no JSON"),
+    "a01_s01_e02_v01": (b'{"label": 1}', "it has no 'skeletons'"),
+    "a01_s01_e03_v01": (b"[1, 2]", "not of the form"),
+    "a01_s01_e04_v01": (b'{"label": 1, "skeletons": [[[1, 2, 3], [1, 2]]]}', "not of the form"),
+    "a01_s01_e05_v01": (b'{"label": 1, "skeletons": []}', r"shape \[T\]\[20\]\[3\] expected, found \[0\]"),
+    "a01_s01_e06_v01": (b'{"label": 1, "skeletons": [[[1, 2, 3]]]}', r"found \[1, 1, 3\]"),
+    "a01_s01_e07_v01": (b"[" * 100_000, "not of the form"),
+    "a01_s01_e08_v01": (b"\xff\xfe\x00", "not of the form"),
+    "a01_s01_e09_v01": (b"", "line 1: no JSON"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_named_and_skipped(tmp_path: Path, name: str) -> None:
+    write_sequence(tmp_path / "raw", "a01_s01_e00_v01")
+    content, problem = BROKEN[name]
+    (tmp_path / "raw" / f"{name}.json").write_bytes(content)
+    report = gendata(tmp_path / "raw", tmp_path / "out")
+    assert len(report.skipped) == 1
+    assert len(np.load(tmp_path / "out" / "train_data_joint.npy")) == 1
+    with pytest.raises(ValueError, match=rf"^{name}\.json.*{problem}"):
+        gendata(tmp_path / "raw", tmp_path / "strict", strict=True)
+    assert not (tmp_path / "strict").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "problem"),
+    [
+        ("a01_s01_e01_v01", {"label": 0}, "label 0 is none of 1 to 10"),
+        ("a01_s01_e01_v01", {"label": 11}, "label 11 is none of 1 to 10"),
+        ("a01_s01_e01_v01", {"label": True}, "label True is none of 1 to 10"),
+        ("a01_s01_e01_v01", {"label": "1"}, "label '1' is none of 1 to 10"),
+        ("a01_s01_e01_v01", {"skeletons": [[[float("nan")] * 3] * 20]}, "no position in metres"),
+        ("a01_s01_e01_v01", {"skeletons": [[[10**400] * 3] * 20]}, "not of the form"),
+        ("a01_s01_e01_v01", {"skeletons": [[[0] * 3] * 20]}, "no body in any frame"),
+        ("a01_s01_e01_v04", {}, "no NW-UCLA name"),
+        ("walking", {}, "no NW-UCLA name"),
+    ],
+)
+def test_contents_that_make_no_sense_are_named(
+    tmp_path: Path, name: str, changes: dict[str, object], problem: str
+) -> None:
+    write_sequence(tmp_path / "raw", name, **changes)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"{name}\.json.*{problem}"):
+        main(["--data_path", str(tmp_path / "raw"), "--out-folder", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_sequences_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no sequence of NW-UCLA's JSON form there$"):
+        gendata(tmp_path, tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="absent is no folder: unpack"):
+        gendata(tmp_path / "absent", tmp_path / "out")
