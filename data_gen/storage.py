@@ -6,7 +6,7 @@ import math
 import os
 import pickle
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -80,7 +80,7 @@ class Staging:
     def __init__(self) -> None:
         self._paths: list[Path] = []
         self._writers: list[ArrayWriter] = []
-        self._labels: dict[Path, tuple[Sequence[str], Sequence[int]]] = {}
+        self._contents: dict[Path, Callable[[], bytes]] = {}
 
     def array(self, path: Path, capacity: int, row_shape: tuple[int, ...]) -> ArrayWriter:
         """A writer of the array that becomes `path`."""
@@ -93,7 +93,12 @@ class Staging:
     def labels(self, path: Path, names: Sequence[str], labels: Sequence[int]) -> None:
         """The pickle of `(names, labels)` that becomes `path`; both may still grow until the block ends."""
         self._paths.append(path)
-        self._labels[path] = (names, labels)
+        self._contents[path] = lambda: pickle.dumps((names, labels), protocol=2)
+
+    def text(self, path: Path, content: str) -> None:
+        """The text file that becomes `path`."""
+        self._paths.append(path)
+        self._contents[path] = content.encode
 
     def __enter__(self) -> Staging:
         return self
@@ -113,8 +118,8 @@ class Staging:
     def _publish(self) -> None:
         for writer in self._writers:
             writer.finish()
-        for path, content in self._labels.items():
-            _temporary(path).write_bytes(pickle.dumps(content, protocol=2))
+        for path, content in self._contents.items():
+            _temporary(path).write_bytes(content())
         for path in self._paths:
             os.replace(_temporary(path), path)
 

@@ -2,10 +2,11 @@
 
 Reads the JSON form of CTR-GCN (`aXX_sXX_eXX_vXX.json`: `skeletons` [T][20][3], `label` 1..10) and writes the
 cross-view split of Wang et al., *Cross-view Action Modeling*, CVPR 2014: views 1 and 2 train, view 3 tests.
-`{out_folder}/{train,val}_data_joint.npy` (N, 3, T, 20, 1) float32 holds the coordinates as recorded; T is the
-longest sequence of the data set (201 in the complete one), and after its end a sequence is zero, which tells
-its true length. `{part}_label.pkl` holds `(sample_names, labels)`: names such as `a01_s01_e00_v01.json`, in
-order; labels 0-based. All sequences of NW-UCLA together have 14 MB, so they are held in memory.
+`{out_folder}/{train,val}_data_joint.npy` (N, 3, T, 20, 1) float32 holds the coordinates as recorded; T is the longest
+sequence of the data set (201 in the complete one), and after its end a sequence is zero, which tells its true length.
+`{part}_label.pkl` holds `(sample_names, labels)`: names such as `a01_s01_e00_v01.json`, in order; labels 0-based. Some
+copies of the data set hold test sequences that are training ones, number for number: `val_unseen.txt` lists the names
+of the others. All sequences of NW-UCLA together have 14 MB, so they are held in memory.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from data_gen.storage import PARTS, Staging, require_space
 from graph.nw_ucla import SKELETON
 
 NUM_CLASS = 10
+UNSEEN = "val_unseen.txt"
 PART_OF_VIEW = {1: "train", 2: "train", 3: "val"}
 _NAME = re.compile(r"a\d\d_s\d\d_e\d\d_v(\d\d)\.json", re.ASCII)
 
@@ -110,6 +112,19 @@ def _write(sequences: dict[str, list[tuple[str, np.ndarray, int]]], out_folder: 
             staging.labels(out_folder / f"{part}_label.pkl", names, labels)
             report.written[target] = writer.shape
             report.notes += outdated(target)
+        staging.text(out_folder / UNSEEN, _unseen(sequences, report))
+
+
+def _unseen(sequences: dict[str, list[tuple[str, np.ndarray, int]]], report: Report) -> str:
+    """The names, one a line, of the test sequences that are no copies of training ones; how many are, is noted."""
+    training = {joints.tobytes() for _, joints, _ in sequences["train"]}
+    names = [name for name, joints, _ in sequences["val"] if joints.tobytes() not in training]
+    if copies := len(sequences["val"]) - len(names):
+        report.notes.append(
+            f"{copies} of {len(sequences['val'])} test sequences are copies of training ones: report accuracy on all "
+            f"and on the {len(names)} that {UNSEEN} lists (python ensemble.py ... --only)"
+        )
+    return "".join(f"{name}\n" for name in names)
 
 
 def main(argv: Sequence[str] | None = None) -> Report:

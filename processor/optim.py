@@ -25,14 +25,14 @@ def build_optimizer(model: nn.Module, config: Config) -> Optimizer:
 
 
 def learning_rate(config: Config, epoch: float) -> float:
-    """The learning rate after `epoch` epochs, a fraction within one.
+    """The learning rate of the optimiser's step that ends after `epoch` epochs, a fraction within one.
 
-    Multi-step: `base_lr · gamma` to the number of `step` epochs gone by. Cosine: half a period from `base_lr` to
-    `min_lr` (Loshchilov and Hutter, ICLR 2017, equation 5). Both rise linearly from 0 over `warm_up_epoch`.
+    Multi-step: falls by `gamma` after each of the epochs `step`. Cosine: half a period from `base_lr` to `min_lr`
+    (Loshchilov and Hutter, ICLR 2017, equation 5). Both rise linearly from 0 over `warm_up_epoch`.
     """
     if epoch < config.warm_up_epoch:
         return config.base_lr * epoch / config.warm_up_epoch
     if config.lr_schedule == "multi-step":
-        return config.base_lr * config.gamma ** sum(epoch >= step for step in config.step)
+        return config.base_lr * config.gamma ** sum(epoch > step for step in config.step)
     done = (epoch - config.warm_up_epoch) / max(config.num_epoch - config.warm_up_epoch, 1)
     return config.min_lr + (config.base_lr - config.min_lr) * (1 + math.cos(math.pi * done)) / 2

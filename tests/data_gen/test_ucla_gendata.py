@@ -41,6 +41,18 @@ def test_the_complete_data_set(samples: Path, tmp_path: Path) -> None:
             np.testing.assert_allclose(array[index, :, : len(joints), :, 0], joints.transpose(2, 0, 1), rtol=1e-6)
             assert not array[index, :, len(joints) :].any()
     assert max(Counter(labels).values()) < 100
+    unseen = (tmp_path / "val_unseen.txt").read_text().split()
+    assert len(unseen) == 369
+    assert {name[:3] for name in names} - {name[:3] for name in unseen} == {"a02", "a03"}
+
+
+def test_test_sequences_that_were_trained_on_are_told(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "raw", "a01_s01_e00_v01", 4)
+    write_sequence(tmp_path / "raw", "a01_s01_e00_v03", 4)
+    write_sequence(tmp_path / "raw", "a01_s01_e01_v03", 5)
+    report = gendata(tmp_path / "raw", tmp_path / "out")
+    assert (tmp_path / "out" / "val_unseen.txt").read_text() == "a01_s01_e01_v03.json\n"
+    assert "1 of 2 test sequences are copies of training ones" in report.notes[-1]
 
 
 def test_sequences_are_padded_to_the_longest_of_both_parts(tmp_path: Path) -> None:

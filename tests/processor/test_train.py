@@ -180,7 +180,7 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(config: Config) ->
 
 def test_schedules() -> None:
     steps = Config(base_lr=1.0, step=[2, 4], gamma=0.1, warm_up_epoch=1, num_epoch=6)
-    expected = {0: 0, 0.5: 0.5, 1: 1, 1.99: 1, 2: 0.1, 3.9: 0.1, 4: 0.01, 5.5: 0.01}
+    expected = {0: 0, 0.5: 0.5, 1: 1, 2: 1, 2.01: 0.1, 4: 0.1, 4.1: 0.01, 6: 0.01}
     assert {epoch: pytest.approx(learning_rate(steps, epoch)) for epoch in expected} == expected
     cosine = Config(base_lr=1.0, min_lr=0.2, lr_schedule="cosine", warm_up_epoch=2, num_epoch=12)
     expected = {1: 0.5, 2: 1, 7: 0.6, 12: 0.2}
