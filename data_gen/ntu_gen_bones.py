@@ -19,10 +19,8 @@ import numpy as np
 from data_gen.command_line import Report, run
 from data_gen.derived import BONE, Rows, derive, derive_parser
 from data_gen.storage import open_array, read_chunks
-from graph import kinetics, ntu_rgb_d, nw_ucla
+from graph import skeleton_of
 from graph.tools import Skeleton
-
-SKELETONS = {graph.SKELETON.num_point: graph.SKELETON for graph in (ntu_rgb_d, kinetics, nw_ucla)}
 
 
 def bones(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -37,10 +35,11 @@ def gen_bones(data_folder: str | Path, *, strict: bool = False) -> Report:
 
 def _bone_rows(source: Path) -> Rows:
     shape = open_array(source).shape
-    if shape[3] not in SKELETONS:
-        known = ", ".join(f"{size} ({skeleton.name})" for size, skeleton in SKELETONS.items())
-        raise ValueError(f"{source}: no skeleton has {shape[3]} joints; known are {known}")
-    return Rows(shape, (bones(chunk, SKELETONS[shape[3]]) for chunk in read_chunks(source)))
+    try:
+        skeleton = skeleton_of(shape[3])
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    return Rows(shape, (bones(chunk, skeleton) for chunk in read_chunks(source)))
 
 
 def main(argv: Sequence[str] | None = None) -> Report:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from graph import kinetics, ntu_rgb_d, nw_ucla
 from graph.tools import Skeleton
 
-SKELETONS = {module.SKELETON.num_point: module.SKELETON for module in (ntu_rgb_d, kinetics, nw_ucla)}
+_MODULES = {module.SKELETON.num_point: module for module in (ntu_rgb_d, kinetics, nw_ucla)}
 
 
 def skeleton_of(num_point: int) -> Skeleton:
@@ -14,7 +16,20 @@ def skeleton_of(num_point: int) -> Skeleton:
     Raises:
         ValueError: no skeleton here has so many.
     """
-    if num_point not in SKELETONS:
-        known = ", ".join(f"{V} ({skeleton.name})" for V, skeleton in SKELETONS.items())
+    return _module(num_point).SKELETON
+
+
+def graph_of(num_point: int) -> str:
+    """The import path of the graph with this number of joints, as `model_args.graph` takes it.
+
+    Raises:
+        ValueError: no skeleton here has so many.
+    """
+    return f"{_module(num_point).__name__}.Graph"
+
+
+def _module(num_point: int) -> Any:
+    if num_point not in _MODULES:
+        known = ", ".join(f"{V} ({module.SKELETON.name})" for V, module in _MODULES.items())
         raise ValueError(f"{num_point} joints are those of no known skeleton; known are {known}")
-    return SKELETONS[num_point]
+    return _MODULES[num_point]

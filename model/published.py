@@ -15,12 +15,12 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from graph import graph_of
 from model.layers.gcn import GCN, AdaptiveGCN
 from model.st_tr import Model
 
 log = logging.getLogger(__name__)
 
-GRAPHS = {25: "graph.ntu_rgb_d.Graph", 18: "graph.kinetics.Graph", 20: "graph.nw_ucla.Graph"}
 LABELING_MODES = {3: "spatial", 2: "distance", 1: "uniform"}  # by the number of partitions
 SLIP = 1e-6  # the value of every entry of the fixed adjacency that published agcn weights were trained with
 
@@ -94,7 +94,8 @@ def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] 
     published = {key.removeprefix("module."): torch.as_tensor(value) for key, value in state_dict.items()}
     inferred = infer_model_args(published)
     given = {key: value for key, value in (model_args or {}).items() if key not in WITHOUT_EFFECT}
-    model = Model(**{**inferred, **given})
+    args = {**inferred, **given}
+    model = Model(**{"graph": args.get("graph") or graph_of(args["num_point"]), **args})
     load_published(model, published)
     return model.eval()
 
@@ -209,7 +210,6 @@ def infer_model_args(published: Mapping[str, Tensor]) -> dict[str, Any]:
         "channel": channel,
         "num_point": num_point,
         "num_person": shapes["data_bn.weight"][0] // (num_point * channel),
-        "graph": GRAPHS.get(num_point, "of no known skeleton: name it in model_args"),
         "graph_args": {"labeling_mode": LABELING_MODES[partitions or 3]},
         "double_channel": width == 512,
         "attention": spatial is not None,

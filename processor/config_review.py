@@ -2,7 +2,7 @@
 
 Published configurations are read as they are: keys and import names that are called otherwise here
 (`RENAMED_KEYS`, `RENAMED_IMPORTS`) are translated; those that do nothing there do nothing here (`IDLE_KEYS`,
-`IDLE_ARGUMENTS`). What was found of them is remarked once.
+`WITHOUT_EFFECT`). What was found of them is remarked once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, get_type_hints
 
+from model.published import WITHOUT_EFFECT
 from processor.config_check import MisfitError, check_call, coerce, did_you_mean, import_object
 from processor.config_file import Section
 
@@ -25,7 +26,6 @@ RENAMED_IMPORTS = {
     "st_gcn.graph.kinetics": "graph.kinetics.Graph",
 }
 IDLE_KEYS = ("scheduler", "clip_grad_norm", "feeder_augmented")
-IDLE_ARGUMENTS = ("weight_matrix", "bn_flag", "attention_3", "kernel_temporal", "visualization")
 
 
 class Review:
@@ -143,7 +143,7 @@ class Review:
         if not inspect.isclass(target) and not inspect.isroutine(target):
             self.problems.append(f"{place}: {key}: {target!r} is no class and no function")
             return {}
-        good, problems, idle = check_call(target, args, idle=IDLE_ARGUMENTS)
+        good, problems, idle = check_call(target, args, idle=WITHOUT_EFFECT)
         self._idle.update(dict.fromkeys(f"{key}.{name}" for name in idle))
         self.problems += [f"{args.places.get(name, place)}: {key}.{name}: {text}" for name, text in problems]
         if isinstance(path := good.get("graph"), str):

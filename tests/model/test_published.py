@@ -46,3 +46,42 @@ def test_golden_logits(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FILE["variants"] if name != "s-tr-plain"])
 def test_golden_logits_of_inferred_options(name: str) -> None:
     assert error(name, None) < 1e-6
+
+
+def test_prefixes_of_data_parallel_are_taken_off() -> None:
+    model = from_published({f"module.{key}": value for key, value in checkpoint("s-tr").items()})
+    assert torch.equal(model.fcn.bias, torch.from_numpy(checkpoint("s-tr")["fcn.bias"]))
+
+
+def test_what_does_not_fit_is_named() -> None:
+    lacking = checkpoint("s-tr")
+    del lacking["backbone.2.tcn1.conv.bias"]
+    with pytest.raises(ValueError, match=r"backbone\.2\.tcn1\.conv\.bias is missing"):
+        from_published(lacking)
+    with pytest.raises(ValueError, match=r"strange"):
+        from_published({**checkpoint("s-tr"), "strange": np.zeros(3)})
+    with pytest.raises(ValueError, match=r"fcn\.weight gives \(60, 256\), the model takes \(7, 256\)"):
+        from_published(checkpoint("s-tr"), {"num_class": 7})
+    with pytest.raises(ValueError, match="not a state dict of ST-TR"):
+        from_published({"conv1.weight": np.zeros((3, 3))})
+
+
+def test_idle_weights_are_accepted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    idle = {f"backbone.4.tcn1.tcn_conv.conv.{p}": np.zeros(s) for p, s in (("weight", (96, 128, 9, 1)), ("bias", 96))}
+    state = checkpoint("t-tr")
+    with torch.no_grad():
+        x = torch.from_numpy(golden_input([1, 3, 20, 25, 2]))
+        assert torch.equal(from_published({**state, **idle})(x), from_published(state)(x))
+    assert "are idle" in caplog.text
+
+
+def test_a_model_from_scratch_has_the_true_adjacency_and_a_published_agcn_the_slip() -> None:
+    published = from_published(checkpoint("t-tr-agcn"))
+    assert published.gcn0.conv.A.unique().tolist() == pytest.approx([1e-6])
+    fresh = type(published)(agcn=True, attention=False, tcn_attention=True)
+    np.testing.assert_allclose(
+        fresh.gcn0.conv.A.numpy(), np.load(GOLDEN / "graphs.npz")["ntu_rgb_d.spatial"], atol=1e-7
+    )
+    fresh.load_state_dict(published.state_dict())  # our own checkpoints keep the adjacency that they were trained with
+    assert torch.equal(fresh.gcn0.conv.A, published.gcn0.conv.A)
