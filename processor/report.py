@@ -27,7 +27,7 @@ MOST_MIXED = 3  # pairs of classes that the head names
 
 
 def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str] | None = None) -> None:
-    """Write `per_class_accuracy.csv`, `confusion_matrix.csv` and `confusion_matrix.png`.
+    """Write `per_class_accuracy` and `confusion_matrix`, each as `.csv` and `.png`.
 
     Args:
         work_dir: the folder for them.
@@ -50,10 +50,32 @@ def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str
         folder / "confusion_matrix.csv",
         [["true \\ predicted", *names], *([name, *row] for name, row in zip(names, counts, strict=True))],
     )
-    with written_whole(folder / "confusion_matrix.png") as temporary:
-        FigureCanvasAgg(draw_confusion(counts, names)).print_figure(
-            temporary, format="png", bbox_inches="tight", pad_inches=0.3
-        )
+    _write_png(folder / "per_class_accuracy.png", draw_accuracy(counts, names))
+    _write_png(folder / "confusion_matrix.png", draw_confusion(counts, names))
+
+
+def draw_accuracy(counts: np.ndarray, names: Sequence[str]) -> Figure:
+    """The accuracy of every class that has samples as bars, the best on top, over a line at their mean."""
+    shares = _shares(counts).diagonal()
+    order = [i for i in np.argsort(-shares, kind="stable") if np.isfinite(shares[i])]
+    font = float(np.interp(len(order), [10, 60, 120], [10, 8, 7]))
+    figure = Figure(figsize=(6, 0.028 * font * len(order) + 0.8), dpi=120, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.barh(range(len(order)), shares[order], height=0.7, color=COLOURS(0.75))
+    axes.axvline(float(shares[order].mean()), color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+    for row, i in enumerate(order):
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # where the dashed line passes behind it
+        text = axes.text(shares[i] + 0.01, row, _percent(shares[i]), va="center", fontsize=0.9 * font, color=GREY)
+        text.set_bbox(box)
+    axes.set_yticks(range(len(order)), [names[i] for i in order], fontsize=font, color=INK)
+    axes.set_ylim(len(order) - 0.4, -0.6)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    mean = f"mean {100 * shares[order].mean():.2f} % (dashed)"
+    axes.set_title(f"Accuracy of each class, {mean}", loc="left", fontsize=font + 1, color=INK, pad=10)
+    return figure
 
 
 def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
@@ -121,6 +143,11 @@ def _accuracy_rows(counts: np.ndarray, names: Sequence[str]) -> Iterable[Sequenc
     yield "class", "name", "samples", "correct", "accuracy"
     for i, (name, row) in enumerate(zip(names, counts, strict=True)):
         yield i, name, row.sum(), row[i], f"{row[i] / row.sum():.4f}" if row.sum() else ""
+
+
+def _write_png(path: Path, figure: Figure) -> None:
+    with written_whole(path) as temporary:
+        FigureCanvasAgg(figure).print_figure(temporary, format="png", bbox_inches="tight", pad_inches=0.3)
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:

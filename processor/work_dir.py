@@ -13,7 +13,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from processor.config import Config, resolved
 
 LAST, BEST, CONFIG, LOG, SCORE = "last.pt", "best.pt", "config.yaml", "log.txt", "test_score.npz"
-REPORTS = ("per_class_accuracy.csv", "confusion_matrix.csv", "confusion_matrix.png")
+REPORTS = ("per_class_accuracy.csv", "per_class_accuracy.png", "confusion_matrix.csv", "confusion_matrix.png")
 OURS = (LAST, BEST, CONFIG, LOG, SCORE, *REPORTS, "events.out.tfevents.*")
 
 

@@ -53,7 +53,10 @@ def test_what_cannot_be_used_is_named_and_skipped(tmp_path: Path) -> None:
     (tmp_path / "c" / "train_data_joint.npy").write_text("no array")
     report = gen_bones(tmp_path)
     assert list(report.written) == [tmp_path / "b" / "train_data_bone.npy"]
-    assert "17 joints are those of no known skeleton; known are 25 (NTU RGB+D), 18 (Kinetics-skeleton), 20" in report.skipped[0]
+    assert (
+        "17 joints are those of no known skeleton; known are 25 (NTU RGB+D), 18 (Kinetics-skeleton), 20"
+        in report.skipped[0]
+    )
     assert "no readable .npy array" in report.skipped[1]
     with pytest.raises(ValueError, match="no skeleton has 17 joints"):
         gen_bones(tmp_path, strict=True)

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from processor.report import draw_confusion, write_report
+from processor.report import draw_accuracy, draw_confusion, write_report
 from processor.scores import Scores
 
 #  true        0  0  0  1  1  3   (class 2 has no samples)
@@ -45,8 +45,9 @@ def test_the_files(tmp_path: Path) -> None:
         ["größe", "0", "0", "0", "0"],
         ["sit", "0", "0", "1", "0"],
     ]
-    assert min(imread(tmp_path / "new" / "confusion_matrix.png").shape[:2]) > 200
-    assert len(list((tmp_path / "new").iterdir())) == 3
+    for name in ("confusion_matrix.png", "per_class_accuracy.png"):
+        assert min(imread(tmp_path / "new" / name).shape[:2]) > 100
+    assert len(list((tmp_path / "new").iterdir())) == 4
 
 
 def test_classes_without_names_are_numbers(tmp_path: Path) -> None:
@@ -74,6 +75,14 @@ def test_the_picture_shows_shares_and_what_is_mixed_up() -> None:
     assert shown is not None
     np.testing.assert_allclose(shown[3], [0, 0, 1, 0])
     assert np.ma.getmaskarray(shown)[2].all()  # no samples, no shares
+
+
+def test_bars_are_sorted_and_leave_out_classes_without_samples() -> None:
+    figure = draw_accuracy(np.array([[1, 1, 0], [0, 4, 0], [0, 0, 0]]), ["half", "all", "none"])
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["all", "half"]
+    assert [bar.get_width() for bar in axes.patches] == [1, 0.5]
+    assert "mean 75.00 %" in axes.get_title(loc="left")
 
 
 def test_rare_mistakes_and_many_classes() -> None:
