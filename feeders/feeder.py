@@ -6,6 +6,8 @@ and samples, and do not depend on how many workers share the work.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -68,6 +70,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(f"sampling: {sampling!r} is none of {', '.join(SAMPLINGS)}")
         if window_size < 1 and (random_choose or sampling != "crop"):
             raise ValueError(f"window_size: {window_size} with random_choose or sampling; give a number of frames")
+        self.data_path = data_path
         self.data = _load_array(data_path, mmap=mmap)
         self.sample_name, self.label = load_labels(label_path)
         if len(self.data) != len(self.label):
@@ -98,6 +101,15 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
     def set_epoch(self, epoch: int) -> None:
         """Makes the augmentations those of this epoch, also in running workers."""
         self._epoch.fill_(epoch)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers that are started afresh map the file again; a pickled map would be a copy of all of it."""
+        return {**self.__dict__, "data": None} if isinstance(self.data, np.memmap) else self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.data is None:
+            self.data = _load_array(self.data_path, mmap=True)[: len(self.label)]
 
     def __len__(self) -> int:
         return len(self.label)

@@ -206,6 +206,17 @@ def test_augmentations_follow_seed_and_epoch_and_not_the_workers(paths: dict[str
     assert not torch.equal(of_sample_0[0], of_sample_0[2])
 
 
+def test_a_mapped_feeder_is_pickled_without_its_data(paths: dict[str, str]) -> None:
+    feeder = Feeder(**paths, debug=True)
+    content = pickle.dumps(feeder)
+    assert len(content) < 5000 < feeder.data.nbytes
+    copy = pickle.loads(content)
+    assert isinstance(copy.data, np.memmap)
+    assert torch.equal(copy[2][0], feeder[2][0])
+    in_memory = Feeder(**paths, mmap=False)
+    assert torch.equal(pickle.loads(pickle.dumps(in_memory))[2][0], feeder[2][0])
+
+
 def test_mistakes_are_named(paths: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="sampling: 'evn' is none of crop, even, random"):
         Feeder(**paths, sampling="evn")
