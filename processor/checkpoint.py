@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,13 @@ class State:
         content = read_checkpoint(path)
         if not isinstance(content, dict) or "optimizer" not in content:
             raise ValueError(f"resume: {path} holds weights, not a run; start a new run with --weights {path}")
+        if problem := _misfit(self.model.state_dict(), content["model"]):
+            raise ValueError(f"resume: {path} is of another model: {problem}; resume with its own configuration")
         try:
-            self.model.load_state_dict(content["model"])
             self.optimizer.load_state_dict(content["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(
-                f"resume: {path} is of another model or optimiser ({_first_line(error)}); resume with its own config"
-            ) from error
+        except ValueError as error:
+            raise ValueError(f"resume: {path} is of another optimiser; resume with its own configuration") from error
+        self.model.load_state_dict(content["model"])
         for name in self.COUNTERS:
             setattr(self, name, content[name])
         torch.set_rng_state(content["generator"])
@@ -84,7 +84,7 @@ def read_checkpoint(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(
-            f"weights: {path} is damaged, or holds more than tensors ({_first_line(error)}); it was not loaded"
+            f"weights: {path} is damaged, or holds more than tensors and plain values; nothing was loaded"
         ) from error
 
 
@@ -109,15 +109,24 @@ def load_weights(model: nn.Module, path: Path, ignore: Sequence[str] = ()) -> No
         if not any(name.startswith(prefix) for name in own):
             raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
     kept = {name: value for name, value in own.items() if name.startswith(tuple(ignore))}
-    try:
-        if is_published(state) and isinstance(model, Model):
+    if is_published(state) and isinstance(model, Model):
+        try:
             load_published(model, state, kept)
-        else:
-            model.load_state_dict({**state, **kept})
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"weights: {path} does not fit the model: {_first_line(error, 2)}") from error
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    else:
+        state = {**state, **kept}
+        if problem := _misfit(own, state):
+            raise ValueError(f"weights: {path} is of another model: {problem}; take the configuration it was made with")
+        model.load_state_dict(state)
     log.info("weights of %s%s", path, f", without {', '.join(ignore)}" if ignore else "")
 
 
-def _first_line(error: BaseException, lines: int = 1) -> str:
-    return " ".join(line.strip() for line in str(error).splitlines()[:lines])[:300]
+def _misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """How the tensors of `state` differ from the model's `own`: counts, with the first of each kind; or nothing."""
+    kinds = {
+        "missing": [name for name in own if name not in state],
+        "unknown": [name for name in state if name not in own],
+        "of another shape": [name for name in own if name in state and own[name].shape != state[name].shape],
+    }
+    return ", ".join(f"{len(names)} tensors are {kind} ({names[0]})" for kind, names in kinds.items() if names)
