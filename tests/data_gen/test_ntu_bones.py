@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_named_and_skipped(tmp_path: Path) -> None:
         in report.skipped[0]
     )
     assert "no readable .npy array" in report.skipped[1]
-    with pytest.raises(ValueError, match="no skeleton has 17 joints"):
+    with pytest.raises(ValueError, match="17 joints are those of no known skeleton"):
         gen_bones(tmp_path, strict=True)
 
 
