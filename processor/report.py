@@ -72,7 +72,7 @@ def draw_accuracy(counts: np.ndarray, names: Sequence[str]) -> Figure:
     axes.set_xlim(0, 1)
     axes.set_xticks([])
     axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    axes.set_frame_on(False)
     mean = f"mean {100 * shares[order].mean():.2f} % (dashed)"
     axes.set_title(f"Accuracy of each class, {mean}", loc="left", fontsize=font + 1, color=INK, pad=10)
     return figure
@@ -111,7 +111,7 @@ def _dress(axes: Axes, names: Sequence[str], *, font: float) -> None:
     axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
     axes.grid(which="minor", color=FAINT, linewidth=0.8 if n <= MOST_NUMBERS else 0.35)
     axes.tick_params(which="both", length=0)
-    axes.spines[:].set_visible(False)
+    axes.set_frame_on(False)
 
 
 def _head(axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
