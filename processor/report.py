@@ -95,7 +95,7 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     bar = figure.colorbar(image, ax=axes, cax=axes.inset_axes((1 + 0.2 / (n * cell), 0, 0.13 / (n * cell), 1)))
     bar.set_ticks([0, 0.05, 0.25, 0.5, 0.75, 1], labels=["0", "5", "25", "50", "75", "100 %"])
     bar.ax.tick_params(length=0, labelsize=font, labelcolor=INK)
-    bar.outline.set_visible(False)
+    bar.ax.set_frame_on(False)
     return figure
 
 
