@@ -65,8 +65,8 @@ def _products(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, bias: Te
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The same by `scaled_dot_product_attention`, whose fused kernels want one width for q, k and v."""
-    width = max(q.shape[-1], v.shape[-1])
+    """The same by `scaled_dot_product_attention`, whose fused kernels want one width of 8, 16, ... for q, k and v."""
+    width = -(-max(q.shape[-1], v.shape[-1]) // 8) * 8
     q, k, padded = (F.pad(x, (0, width - x.shape[-1])) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, padded, scale=1.0)[..., : v.shape[-1]]
 
