@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -13,28 +14,31 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from processor.config import Config, resolved
 
 LAST, BEST, CONFIG, LOG, SCORE = "last.pt", "best.pt", "config.yaml", "log.txt", "test_score.npz"
-REPORTS = ("per_class_accuracy.csv", "per_class_accuracy.png", "confusion_matrix.csv", "confusion_matrix.png")
-OURS = (LAST, BEST, CONFIG, LOG, SCORE, *REPORTS, "events.out.tfevents.*")
+RESULTS = (SCORE, *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")))
+RUN = (LAST, BEST, CONFIG, LOG, "events.out.tfevents.*")
 
 
 def prepare(config: Config) -> None:
     """Makes `work_dir`, or sees that it may be used, and writes the resolved config into it.
 
+    With `overwrite` training replaces an earlier run, and test nothing but earlier test results.
+
     Raises:
-        ValueError: an earlier run is in it, and neither `resume` nor `overwrite` is set.
+        ValueError: something is in it already, and neither `resume` nor `overwrite` is set.
     """
     folder = config.work_dir
-    used = [path for pattern in OURS for path in folder.glob(pattern)]
-    if used and config.overwrite:
-        for path in used:
-            path.unlink()
-    elif used and not config.resume:
+    used = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
+    if used and not config.overwrite and not config.resume:
         raise ValueError(
             f"work_dir: {folder} holds an earlier run ({used[0].name}); "
             "go on with --resume auto, replace it with --overwrite, or choose another --work_dir"
         )
+    if config.overwrite and config.phase == "train":
+        for path in used:
+            path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(resolved(config), encoding="utf-8")
+    if config.phase == "train" or not used:
+        (folder / CONFIG).write_text(resolved(replace(config, overwrite=False)), encoding="utf-8")
 
 
 @contextmanager

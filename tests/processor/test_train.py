@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,19 @@ def test_a_used_work_dir_is_refused_unless_overwritten(data: dict[str, dict[str,
     assert (tmp_path / "run" / "last.pt").read_bytes() != before
     assert len(list((tmp_path / "run").glob("events*"))) == 1
     assert (tmp_path / "run" / "notes.md").read_text() == "mine"
+
+
+def test_overwriting_test_results_leaves_the_run_of_the_folder(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    engine.train(make(data, tmp_path, num_epoch=1))
+    engine.train(make(data, tmp_path, num_epoch=1, seed=1, work_dir=tmp_path / "other"))
+    run = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    foreign = make(data, tmp_path, phase="test", weights=tmp_path / "other" / "last.pt")
+    with pytest.raises(ValueError, match="holds an earlier run"):
+        engine.test(foreign)
+    engine.test(replace(foreign, overwrite=True))
+    after = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert all(after[name] == run[name] for name in ("last.pt", "best.pt", "config.yaml"))
+    assert after["test_score.npz"] != run["test_score.npz"]
 
 
 def test_missing_data_is_answered_with_the_data_sets_help(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
