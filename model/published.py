@@ -70,6 +70,15 @@ UNIT = re.compile(r"(?P<unit>gcn0\.|tcn0\.|backbone\.\d+\.([gt]cn1\.)?)(?P<rest>
 IDLE = re.compile(
     r"person_bn\..+|data_bn\..+|.+\.[gt]cn1\.data_bn\..+|.+\.tcn1\.(tcn_conv|down)\..+|.+\.num_batches_tracked"
 )
+# what published configurations name otherwise, and the options that do nothing there
+RENAMED_IMPORTS = {
+    "st_gcn.feeder.Feeder": "feeders.feeder.Feeder",
+    "st_gcn.feeder.Feeder_kinetics": "feeders.feeder.Feeder",
+    "st_gcn.net.ST_GCN": "model.st_tr.Model",
+    "st_gcn.graph.NTU_RGB_D": "graph.ntu_rgb_d.Graph",
+    "st_gcn.graph.Kinetics": "graph.kinetics.Graph",
+    "st_gcn.graph.kinetics": "graph.kinetics.Graph",
+}
 WITHOUT_EFFECT = (
     "weight_matrix",
     "bn_flag",
@@ -95,7 +104,8 @@ def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] 
     inferred = infer_model_args(published)
     given = {key: value for key, value in (model_args or {}).items() if key not in WITHOUT_EFFECT}
     args = {**inferred, **given}
-    model = Model(**{"graph": args.get("graph") or graph_of(args["num_point"]), **args})
+    graph = args.get("graph") or graph_of(args["num_point"])
+    model = Model(**{**args, "graph": RENAMED_IMPORTS.get(graph, graph)})
     load_published(model, published)
     return model.eval()
 

@@ -12,19 +12,11 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, get_type_hints
 
-from model.published import WITHOUT_EFFECT
+from model.published import RENAMED_IMPORTS, WITHOUT_EFFECT
 from processor.config_check import MisfitError, check_call, coerce, did_you_mean, import_object
 from processor.config_file import Section
 
 RENAMED_KEYS = {"optimize_every": "accumulation"}
-RENAMED_IMPORTS = {
-    "st_gcn.feeder.Feeder": "feeders.feeder.Feeder",
-    "st_gcn.feeder.Feeder_kinetics": "feeders.feeder.Feeder",
-    "st_gcn.net.ST_GCN": "model.st_tr.Model",
-    "st_gcn.graph.NTU_RGB_D": "graph.ntu_rgb_d.Graph",
-    "st_gcn.graph.Kinetics": "graph.kinetics.Graph",
-    "st_gcn.graph.kinetics": "graph.kinetics.Graph",
-}
 IDLE_KEYS = ("scheduler", "clip_grad_norm", "feeder_augmented")
 
 

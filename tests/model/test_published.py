@@ -19,7 +19,6 @@ sys.path.insert(0, str(GOLDEN))
 from golden import golden_input, weight  # noqa: E402
 
 FILE = json.loads((GOLDEN / "st_tr.json").read_text())
-GRAPHS = {25: "graph.ntu_rgb_d.Graph", 18: "graph.kinetics.Graph"}
 
 
 def checkpoint(name: str) -> dict[str, np.ndarray]:
@@ -38,14 +37,18 @@ def error(name: str, model_args: dict[str, Any] | None) -> float:
 
 @pytest.mark.parametrize("name", FILE["variants"])
 def test_golden_logits(name: str) -> None:
-    args = {**FILE["base"], **FILE["variants"][name]["model_args"]}
-    args["graph"] = GRAPHS[args["num_point"]]
+    args = {**FILE["base"], **FILE["variants"][name]["model_args"], "graph": FILE["variants"][name]["graph"]}
     assert error(name, args) < 1e-6
 
 
 @pytest.mark.parametrize("name", [name for name in FILE["variants"] if name != "s-tr-plain"])
 def test_golden_logits_of_inferred_options(name: str) -> None:
     assert error(name, None) < 1e-6
+
+
+def test_published_names_of_graphs_are_understood() -> None:
+    model = from_published(checkpoint("s-tr"), {"graph": "st_gcn.graph.NTU_RGB_D", "weight_matrix": 2})
+    assert model.options.graph == "graph.ntu_rgb_d.Graph"
 
 
 def test_prefixes_of_data_parallel_are_taken_off() -> None:
