@@ -183,14 +183,9 @@ class Builder:
     def spatial(self, in_channels: int, out_channels: int) -> SpatialAttention:
         o, only = self.o, self.o.only_attention
         dv = o.value_channels(out_channels, only=only)
-        attention = self._attention(
-            in_channels,
-            out_channels,
-            dv,
-            RelativeJoints,
-            o.num_point,
-            MaskedAdjacency(self.A) if o.adjacency else None,
-        )
+        relative = RelativeJoints(o.num_point, self._key_width(out_channels)) if o.relative else None
+        bias = MaskedAdjacency(self.A) if o.adjacency else None
+        attention = self._attention(in_channels, out_channels, dv=dv, relative=relative, bias=bias)
         return SpatialAttention(
             out_channels,
             attention=attention,
@@ -204,7 +199,8 @@ class Builder:
         dv = o.value_channels(channels, only=only)
         kernel = 1 if o.num_point % 2 == 0 and not o.more_channels else stride
         window = self._window(channels)
-        attention = self._attention(kernel * channels, channels, dv, RelativeFrames, window or frames, None)
+        relative = RelativeFrames(window or frames, self._key_width(channels)) if o.relative else None
+        attention = self._attention(kernel * channels, channels, dv=dv, relative=relative)
         return TemporalAttention(
             channels,
             attention=attention,
@@ -221,27 +217,28 @@ class Builder:
             return None
         return self.o.dim_block1 if width <= 64 else self.o.dim_block2 if width <= 128 else self.o.dim_block3
 
+    @property
+    def _share(self) -> int:
+        """A head has one part in so many of dk and dv."""
+        return self.o.n if self.o.more_channels else self.o.Nh
+
+    def _key_width(self, width: int) -> int:
+        return int(width * self.o.dk) // self._share
+
     def _attention(
-        self,
-        in_channels: int,
-        width: int,
-        dv: int,
-        relative: type[RelativeJoints] | type[RelativeFrames],
-        length: int,
-        bias: nn.Module | None,
+        self, in_channels: int, width: int, *, dv: int, relative: nn.Module | None, bias: nn.Module | None = None
     ) -> Attention:
-        o, dk = self.o, int(width * self.o.dk)
-        share = o.n if o.more_channels else o.Nh
+        """The attention of a unit of `width` channels that gives `dv` of them."""
         return Attention(
             in_channels,
             dv,
-            heads=o.Nh,
-            key_width=dk // share,
-            value_width=dv // share,
-            scale=(dk // o.Nh) ** -0.5,
-            relative=relative(length, dk // share) if o.relative else None,
+            heads=self.o.Nh,
+            key_width=self._key_width(width),
+            value_width=dv // self._share,
+            scale=(int(width * self.o.dk) // self.o.Nh) ** -0.5,
+            relative=relative,
             bias=bias,
-            drop_connect=o.drop_connect,
+            drop_connect=self.o.drop_connect,
         )
 
 
