@@ -6,6 +6,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
+import torch
+
 from processor.config import load_config
 from processor.train import test, train
 
@@ -18,8 +20,14 @@ def main(argv: Sequence[str]) -> int:
     try:
         config = load_config(argv)
         PHASES[config.phase](config)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        sys.stderr.write(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}\n")
+        return 1
+    except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
+        return 1
+    except torch.OutOfMemoryError:
+        sys.stderr.write("error: the device's memory ran out; take a smaller --batch_size and more --accumulation\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; go on with --resume auto\n")

@@ -43,6 +43,8 @@ def read_skeleton(path: Path, *, max_body: int = 4, max_frame: int = 300) -> Rec
         BrokenFileError: truncated or garbled.
         OSError: the file cannot be read.
     """
+    if not path.is_file() and path.exists():
+        raise BrokenFileError(path, 1, "it is no regular file")
     if path.stat().st_size > _MAX_BYTES:
         raise BrokenFileError(path, 1, f"no recording is larger than {_MAX_BYTES >> 20} MB")
     lines = path.read_bytes().rstrip().splitlines()

@@ -151,7 +151,9 @@ def open_array(path: Path) -> np.ndarray:
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(f"{path}: no readable .npy array ({error}); build it again") from error
     if not isinstance(array, np.ndarray) or array.ndim != 5 or array.dtype.kind != "f":
         raise ValueError(f"{path}: an array of numbers (N, C, T, V, M) is expected")

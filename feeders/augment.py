@@ -76,18 +76,18 @@ def mirror(x: Sample, partner: Sequence[int]) -> Sample:
 
 def center(x: Sample, joint: int) -> Sample:
     """Subtracts the place of `joint` of the first person in the first valid frame; what is empty stays empty."""
-    (present,) = np.nonzero(x[:, :, :, 0].any(axis=(0, 2)))
-    origin = x[:, present[0] if len(present) else 0, joint, 0]
-    return np.where(_present(x), x - origin[:, None, None, None], x)
+    (frames,) = np.nonzero(x[:, :, :, 0].any(axis=(0, 2)))
+    origin = x[:, frames[0] if len(frames) else 0, joint, 0]
+    return np.where(present(x), x - origin[:, None, None, None], x)
 
 
 def min_max(x: Sample) -> Sample:
     """Every channel to [-1, 1] by its extremes over all that is present; a constant channel becomes -1."""
-    present = np.broadcast_to(_present(x), x.shape)
+    there = np.broadcast_to(present(x), x.shape)
     axes = (1, 2, 3)
-    low = np.min(x, axis=axes, keepdims=True, where=present, initial=np.inf)
-    high = np.max(x, axis=axes, keepdims=True, where=present, initial=-np.inf)
-    return np.where(present, (x - low) / np.where(high > low, high - low, 1) * 2 - 1, 0).astype(x.dtype)
+    low = np.min(x, axis=axes, keepdims=True, where=there, initial=np.inf)
+    high = np.max(x, axis=axes, keepdims=True, where=there, initial=-np.inf)
+    return np.where(there, (x - low) / np.where(high > low, high - low, 1) * 2 - 1, 0).astype(x.dtype)
 
 
 def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator) -> Sample:
@@ -123,6 +123,6 @@ def random_frames(x: Sample, size: int, rng: Generator) -> Sample:
     return x[:, np.minimum((edges * T / size).astype(int), T - 1)]
 
 
-def _present(x: Sample) -> NDArray[np.bool_]:
+def present(x: Sample) -> NDArray[np.bool_]:
     """(1, T, 1, M): the frame holds a skeleton of the person."""
     return np.asarray(x.any(axis=(0, 2), keepdims=True))

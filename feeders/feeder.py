@@ -29,7 +29,8 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         random_shift: place the valid frames at a random place.
         random_move: slow random camera motion in the image plane.
         window_size: number of frames; -1 keeps all. Without `random_choose` the first ones, filled up with zeros.
-        normalization: subtract the mean of every channel and joint over the data, divide by the deviation.
+        normalization: subtract the mean of every channel and joint over the data, divide by the deviation; both are
+            of the frames and persons that are there (the published code counts the empty ones, too).
         mirroring: exchange left and right in every second sample, at random.
         debug: only the first 100 samples.
         mmap: leave the array on disk and read samples as they are needed.
@@ -61,13 +62,19 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         mmap: bool = True,
         sampling: str = "crop",
         center: int | None = None,
-        random_rotation: list[float] | None = None,
-        random_scaling: list[float] | None = None,
+        random_rotation: tuple[float, float, float] | None = None,
+        random_scaling: tuple[float, float] | None = None,
         min_max: bool = False,
         seed: int = 0,
     ) -> None:
         if sampling not in SAMPLINGS:
             raise ValueError(f"sampling: {sampling!r} is none of {', '.join(SAMPLINGS)}")
+        if random_rotation and min(random_rotation) < 0:
+            raise ValueError(f"random_rotation: {list(random_rotation)} must be angles of at least 0")
+        if random_scaling and not 0 < random_scaling[0] <= random_scaling[1]:
+            raise ValueError(f"random_scaling: {list(random_scaling)} must be a lowest and a highest factor above 0")
+        if window_size != -1 and window_size < 1:
+            raise ValueError(f"window_size: {window_size} is neither -1, for all frames, nor a number of frames")
         if window_size < 1 and (random_choose or sampling != "crop"):
             raise ValueError(f"window_size: {window_size} with random_choose or sampling; give a number of frames")
         self.data_path = data_path
@@ -78,6 +85,8 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
                 f"{data_path} holds {len(self.data)} samples, {label_path} {len(self.label)} labels; "
                 "make both again with the same command"
             )
+        if center is not None and not 0 <= center < self.data.shape[3]:
+            raise ValueError(f"center: {center} is no joint of {data_path}, which has {self.data.shape[3]}")
         if debug:
             self.data, self.sample_name, self.label = (
                 self.data[:100],
@@ -122,7 +131,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
 
     def _transform(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
         if self.statistics is not None:
-            x = (x - self.statistics[0]) / self.statistics[1]
+            x = np.where(augment.present(x), (x - self.statistics[0]) / self.statistics[1], x)
         if self.center is not None:
             x = augment.center(x, self.center)
         if self.random_rotation:
@@ -151,7 +160,9 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
 def _load_array(path: str, *, mmap: bool) -> np.ndarray:
     try:
         data = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(f"{path} is not a whole .npy array of numbers; make it again") from error
     if not isinstance(data, np.ndarray) or data.ndim != 5 or data.dtype.kind != "f":
         raise ValueError(f"{path} is not an array (N, C, T, V, M) of floats")
@@ -159,14 +170,14 @@ def _load_array(path: str, *, mmap: bool) -> np.ndarray:
 
 
 def _statistics(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation (C, 1, V, 1) over samples, frames and persons, in one pass of bounded memory."""
+    """Mean and deviation (C, 1, V, 1) over all frames with a skeleton, in one pass of bounded memory."""
     count, total, squares = 0, np.zeros(()), np.zeros(())
     for start in range(0, len(data), 256):
         x = data[start : start + 256].astype(np.float64)
-        count += x.shape[0] * x.shape[2] * x.shape[4]
-        total = total + x.sum(axis=(0, 2, 4))
+        count += np.count_nonzero(x.any(axis=(1, 3)))
+        total = total + x.sum(axis=(0, 2, 4))  # what is absent is zero, and adds nothing
         squares = squares + (x**2).sum(axis=(0, 2, 4))
-    mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    mean = total / max(count, 1)
+    deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
     deviation[deviation == 0] = 1
-    return tuple(a[:, None, :, None].astype(np.float32) for a in (mean, deviation))  # type: ignore[return-value]
+    return mean[:, None, :, None].astype(np.float32), deviation[:, None, :, None].astype(np.float32)

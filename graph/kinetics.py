@@ -13,7 +13,6 @@ SKELETON = Skeleton(
     parents=(0, 0, 1, 2, 3, 1, 5, 6, 2, 8, 9, 5, 11, 12, 0, 0, 14, 15),
     # bones hang from the nose, edges from the neck
     graph_parents=(1, 1, 1, 2, 3, 1, 5, 6, 2, 8, 9, 5, 11, 12, 0, 0, 14, 15),
-    center=1,
 )  # fmt: skip
 
 

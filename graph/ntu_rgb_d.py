@@ -13,7 +13,6 @@ SKELETON = Skeleton(
         "spine shoulder", "left hand tip", "left thumb", "right hand tip", "right thumb",
     ),
     parents=(1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 20, 22, 7, 24, 11),
-    center=1,
 )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ SKELETON = Skeleton(
         "right hip", "right knee", "right ankle", "right foot",
     ),
     parents=(1, 2, 2, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18),
-    center=1,
 )  # fmt: skip
 
 

@@ -25,14 +25,12 @@ class Skeleton:
         name: what messages call it.
         joints: the joints' names; their order is the order of the V axis.
         parents: the bone parent of every joint (0-based); a joint that is its own parent has no bone.
-        center: the joint that most data sets take as the body's centre (0-based).
         graph_parents: the same for the edges of the graph, where a data set's graph differs from its bones.
     """
 
     name: str
     joints: tuple[str, ...]
     parents: tuple[int, ...]
-    center: int
     graph_parents: tuple[int, ...] | None = None
 
     @property

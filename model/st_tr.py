@@ -79,7 +79,8 @@ class Options:
             raise ValueError("model_args: " + "; ".join(problems))
 
     def _problems(self) -> Iterator[str]:
-        for name in ("num_class", "channel", "window_size", "num_point", "num_person", "Nh", "n"):
+        blocks = ("dim_block1", "dim_block2", "dim_block3")
+        for name in ("num_class", "channel", "window_size", "num_point", "num_person", "Nh", "n", *blocks):
             if getattr(self, name) < 1:
                 yield f"{name}: {getattr(self, name)} is less than 1"
         if len(self.channels) != 3 or min(self.channels, default=0) < 4:
@@ -90,21 +91,25 @@ class Options:
         if not 0 < self.dk <= 1 or not 0 < self.dv <= 1:
             yield f"dk, dv: {self.dk}, {self.dv} are not both in (0, 1]"
             return
+        if "." not in self.graph:
+            yield f"graph: {self.graph!r} is no import path, such as graph.ntu_rgb_d.Graph"
+        uses = (("attention", self.only_attention), ("tcn_attention", self.only_temporal_attention))
         for width in self.widths if self.all_layers else self.widths[1:]:
-            for name, used in (("attention", self.attention), ("tcn_attention", self.tcn_attention)):
-                if used and not self.more_channels:
-                    dk, dv = int(width * self.dk), self.value_channels(width, only=self.only(name))
-                    if dk < self.Nh or dk % self.Nh or dv % self.Nh:
-                        yield f"{name}: {dk} key and {dv} value channels of {width} do not split in Nh={self.Nh} heads"
+            for name, only in uses:
+                dk, dv = int(width * self.dk), self.value_channels(width, only=only)
+                if getattr(self, name) and not self._splits(dk, dv):
+                    shares = f"shares of 1 / n, n={self.n}, for" if self.more_channels else "equal parts for"
+                    yield f"{name}: {dk} key and {dv} value channels of {width} do not give {shares} Nh={self.Nh} heads"
+
+    def _splits(self, dk: int, dv: int) -> bool:
+        if self.more_channels:
+            return min(dk, dv) >= self.n and dk >= self.Nh
+        return dk >= self.Nh and dk % self.Nh == 0 and dv % self.Nh == 0
 
     @property
     def widths(self) -> list[int]:
         """Channels of the three stages."""
         return [width * (2 if self.double_channel else 1) for width in self.channels]
-
-    def only(self, switch: str) -> bool:
-        """Whether the attention of this switch has no convolution beside it."""
-        return self.only_attention if switch == "attention" else self.only_temporal_attention
 
     def value_channels(self, width: int, *, only: bool) -> int:
         """dv: all channels of a block, or the share that a convolution leaves."""

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from model.published import is_published, load_published
 from model.st_tr import Model
 from processor.files import written_whole
+from processor.runtime import random_state, set_random_state
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             **{name: getattr(self, name) for name in self.COUNTERS},
             "generator": torch.get_rng_state(),
-            "generator_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "generator_of_device": random_state(next(self.model.parameters()).device),
+            "optimizer_name": type(self.optimizer).__name__,
             "config": config,
         }
         with written_whole(path) as temporary, temporary.open("wb") as file:
@@ -55,36 +57,41 @@ class State:
         Raises:
             ValueError: the file is no such file, or of another model or optimiser.
         """
-        content = read_checkpoint(path)
-        if not isinstance(content, dict) or "optimizer" not in content:
+        content = read_checkpoint(path, key="resume")
+        needed = {"model", "optimizer", "optimizer_name", "generator", "generator_of_device", *self.COUNTERS}
+        if not isinstance(content, dict) or not needed <= content.keys():
             raise ValueError(f"resume: {path} holds weights, not a run; start a new run with --weights {path}")
         if problem := _misfit(self.model.state_dict(), content["model"]):
             raise ValueError(f"resume: {path} is of another model: {problem}; resume with its own configuration")
-        try:
-            self.optimizer.load_state_dict(content["optimizer"])
-        except ValueError as error:
-            raise ValueError(f"resume: {path} is of another optimiser; resume with its own configuration") from error
+        if content["optimizer_name"] != type(self.optimizer).__name__:
+            raise ValueError(
+                f"resume: {path} was trained with {content['optimizer_name']}, not {type(self.optimizer).__name__}; "
+                "resume with its own configuration"
+            )
+        moments, settings = content["optimizer"], self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({**moments, "param_groups": settings})  # the settings are those of this run
         self.model.load_state_dict(content["model"])
         for name in self.COUNTERS:
             setattr(self, name, content[name])
         torch.set_rng_state(content["generator"])
-        if device.type == "cuda" and len(content["generator_cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(content["generator_cuda"])
+        set_random_state(device, content["generator_of_device"])
 
 
-def read_checkpoint(path: Path) -> Any:
+def read_checkpoint(path: Path, *, key: str = "weights") -> Any:
     """What a file of `torch.save` holds, on the CPU; only tensors and plain containers are read.
+
+    Messages begin with `key`, which named the file.
 
     Raises:
         ValueError: the file is missing, damaged, or holds code.
     """
     if not path.is_file():
-        raise ValueError(f"weights: {path} is no file")
+        raise ValueError(f"{key}: {path} is no file")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(
-            f"weights: {path} is damaged, or holds more than tensors and plain values; nothing was loaded"
+            f"{key}: {path} is damaged, or holds more than tensors and plain values; nothing was loaded"
         ) from error
 
 
@@ -101,7 +108,9 @@ def load_weights(model: nn.Module, path: Path, ignore: Sequence[str] = ()) -> No
     for wrapper in ("model", "state_dict", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
         raise ValueError(f"weights: {path} is not a state dict of tensors")
     state = {key.removeprefix("module."): value for key, value in content.items()}
     own = model.state_dict()

@@ -12,12 +12,31 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, get_type_hints
 
+from torch import nn
+
+from graph.tools import SkeletonGraph
 from model.published import RENAMED_IMPORTS, WITHOUT_EFFECT
 from processor.config_check import MisfitError, check_call, coerce, did_you_mean, import_object
 from processor.config_file import Section
 
 RENAMED_KEYS = {"optimize_every": "accumulation"}
 IDLE_KEYS = ("scheduler", "clip_grad_norm", "feeder_augmented")
+
+
+_WANTED = {
+    "model": "a torch module",
+    "feeder": "a class of samples, with `__getitem__` and `__len__`",
+    "make_data": "a function of data_gen",
+}
+
+
+def _fits(key: str, path: str, target: Any) -> bool:
+    """Whether what a configuration names is of its key's kind: a file from elsewhere must not call just anything."""
+    if key == "model":
+        return inspect.isclass(target) and issubclass(target, nn.Module)
+    if key == "feeder":
+        return inspect.isclass(target) and hasattr(target, "__getitem__") and hasattr(target, "__len__")
+    return key != "make_data" or (path.startswith("data_gen.") and inspect.isroutine(target))
 
 
 class Review:
@@ -94,6 +113,9 @@ class Review:
             path = getattr(config, key)
             if isinstance(path, str) and (key in values or key not in section):
                 targets[key] = self._import(key, path, section.places.get(key, place))
+                if targets[key] is not None and not _fits(key, path, targets[key]):
+                    self.problems.append(f"{section.places.get(key, place)}: {key}: {path} is not {_WANTED[key]}")
+                    targets[key] = None
         self._check_names(config, targets.get("class_names", config.class_names), section)
         called = {"model_args": "model", "test_feeder_args": "feeder", "make_data_args": "make_data"}
         if config.phase == "train" or config.train_feeder_args:
@@ -142,6 +164,8 @@ class Review:
             good["graph"] = self._modern(path)
             graph = self._import(f"{key}.graph", good["graph"], args.places["graph"])
             graph_args = args.get("graph_args", Section())
-            if graph is not None and isinstance(graph_args, Section):
+            if graph is not None and not (inspect.isclass(graph) and issubclass(graph, SkeletonGraph)):
+                self.problems.append(f"{args.places['graph']}: {key}.graph: {path} is not a graph.tools.SkeletonGraph")
+            elif graph is not None and isinstance(graph_args, Section):
                 self._check(f"{key}.graph_args", graph, graph_args, args.places["graph"])
         return good

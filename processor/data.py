@@ -12,26 +12,26 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Sampler
 
-from processor.config import Config
+from processor.config import Config, names_of_classes
 from processor.config_check import import_object
 
 log = logging.getLogger(__name__)
 
 
 def open_feeder(config: Config, part: str) -> Any:
-    """The feeder of `part`, `train` or `test`; data that is missing is made first, if the config says how.
+    """The feeder of `part`, `train` or `test`; `make_data` makes the data first, unless it is there already.
 
     Raises:
         ValueError: data is missing, with what the config's `data_help` says about it.
     """
     args = dict(config.train_feeder_args if part == "train" else config.test_feeder_args)
-    if missing := _missing(args):
-        if config.make_data is None:
-            raise ValueError(f"data: {' and '.join(missing)} not found\n{config.data_help or ''}".rstrip())
-        log.info("%s not found, making it by %s", missing[0], config.make_data)
-        import_object(config.make_data)(**config.make_data_args)
+    if config.make_data is not None:
         if missing := _missing(args):
-            raise ValueError(f"data: {config.make_data} ran, and {' and '.join(missing)} is still not there")
+            log.info("%s not found, making it by %s", missing[0], config.make_data)
+        import_object(config.make_data)(**config.make_data_args)  # it knows what is there, and of which settings
+    if missing := _missing(args):
+        made = f" ({config.make_data} ran)" if config.make_data else ""
+        raise ValueError(f"data: {' and '.join(missing)} not found{made}\n{config.data_help or ''}".rstrip())
     feeder = import_object(config.feeder)
     if "seed" in inspect.signature(feeder).parameters:
         args.setdefault("seed", config.seed)
@@ -42,7 +42,7 @@ def _missing(args: dict[str, Any]) -> list[str]:
     return [str(value) for key, value in args.items() if key.endswith("_path") and not Path(value).exists()]
 
 
-def check_fit(feeder: Any, model: nn.Module, part: str) -> None:
+def check_fit(feeder: Any, model: nn.Module, config: Config, part: str) -> None:
     """Sees that a feeder's samples are what the model takes, before hours are spent.
 
     Raises:
@@ -66,6 +66,9 @@ def check_fit(feeder: Any, model: nn.Module, part: str) -> None:
         problems.append(
             f"labels {min(labels)} to {max(labels)} in the data, num_class {options.num_class} in model_args"
         )
+    names = names_of_classes(config)
+    if names is not None and len(names) != options.num_class:
+        problems.append(f"{len(names)} class_names, num_class {options.num_class} in model_args")
     if problems:
         raise ValueError(f"{part} data and model do not fit: " + "; ".join(problems))
 

@@ -8,7 +8,7 @@ from torch import nn
 from tqdm import tqdm
 
 from processor.data import Loader
-from processor.runtime import autocast
+from processor.runtime import autocast, to_device
 from processor.scores import Scores
 
 
@@ -17,9 +17,9 @@ def evaluate(model: nn.Module, loader: Loader, device: torch.device, precision: 
     """The scores (N, num_class) of all samples of the loader's feeder, in its order."""
     model.eval()
     logits, order = [], []
-    for x, _, index in tqdm(loader.epoch(0), desc="test", leave=False, dynamic_ncols=True):
+    for x, _, index in tqdm(loader.epoch(0), desc="test", leave=False, dynamic_ncols=True, disable=None):
         with autocast(device, precision):
-            logits.append(model(x.to(device, non_blocking=True)).float())
+            logits.append(model(to_device(x, device)).float())
         order.append(index)
     scores = np.empty((len(loader.feeder), logits[0].shape[1]), np.float32)
     scores[torch.cat(order).numpy()] = torch.cat(logits).cpu().numpy()

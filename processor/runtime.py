@@ -26,6 +26,7 @@ def choose_device(wish: str | Sequence[int]) -> torch.device:
                 f"device: GPU {wish[0]} is asked for, this machine has {torch.cuda.device_count()}; "
                 "take another number, or --device cpu"
             )
+        torch.cuda.set_device(wish[0])  # threads that pin memory work on the current one
         return torch.device("cuda", wish[0])
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available[wish]:
@@ -43,6 +44,31 @@ def has_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def effective_precision(device: torch.device, precision: str) -> str:
+    """`precision`, but `float32` where the device has no `bfloat16`."""
+    return precision if has_bfloat16(device) else "float32"
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Context in which activations have `precision`, `float32` or, where the device has it, `bfloat16`."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16" and has_bfloat16(device))
+    """Context in which activations have `precision` as far as the device has it; weights stay float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=effective_precision(device, precision) == "bfloat16")
+
+
+def to_device(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`x` on the device, without waiting where its memory is pinned (CUDA); elsewhere that would not be safe."""
+    return x.to(device, non_blocking=device.type == "cuda")
+
+
+def random_state(device: torch.device) -> torch.Tensor | None:
+    """State of the device's own generator; None for the CPU, whose state is kept anyway."""
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else None
+
+
+def set_random_state(device: torch.device, state: torch.Tensor | None) -> None:
+    """Takes back what `random_state` gave; a run that goes on on another kind of device begins a new sequence."""
+    if state is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    elif state is not None and device.type == "mps":
+        torch.mps.set_rng_state(state)

@@ -21,7 +21,7 @@ from processor.data import Loader, check_fit, open_feeder
 from processor.evaluate import evaluate
 from processor.optim import build_optimizer, learning_rate
 from processor.report import write_report
-from processor.runtime import autocast, choose_device
+from processor.runtime import autocast, choose_device, effective_precision, to_device
 from processor.scores import Scores, save_scores, top_k
 
 log = logging.getLogger(__name__)
@@ -37,22 +37,23 @@ def train(config: Config) -> Scores:
         ValueError: a user's mistake, before anything is written; or the loss is no longer finite.
     """
     device = choose_device(config.device)
-    feeder, test_feeder = open_feeder(config, "train"), open_feeder(config, "test")
     torch.manual_seed(config.seed)
     model = import_object(config.model)(**config.model_args)
-    check_fit(feeder, model, "train")
-    check_fit(test_feeder, model, "test")
+    feeder, test_feeder = open_feeder(config, "train"), open_feeder(config, "test")
+    check_fit(feeder, model, config, "train")
+    check_fit(test_feeder, model, config, "test")
     if config.weights:
         load_weights(model, config.weights, config.ignore_weights)
     model.to(device)
     state = State(model, build_optimizer(model, config))
     if path := _resume_path(config):
         state.load(path, device)
-    work_dir.prepare(config)
+    work_dir.prepare(config, path)
     loader = Loader(feeder, config, device, train=True)
     test_loader = Loader(test_feeder, config, device, train=False)
-    with work_dir.journal(config.work_dir) as writer:
-        log.info("%s: %s parameters, on %s", config.model, f"{_size(model):,}", device)
+    with work_dir.journal(config.work_dir, state.step) as writer:
+        precision = effective_precision(device, config.precision)
+        log.info("%s: %s parameters, on %s in %s", config.model, f"{_size(model):,}", device, precision)
         log.info("%d training and %d test samples", len(feeder), len(test_feeder))
         if path:
             log.info("resumed after epoch %d from %s", state.epoch, path)
@@ -81,14 +82,16 @@ def train_epoch(state: State, loader: Loader, config: Config, device: torch.devi
     model, optimizer = state.model.train(), state.optimizer
     batches = loader.epoch(state.epoch)
     losses: list[Tensor] = []  # of the steps since the last log line
-    bar = tqdm(batches, desc=f"epoch {state.epoch + 1}/{config.num_epoch}", leave=False, dynamic_ncols=True)
+    name = f"epoch {state.epoch + 1}/{config.num_epoch}"
+    bar = tqdm(batches, desc=name, leave=False, dynamic_ncols=True, disable=None)
     for i, (x, label, _) in enumerate(bar):
         first = i - i % config.accumulation
-        group = min(config.accumulation, len(batches) - first)  # batches that make this step
-        x, label = x.to(device, non_blocking=True), label.to(device, non_blocking=True)
+        group = min(config.accumulation, len(batches) - first)  # batches that make this step, and their samples
+        samples = min(group * config.batch_size, len(loader.feeder) - first * config.batch_size)
+        x, label = to_device(x, device), to_device(label, device)
         with autocast(device, config.precision):
             loss = F.cross_entropy(model(x).float(), label, label_smoothing=config.label_smoothing)
-        (loss / group).backward()
+        (loss * (len(x) / samples)).backward()
         losses.append(loss.detach())
         if i + 1 < first + group:
             continue
@@ -120,9 +123,9 @@ def test(config: Config) -> Scores:
     path = config.weights or own
     if not path.is_file():
         raise ValueError(f"weights: {path} is no file; name a checkpoint with --weights, or train first")
-    feeder = open_feeder(config, "test")
     model = import_object(config.model)(**config.model_args)
-    check_fit(feeder, model, "test")
+    feeder = open_feeder(config, "test")
+    check_fit(feeder, model, config, "test")
     load_weights(model, path, config.ignore_weights)
     if path.parent.resolve() != config.work_dir.resolve():  # a folder's own weights may renew its test results
         work_dir.prepare(config)

@@ -18,17 +18,24 @@ RESULTS = (SCORE, *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusi
 RUN = (LAST, BEST, CONFIG, LOG, "events.out.tfevents.*")
 
 
-def prepare(config: Config) -> None:
+def prepare(config: Config, resumed: Path | None = None) -> None:
     """Makes `work_dir`, or sees that it may be used, and writes the resolved config into it.
 
     With `overwrite` training replaces an earlier run, and test nothing but earlier test results.
 
+    Args:
+        resumed: the checkpoint that the run goes on from; its folder is its own.
+
     Raises:
-        ValueError: something is in it already, and neither `resume` nor `overwrite` is set.
+        ValueError: an earlier run is in it, which is neither resumed nor to be overwritten.
     """
     folder = config.work_dir
     used = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
-    if used and not config.overwrite and not config.resume:
+    if config.overwrite and config.resume:
+        raise ValueError("overwrite, resume: one replaces a run, the other goes on with it; leave one out")
+    own = resumed is not None and resumed.parent.resolve() == folder.resolve()
+    begun = config.resume == "auto" and not any(path.name in (LAST, BEST, *RESULTS) for path in used)
+    if used and not config.overwrite and not own and not begun:  # begun: stopped before its first checkpoint
         raise ValueError(
             f"work_dir: {folder} holds an earlier run ({used[0].name}); "
             "go on with --resume auto, replace it with --overwrite, or choose another --work_dir"
@@ -42,16 +49,22 @@ def prepare(config: Config) -> None:
 
 
 @contextmanager
-def journal(folder: Path) -> Iterator[SummaryWriter]:
-    """Log lines also go to `log.txt`, scalars to TensorBoard's event file, both in `folder`."""
+def journal(folder: Path, step: int = 0) -> Iterator[SummaryWriter]:
+    """Log lines also go to `log.txt`, scalars to TensorBoard's event file, both in `folder`.
+
+    `step` is the optimiser's step that a resumed run goes on from: scalars beyond it are of no run.
+    """
     handler = logging.FileHandler(folder / LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    logging.getLogger().addHandler(handler)
-    writer = SummaryWriter(str(folder))
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
     try:
         with logging_redirect_tqdm():
             yield writer
     finally:
         writer.close()
-        logging.getLogger().removeHandler(handler)
+        root.setLevel(level)
+        root.removeHandler(handler)
         handler.close()

@@ -163,6 +163,14 @@ def test_normalization_gives_every_joint_mean_zero_and_deviation_one(paths: dict
     torch.testing.assert_close(x.std(dim=(0, 2, 4), unbiased=False), torch.ones(C, V), atol=1e-4, rtol=0)
 
 
+def test_normalization_leaves_the_absent_empty(paths: dict[str, str], sample: np.ndarray) -> None:
+    data = np.load(paths["data_path"])
+    data[0] = sample
+    np.save(paths["data_path"], data)
+    x = Feeder(**paths, normalization=True)[0][0].numpy()
+    np.testing.assert_array_equal(x.any(axis=(0, 2)), sample.any(axis=(0, 2)))
+
+
 def test_window_without_random_choose_takes_the_first_frames(paths: dict[str, str]) -> None:
     full = Feeder(**paths)[0][0]
     torch.testing.assert_close(Feeder(**paths, window_size=5)[0][0], full[:, :5])
@@ -220,6 +228,9 @@ def test_a_mapped_feeder_is_pickled_without_its_data(paths: dict[str, str]) -> N
 def test_mistakes_are_named(paths: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="sampling: 'evn' is none of crop, even, random"):
         Feeder(**paths, sampling="evn")
+    for wrong in ({"center": 25}, {"random_scaling": (2, 1)}, {"random_rotation": (-1, 0, 0)}, {"window_size": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))}: "):
+            Feeder(**paths, **wrong)
     with pytest.raises(ValueError, match="window_size: -1"):
         Feeder(**paths, random_choose=True)
     (tmp_path / "two.pkl").write_bytes(pickle.dumps((["a", "b"], [0, 1])))

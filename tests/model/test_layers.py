@@ -226,6 +226,14 @@ def test_training_fits_a_small_batch() -> None:
 def test_options_report_all_problems_at_once() -> None:
     with pytest.raises(ValueError, match=r"num_class: 0 is less than 1; dropout: 2 is not in .*; attention: 8 key"):
         Model(num_class=0, dropout=2, Nh=12, channels=[16, 32, 64])
+    for wrong in (
+        {"more_channels": True, "n": 100},
+        {"more_channels": True, "Nh": 64},
+        {"dim_block1": 0},
+        {"graph": "x"},
+    ):
+        with pytest.raises(ValueError, match="model_args: "):
+            Model(**wrong)
     with pytest.raises(ValueError, match=r"graph graph.ntu_rgb_d.Graph has 25 joints, num_point is 18"):
         Model(num_point=18)
     with pytest.raises(TypeError, match="atention"):

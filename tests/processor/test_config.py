@@ -18,6 +18,8 @@ from processor.config_check import MisfitError, coerce, import_object
 PARTS = """
 from dataclasses import dataclass
 
+from torch import nn
+
 ACTIONS = ("sit down", "stand up")
 
 
@@ -25,8 +27,14 @@ class Feeder:
     def __init__(self, data_path: str, label_path: str, *, window_size: int = -1, mirroring: bool = False):
         raise AssertionError("a feeder was built")
 
+    def __len__(self):
+        return 0
 
-class Model:
+    def __getitem__(self, index):
+        return None
+
+
+class Model(nn.Module):
     def __init__(
         self, num_class: int, dropout: float = 0.5, widths: list[int] | None = None, graph="", graph_args=()
     ):
@@ -332,7 +340,20 @@ class TestSignatures:
 
     def test_what_cannot_be_called(self) -> None:
         found = problems("model: parts.ACTIONS")
-        assert found == ["base.yaml:6: model_args: ('sit down', 'stand up') is no class and no function"]
+        assert found == ["c.yaml:2: model: parts.ACTIONS is not a torch module"]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "make_data: os.system\nmake_data_args: {command: 'touch ran'}",
+            "model: subprocess.Popen\nmodel_args: {args: [touch, ran]}",
+            "feeder: subprocess.Popen\ntrain_feeder_args: {args: [touch, ran]}",
+            "model: model.st_tr.Model\nmodel_args: {graph: subprocess.Popen, graph_args: {args: [touch, ran]}}",
+        ],
+    )
+    def test_a_file_from_elsewhere_calls_nothing_but_its_kind(self, text: str) -> None:
+        assert any(" is not a" in problem for problem in problems(text))
+        assert not Path("ran").exists()
 
     def test_graph_and_its_arguments(self) -> None:
         graph = "graph: graph.ntu_rgb_d.Graph"
@@ -344,10 +365,12 @@ class TestSignatures:
         )
 
     def test_data_maker(self) -> None:
-        assert load("make_data: parts.make\nmake_data_args: {out_folder: a}").make_data_args == {"out_folder": "a"}
-        assert problems("make_data: parts.make\nmake_data_args: {out_folder: a, cont: 2}") == [
-            "c.yaml:3: make_data_args.cont: parts.make takes no such argument (did you mean 'count'?)"
+        maker = "make_data: data_gen.demo_gendata.make_demo"
+        assert load(f"{maker}\nmake_data_args: {{out_folder: a}}").make_data_args == {"out_folder": "a"}
+        assert problems(f"{maker}\nmake_data_args: {{out_folder: a, sed: 2}}") == [
+            "c.yaml:3: make_data_args.sed: data_gen.demo_gendata.make_demo takes no such argument (did you mean 'seed'?)"
         ]
+        assert problems("make_data: parts.make") == ["c.yaml:2: make_data: parts.make is not a function of data_gen"]
 
     def test_the_real_model(self) -> None:
         config = load("model: model.st_tr.Model\nmodel_args: {attention: true, dropout: 0, num_point: 25}")

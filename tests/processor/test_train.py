@@ -156,27 +156,33 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(config: Config) ->
         def add_scalar(self, *_: object) -> None: ...
 
     class Batches:
-        """20 samples in batches of 5; in twos they make the same two steps as batches of 10."""
+        """20 samples in batches; several make the same step as one that is as large, the short last ones too."""
 
         def __init__(self, size: int) -> None:
             rng = torch.Generator().manual_seed(1)
             x, label = torch.randn(20, 4, generator=rng), torch.randint(3, (20,), generator=rng)
-            index = torch.arange(20)
-            self.batches = list(zip(x.split(size), label.split(size), index.split(size), strict=True))
+            self.feeder = range(20)
+            self.batches = list(zip(x.split(size), label.split(size), self.split(size), strict=True))
+
+        def split(self, size: int) -> Sequence[torch.Tensor]:
+            return torch.arange(len(self.feeder)).split(size)
 
         def epoch(self, number: int) -> Sequence[tuple[torch.Tensor, ...]]:
             return self.batches
 
     ends = []
-    for size, accumulation in ((10, 1), (5, 2)):
+    for size, accumulation in ((12, 1), (6, 2), (4, 3)):  # the second step sees 8: 6 and 2, 4 and 4
         torch.manual_seed(0)
         model = torch.nn.Linear(4, 3)
-        settings = Config(base_lr=0.5, accumulation=accumulation, max_grad_norm=0.3, num_epoch=1, step=[])
+        settings = Config(
+            base_lr=0.5, batch_size=size, accumulation=accumulation, max_grad_norm=0.3, num_epoch=1, step=[]
+        )
         state = State(model, build_optimizer(model, settings))
         engine.train_epoch(state, Batches(size), settings, torch.device("cpu"), Recorder())  # type: ignore[arg-type]
         assert state.step == 2
         ends.append(model.weight.detach())
     torch.testing.assert_close(ends[0], ends[1])
+    torch.testing.assert_close(ends[0], ends[2])
 
 
 def test_schedules() -> None:
@@ -234,6 +240,32 @@ def test_overwriting_test_results_leaves_the_run_of_the_folder(data: dict[str, d
     after = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     assert all(after[name] == run[name] for name in ("last.pt", "best.pt", "config.yaml"))
     assert after["test_score.npz"] != run["test_score.npz"]
+
+
+def test_a_run_goes_on_only_in_its_own_folder(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    engine.train(make(data, tmp_path, num_epoch=1))
+    engine.train(make(data, tmp_path, num_epoch=1, work_dir=tmp_path / "other"))
+    before = (tmp_path / "other" / "last.pt").read_bytes()
+    elsewhere = make(data, tmp_path, num_epoch=2, resume=str(tmp_path / "run" / "last.pt"), work_dir=tmp_path / "other")
+    with pytest.raises(ValueError, match="other holds an earlier run"):
+        engine.train(elsewhere)
+    with pytest.raises(ValueError, match="one replaces a run, the other goes on with it"):
+        engine.train(make(data, tmp_path, resume="auto", overwrite=True))
+    assert (tmp_path / "other" / "last.pt").read_bytes() == before
+    assert (tmp_path / "run" / "last.pt").exists()
+
+
+def test_a_resumed_run_has_its_own_settings_and_the_old_runs_moments(
+    data: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    engine.train(make(data, tmp_path, num_epoch=1))
+    engine.train(make(data, tmp_path, num_epoch=2, resume="auto", weight_decay=0.5))
+    optimizer = read_checkpoint(tmp_path / "run" / "last.pt")["optimizer"]
+    assert optimizer["param_groups"][0]["weight_decay"] == 0.5
+    assert optimizer["state"][0]["step"] == 6
+    for other in ("SGD", "Adam"):
+        with pytest.raises(ValueError, match=f"was trained with AdamW, not {other}"):
+            engine.train(make(data, tmp_path, num_epoch=3, resume="auto", optimizer=other))
 
 
 def test_missing_data_is_answered_with_the_data_sets_help(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
@@ -297,8 +329,15 @@ def test_strange_checkpoints_are_refused_in_a_sentence(tmp_path: Path, config: C
     assert not (tmp_path / "ran").exists()
     load_weights(model, tmp_path / "good.pt")
     state = State(model, torch.optim.SGD(model.parameters(), lr=1))
-    with pytest.raises(ValueError, match="holds weights, not a run"):
-        state.load(tmp_path / "good.pt", torch.device("cpu"))
+    torch.save({"state_dict": model.state_dict(), "optimizer": {}, "epoch": 3}, tmp_path / "foreign.pt")
+    for name in ("good", "foreign"):
+        with pytest.raises(ValueError, match="holds weights, not a run"):
+            state.load(tmp_path / f"{name}.pt", torch.device("cpu"))
+    torch.save({0: torch.zeros(2)}, tmp_path / "numbered.pt")
+    with pytest.raises(ValueError, match="is not a state dict of tensors"):
+        load_weights(model, tmp_path / "numbered.pt")
+    with pytest.raises(ValueError, match="resume: .*is no file"):
+        state.load(tmp_path / "absent.pt", torch.device("cpu"))
 
 
 def test_label_smoothing_and_precision_reach_the_loss(
