@@ -367,9 +367,8 @@ class TestSignatures:
     def test_data_maker(self) -> None:
         maker = "make_data: data_gen.demo_gendata.make_demo"
         assert load(f"{maker}\nmake_data_args: {{out_folder: a}}").make_data_args == {"out_folder": "a"}
-        assert problems(f"{maker}\nmake_data_args: {{out_folder: a, sed: 2}}") == [
-            "c.yaml:3: make_data_args.sed: data_gen.demo_gendata.make_demo takes no such argument (did you mean 'seed'?)"
-        ]
+        (found,) = problems(f"{maker}\nmake_data_args: {{out_folder: a, sed: 2}}")
+        assert found.endswith("make_demo takes no such argument (did you mean 'seed'?)")
         assert problems("make_data: parts.make") == ["c.yaml:2: make_data: parts.make is not a function of data_gen"]
 
     def test_the_real_model(self) -> None:
