@@ -29,6 +29,7 @@ from graph.nw_ucla import SKELETON
 
 NUM_CLASS = 10
 UNSEEN = "val_unseen.txt"
+_MAX_BYTES = 16 << 20  # a sequence of 201 frames has 0.2 MB
 PART_OF_VIEW = {1: "train", 2: "train", 3: "val"}
 _NAME = re.compile(r"a\d\d_s\d\d_e\d\d_v(\d\d)\.json", re.ASCII)
 
@@ -39,6 +40,8 @@ def read_sequence(path: Path) -> tuple[np.ndarray, int]:
     Raises:
         ValueError: the file is not of its form; the message names it.
     """
+    if path.exists() and (not path.is_file() or path.stat().st_size > _MAX_BYTES):
+        raise ValueError(f"{path.name}: it is no regular file of at most {_MAX_BYTES >> 20} MB")
     try:
         content = json.loads(path.read_bytes())
         joints, label = np.asarray(content["skeletons"], dtype=np.float64), content["label"]

@@ -130,7 +130,7 @@ PROBLEMS = [
     "S001C001P001R001A004.skeleton, line 5: '277,4' is no number",
     "S001C001P001R001A005.skeleton: no body in any frame",
     "S001C001P001R001A006.skeleton: no body in any frame",
-    "S001C001P001R001A007.skeleton: cannot be read",
+    "S001C001P001R001A007.skeleton, line 1: it is no regular file",
 ]
 
 
