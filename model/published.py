@@ -6,6 +6,7 @@ knows their keys. Axis legend of the shape comments: K partitions, V joints, o a
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -15,13 +16,13 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from graph import graph_of
+from graph import MODULES, graph_of
 from model.layers.gcn import GCN, AdaptiveGCN
-from model.st_tr import Model
+from model.st_tr import Model, Options
 
 log = logging.getLogger(__name__)
 
-LABELING_MODES = {3: "spatial", 2: "distance", 1: "uniform"}  # by the number of partitions
+PARTITIONS = {"spatial": 3, "distance": 2}  # of a labelling mode, else 1
 SLIP = 1e-6  # the value of every entry of the fixed adjacency that published agcn weights were trained with
 
 
@@ -86,6 +87,7 @@ WITHOUT_EFFECT = (
     "kernel_temporal",
     "visualization",
     "optical_flow",
+    "otpical_flow",  # so spelled in a published file
 )
 
 
@@ -94,20 +96,33 @@ def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] 
 
     Args:
         state_dict: of the published implementation, with or without `module.` prefixes; tensors or numpy arrays.
-        model_args: the options, by their published names; None infers all that keys and shapes settle and takes the
-            releases' values (`Nh` 8, skip connections, normalised input) for what leaves no trace.
+        model_args: options by their published names. What the weights settle need not be given; what leaves no
+            trace in them (`Nh`, skip connections, normalised input) has the releases' values unless it is given.
 
     Raises:
-        ValueError: keys or shapes that are not those of this model.
+        ValueError: keys or shapes that are not those of this model, or options that are not those of the weights.
     """
     published = {key.removeprefix("module."): torch.as_tensor(value) for key, value in state_dict.items()}
-    inferred = infer_model_args(published)
     given = {key: value for key, value in (model_args or {}).items() if key not in WITHOUT_EFFECT}
-    args = {**inferred, **given}
-    graph = args.get("graph") or graph_of(args["num_point"])
-    model = Model(**{**args, "graph": RENAMED_IMPORTS.get(graph, graph)})
+    if "graph" in given:
+        given["graph"] = RENAMED_IMPORTS.get(given["graph"], given["graph"])
+    model = Model(**agree(infer_model_args(published, given), given))
     load_published(model, published)
     return model.eval()
+
+
+def agree(settled: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that weights settle, and the given ones about which they are silent.
+
+    Raises:
+        ValueError: options are given otherwise than the weights have them.
+    """
+    differing = [name for name in settled if name in given and given[name] != settled[name]]
+    if differing:
+        held, said = (", ".join(f"{name}: {args[name]}" for name in differing) for args in (settled, given))
+        keys = "the key" if len(differing) == 1 else "these keys"
+        raise ValueError(f"these weights hold {held}, model_args say {said}; set `{held}` or drop {keys}")
+    return {**given, **settled}
 
 
 def is_published(state_dict: Mapping[str, Tensor]) -> bool:
@@ -161,18 +176,23 @@ def convert(published: Mapping[str, Tensor], model: Model, kept: Mapping[str, Te
         if name not in own:
             (idle if IDLE.fullmatch(keys[0][1]) else problems).extend(key for _, key in keys)
             continue
-        tensor = folds[name]([published[key] for _, key in sorted(keys)])
         parent = name.rpartition(".")[0]
-        if tensor.dim() == 1 and (parent in local or parent.endswith("cn1.norm")):
-            tensor = rearrange(tensor, "(c v) -> (v c)", v=model.options.num_point)  # ours ends in channels
+        try:
+            tensor = folds[name]([published[key] for _, key in sorted(keys)])
+        except (RuntimeError, IndexError):
+            shapes = " and ".join(str(tuple(published[key].shape)) for _, key in sorted(keys))
+            problems.append(f"{keys[0][1]} has the shape {shapes}")
+            continue
         if tensor.shape != own[name].shape:
             problems.append(f"{keys[0][1]} gives {tuple(tensor.shape)}, the model takes {tuple(own[name].shape)}")
+        elif tensor.dim() == 1 and (parent in local or parent.endswith("cn1.norm")):
+            tensor = rearrange(tensor, "(c v) -> (v c)", v=model.options.num_point)  # ours ends in channels
         state[name] = tensor
     fixed = {name for name in own if name.endswith((".A", ".adjacency"))}
     problems += [f"{name} is missing" for name in own.keys() - state.keys() - kept.keys() - fixed]
     if problems:
         shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-        raise ValueError(f"weights: they are not those of a model with these options: {shown}")
+        raise ValueError(f"these weights are not those of a model with these options: {shown}")
     if idle:
         log.info("published weights: %d tensors are idle, such as %s", len(idle), idle[0])
     return {**{name: own[name] for name in fixed}, **state, **kept}
@@ -190,99 +210,120 @@ def _translate(key: str) -> tuple[str, int, Callable[[list[Tensor]], Tensor]]:
     return key, 0, _only
 
 
-def infer_model_args(published: Mapping[str, Tensor]) -> dict[str, Any]:
+def infer_model_args(published: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The options that keys and shapes of a published state dict settle.
 
+    Where several values give the same shapes (`int(dk * width)`), it is the given one, or else the releases' one.
+
     Raises:
-        ValueError: keys that an ST-TR state dict has are missing.
+        ValueError: keys that an ST-TR state dict has are missing, or have no such shapes.
     """
-    shapes = {key: tuple(value.shape) for key, value in published.items()}
+    try:
+        return _infer(_Shapes(published, given or {}))
+    except (LookupError, ArithmeticError) as error:
+        raise ValueError(f"these weights are of no ST-TR, or lack the keys that tell its options ({error})") from error
 
-    def first(pattern: str) -> tuple[str, tuple[int, ...]] | None:
-        return next(((key, shape) for key, shape in shapes.items() if re.search(pattern, key)), None)
 
-    all_layers = first(r"^gcn0\.") is None
+def _infer(seen: _Shapes) -> dict[str, Any]:
+    all_layers = not seen.last(r"^gcn0\.")
     lowest = r"backbone\.0\.gcn1" if all_layers else "gcn0"
-    entry = first(rf"^{lowest}\.(conv_list\.0|conv_d\.0|attention_conv\.qkv_conv)\.weight")
-    if not entry or "fcn.weight" not in shapes or "data_bn.weight" not in shapes:
-        raise ValueError("weights: not a state dict of ST-TR, `fcn`, `data_bn` or the first layer is missing")
-    num_class, width = shapes["fcn.weight"][:2]
-    channel = entry[1][1]
-    partitions = len({m[1] for key in shapes if (m := re.search(r"(?:conv_list|conv_d|g_convolutions)\.(\d+)\.", key))})
-    spatial = first(r"gcn1\.attention_conv\.attn_out\.weight")
-    temporal = first(r"tcn1\.attn_out\.weight")
-    down = shapes.get("backbone.3.down1.conv.weight")
-    num_point = _num_point(shapes)
-    bn = first(r"^(gcn0|backbone\.\d\.gcn1)\.bn\.weight")
-    conv = first(r"^(gcn0|backbone\.\d\.gcn1)\.conv_list\.0\.weight")
+    entry = seen.last(rf"^{lowest}\.(conv_list\.0|conv_d\.0|attention_conv\.qkv_conv)\.weight")
+    num_class, width = seen["fcn.weight"][0], seen["fcn.weight"][1]
+    num_input, channel = seen["data_bn.weight"][0], seen[entry][1]
+    num_point = seen.num_point(num_input // channel)
+    down = seen.get("backbone.3.down1.conv.weight")
     args: dict[str, Any] = {
         "num_class": num_class,
         "channel": channel,
         "num_point": num_point,
-        "num_person": shapes["data_bn.weight"][0] // (num_point * channel),
-        "graph_args": {"labeling_mode": LABELING_MODES[partitions or 3]},
+        "num_person": num_input // (num_point * channel),
+        "graph": seen.given.get("graph") or graph_of(num_point),
         "double_channel": width == 512,
-        "attention": spatial is not None,
-        "tcn_attention": temporal is not None,
+        "attention": bool(seen.last(r"gcn1\.attention_conv\.")),
+        "tcn_attention": bool(seen.last(r"tcn1\.qkv_conv\.")),
         "all_layers": all_layers,
-        "agcn": first(r"\.PA$") is not None,
         "concat_original": down is not None and down[1] != width // 4,
-        "adjacency": first(r"attention_conv\.mask$") is not None,
-        "relative": first(r"key_rel$") is not None,
-        "mask_learning": conv is None or first(r"^(gcn0|backbone\.\d\.gcn1)\.mask$") is not None,
-        "use_local_bn": conv is not None and bn is not None and bn[1][0] != conv[1][0],
-        "data_normalization": temporal is None or first(r"tcn1\.data_bn") is not None,
     }
-    for attention, switch in ((spatial, "only_attention"), (temporal, "only_temporal_attention")):
-        if attention:
-            args.update(_attention_args(shapes, attention[0].removesuffix("attn_out.weight"), switch))
-    return {**args, **_frames(shapes, width)}
-
-
-def _num_point(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """V, from whatever has it among its sizes."""
-    for key, shape in shapes.items():
-        if key.endswith((".PA", "mask")):
-            return shape[-1]
-        if key.endswith("gcn1.data_bn.weight"):
-            unit = key.removesuffix("data_bn.weight")
-            return shape[0] // shapes[unit + "attention_conv.qkv_conv.weight"][1]
-        if key.endswith("tcn1.data_bn.weight"):
-            return shape[0] // shapes[key.removesuffix("data_bn.weight") + "qkv_conv.weight"][1]
-    raise ValueError("weights: they do not settle the number of joints; give num_point in model_args")
-
-
-def _attention_args(shapes: Mapping[str, tuple[int, ...]], prefix: str, switch: str) -> dict[str, Any]:
-    """dk, dv, heads and channel sharing, from one attention's shapes; `switch` says if a convolution is beside it."""
-    unit = prefix.removesuffix("attention_conv.")
-    width = shapes[unit + "bn.weight"][0]
-    dv, inner = shapes[prefix + "attn_out.weight"][:2]
-    keys = (shapes[prefix + "qkv_conv.weight"][0] - inner) // 2  # channels of all heads' keys
-    key_rel = shapes.get(prefix + "key_rel")
-    args: dict[str, Any] = {switch: dv == width, "more_channels": inner != dv}
-    if dv != width:
-        args["dv"] = dv / width
-    if inner != dv:
-        heads = 8
-        args["n"] = heads * dv // inner
-        args["dk"] = keys // heads * args["n"] / width
-    else:
-        args["dk"] = keys / width
-        if key_rel:
-            args["Nh"] = keys // key_rel[1]
+    if not (args["all_layers"] and args["attention"]):  # there are graph convolution units
+        args["agcn"] = bool(seen.last(r"\.PA$"))
+    if partitions := len(
+        {m[2] for key in seen if (m := re.search(r"(conv_list|conv_d|g_convolutions)\.(\d+)\.", key))}
+    ):
+        graph_args = {"labeling_mode": "spatial", **seen.given.get("graph_args", {})}
+        if PARTITIONS.get(graph_args["labeling_mode"], 1) != partitions:
+            graph_args["labeling_mode"] = {3: "spatial", 2: "distance"}.get(partitions, "uniform")
+        args["graph_args"] = graph_args
+    if conv := seen.last(r"(^gcn0|gcn1)\.conv_list\.0\.weight"):
+        unit = conv.removesuffix("conv_list.0.weight")
+        args |= {"mask_learning": unit + "mask" in seen, "use_local_bn": seen[unit + "bn.weight"] != seen[conv][:1]}
+    if args["attention"] or args["tcn_attention"]:
+        args["relative"] = bool(seen.last("key_rel$"))
+    if args["attention"]:
+        args["adjacency"] = bool(seen.last(r"attention_conv\.mask$"))
+        args |= seen.attention(seen.last(r"gcn1\.attention_conv\.attn_out\.weight"), "only_attention")
+    if args["tcn_attention"]:
+        args["data_normalization"] = bool(seen.last(r"tcn1\.data_bn\."))
+        args |= seen.attention(seen.last(r"tcn1\.attn_out\.weight"), "only_temporal_attention")
+        args |= seen.frames(width)
     return args
 
 
-def _frames(shapes: Mapping[str, tuple[int, ...]], width: int) -> dict[str, int]:
-    """`window_size` and block sizes, as far as relative tables of frames hold them."""
-    args = {}
-    for key, shape in shapes.items():
-        if key.endswith("tcn1.key_rel"):
-            frames = (shape[0] + 1) // 2
-            stage = shapes[key.replace("key_rel", "bn.weight")][0]
-            if stage == width // 4:
-                args["dim_block1" if stage <= 64 else "dim_block2"] = frames
-            else:
-                args["window_size"] = frames * (2 if stage == width // 2 else 4)
-                break
-    return args
+class _Shapes(dict[str, tuple[int, ...]]):
+    """Shapes of a published state dict by key, in order, and what they say; `given` options decide between equals."""
+
+    def __init__(self, published: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+        super().__init__({key: tuple(published[key].shape) for key in sorted(published)})
+        self.given = given
+
+    def last(self, pattern: str) -> str:
+        """The last key, which is the widest layer's, that holds `pattern`; "" if none does."""
+        return next((key for key in reversed(self) if re.search(pattern, key)), "")
+
+    def choose(self, name: str, fits: Callable[[Any], bool], otherwise: Any) -> Any:
+        """The given or else the default value of an option, if it fits the shapes."""
+        values = (self.given.get(name), getattr(Options, name))
+        return next((value for value in values if value is not None and fits(value)), otherwise)
+
+    def num_point(self, product: int) -> int:
+        """V, from what has it among its sizes, or else a divisor of `product`, joints times persons."""
+        if key := self.last(r"(\.PA|mask)$"):
+            return self[key][-1]
+        layers = (("data_bn", "qkv_conv", 1), ("data_bn", "attention_conv.qkv_conv", 1), ("bn", "conv_list.0", 0))
+        for key, (norm, layer, axis) in itertools.product(self, layers):
+            channels = self.get(key.removesuffix(f"{norm}.weight") + f"{layer}.weight")
+            if key.endswith(f".{norm}.weight") and channels and self[key][0] != channels[axis]:
+                return self[key][0] // channels[axis]
+        known = next((V for V in MODULES if product % V == 0), product)
+        return int(self.choose("num_point", lambda V: product % V == 0, known))
+
+    def attention(self, out: str, switch: str) -> dict[str, Any]:
+        """Heads and their channels, from an attention's last layer; `switch` says if a convolution is beside it."""
+        prefix = out.removesuffix("attn_out.weight")
+        width = self[prefix.removesuffix("attention_conv.") + "bn.weight"][0]
+        dv, inner = self[out][0], self[out][1]  # inner: the values of all heads
+        keys = (self[prefix + "qkv_conv.weight"][0] - inner) // 2
+        args: dict[str, Any] = {switch: dv == width}
+        heads = self.given.get("Nh", Options.Nh)
+        if table := self.get(prefix + "key_rel"):
+            args["Nh"] = heads = keys // table[1]
+        equal = self.given.get("n", Options.n) == heads  # a head's share is the same either way
+        args["more_channels"] = inner != dv or (equal and self.given.get("more_channels", False))
+        if args["more_channels"]:
+            n = args["n"] = self.choose("n", lambda n: dv // n * heads == inner, heads * dv // inner)
+            args["dk"] = self.choose("dk", lambda dk: int(width * dk) // n * heads == keys, keys // heads * n / width)
+        else:
+            args["dk"] = self.choose("dk", lambda dk: int(width * dk) == keys, keys / width)
+        if dv != width:
+            args["dv"] = self.choose("dv", lambda share: int(width * share) == dv, dv / width)
+        return args
+
+    def frames(self, width: int) -> dict[str, int]:
+        """`window_size` and block sizes, as far as relative tables of frames hold them."""
+        args = {}
+        tables = {self[key.replace("key_rel", "bn.weight")][0]: key for key in self if key.endswith("tcn1.key_rel")}
+        frames = {stage: (self[key][0] + 1) // 2 for stage, key in tables.items()}
+        if block := frames.get(width // 4):
+            args["dim_block1" if width == 256 else "dim_block2"] = block
+        if half := frames.get(width // 2):
+            args["window_size"] = self.choose("window_size", lambda T: half == -(-T // 2), 2 * half)
+        return args

@@ -21,6 +21,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from graph.tools import SkeletonGraph
 from model.layers.attention import Attention
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
 from model.layers.norm import Projection, TokenNorm
@@ -125,10 +126,15 @@ class Options:
         """(K, V, V) adjacency of `graph`.
 
         Raises:
-            ValueError: the graph has another number of joints than `num_point`.
+            ValueError: there is no such graph, or it has another number of joints than `num_point`.
         """
         module, name = self.graph.rsplit(".", 1)
-        A = torch.from_numpy(getattr(import_module(module), name)(**self.graph_args).A)
+        try:
+            graph = getattr(import_module(module), name)
+            assert issubclass(graph, SkeletonGraph)
+        except (ImportError, AttributeError, TypeError, AssertionError) as error:
+            raise ValueError(f"model_args: graph: {self.graph} is no graph.tools.SkeletonGraph") from error
+        A = torch.from_numpy(graph(**self.graph_args).A)
         if A.shape[-1] != self.num_point:
             raise ValueError(
                 f"model_args: graph {self.graph} has {A.shape[-1]} joints, num_point is {self.num_point}; "
@@ -147,7 +153,9 @@ class Block(nn.Module):
         self.down1 = residual
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.tcn1(self.gcn1(x)) + self.down1(x)
+        y: Tensor = self.tcn1(self.gcn1(x))
+        y += self.down1(x)
+        return y
 
 
 class Builder:

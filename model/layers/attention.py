@@ -4,7 +4,7 @@ Source: Vaswani et al., *Attention Is All You Need*, NeurIPS 2017, section 3.2; 
 action recognition via spatial and temporal transformer networks*, CVIU 2021, sections 4.1 and 4.2, for its use on
 joints and on frames, and for dropped keys ("drop connect").
 
-Axis legend: B batch, H heads, L tokens, d key width of a head.
+Axis legend: B samples, R rows of tokens (the frames or joints of a sample), L tokens, H heads, d key width of a head.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-LONG = 64  # tokens from which fused attention is faster than two products, and (L, L) too large to keep
+from model.layers.pieces import in_pieces
+
+LONG = 64  # tokens from which a GPU's fused attention is faster than two products, and (L, L) too large to keep
 DROP = 0.5  # probability that `drop_connect` drops a key (published)
 
 
@@ -28,24 +30,24 @@ def attend(
     relative: Tensor | None = None,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """softmax(q·k + q·r + bias)·v over the kept keys; with long L nothing of size L x L is kept for backward.
+    """softmax(q·k + q·r + bias)·v over the kept keys.
 
     Dropped keys need no mask: their values are zero, and one more value, 1 where a key is kept, sums up the kept
     probability, by which the rest is divided (the published code adds 1e-8; all dropped: zero).
 
     Args:
-        q, k: (B, H, L, d), `q` already scaled.
-        v: (B, H, L, dv).
-        keep: (B, H, L, 1) bool, False where a key is dropped for all queries.
+        q, k: (..., L, d), `q` already scaled.
+        v: (..., L, dv).
+        keep: (..., L, 1) bool, False where a key is dropped for all queries.
         relative: (L, L, d), r_ij of query i and key j.
         bias: (L, L), added to the logits.
 
     Returns:
-        (B, H, L, dv).
+        (..., L, dv).
     """
     if keep is not None:
         v = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1) * keep
-    if q.shape[-2] < LONG:
+    if q.is_cpu or q.shape[-2] < LONG:
         y = _products(q, k, v, relative, bias)
     elif relative is None and bias is None:
         y = _fused(q, k, v)
@@ -58,21 +60,22 @@ def _products(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, bias: Te
     """Logits, softmax, values: the formula as it is written."""
     logits = q @ k.transpose(-1, -2)
     if relative is not None:
-        logits = logits + torch.einsum("bhid,ijd->bhij", q, relative)
+        logits = logits + torch.einsum("...id,ijd->...ij", q, relative)
     if bias is not None:
         logits = logits + bias
     return logits.softmax(dim=-1) @ v
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The same by `scaled_dot_product_attention`, whose fused kernels want one width of 8, 16, ... for q, k and v."""
+    """The same by fused kernels, which want (B, H, L, d) and one width of 8, 16, ... for q, k and v."""
     width = -(-max(q.shape[-1], v.shape[-1]) // 8) * 8
-    q, k, padded = (F.pad(x, (0, width - x.shape[-1])) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, padded, scale=1.0)[..., : v.shape[-1]]
+    q4, k4, v4 = (F.pad(x, (0, width - x.shape[-1])).flatten(0, -4) for x in (q, k, v))
+    y = F.scaled_dot_product_attention(q4, k4, v4, scale=1.0)
+    return y.reshape(*q.shape[:-1], width)[..., : v.shape[-1]]
 
 
 class Attention(nn.Module):
-    """Self-attention (B, L, in) -> (B, L, out).
+    """Self-attention (B, R, L, in) -> (B, R, L, out), a row for itself; no logits are kept for backward with long L.
 
     Args:
         heads: number of heads H.
@@ -80,7 +83,7 @@ class Attention(nn.Module):
         scale: factor of the queries (the published models do not always take `key_width ** -0.5`).
         relative: module that gives r_ij (L, L, key_width) for a length L, or None.
         bias: module that gives (L, L) for the logits, or None.
-        drop_connect: in training drop keys with probability 0.5, drawn per row of B and head.
+        drop_connect: in training drop keys with probability 0.5, drawn per sample, row and head.
     """
 
     def __init__(
@@ -107,18 +110,18 @@ class Attention(nn.Module):
         self.drop_connect = drop_connect
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = self.qkv(x).split(self.widths, dim=-1)
-        q, k, v = (rearrange(part, "b l (h d) -> b h l d", h=self.heads) for part in parts)
-        B, H, L, _ = q.shape
-        keep = None
+        B, R, L, _ = x.shape
+        relative = None if self.relative is None else self.relative(L)
+        bias = None if self.bias is None else self.bias()
+        rows = [x]
         if self.drop_connect and self.training:
-            keep = torch.rand(B, H, L, 1, device=x.device) >= DROP
-        y = attend(
-            q * self.scale,
-            k,
-            v,
-            keep=keep,
-            relative=None if self.relative is None else self.relative(L),
-            bias=None if self.bias is None else self.bias(),
-        )
-        return self.out(rearrange(y, "b h l d -> b l (h d)"))
+            rows.append(torch.rand(B, R, self.heads, L, 1, device=x.device) >= DROP)
+
+        def piece(x: Tensor, keep: Tensor | None = None) -> Tensor:
+            parts = self.qkv(x).split(self.widths, dim=-1)
+            q, k, v = (rearrange(part, "b r l (h d) -> b r h l d", h=self.heads) for part in parts)
+            y = attend(q * self.scale, k, v, keep=keep, relative=relative, bias=bias)
+            return rearrange(y, "b r h l d -> b r l (h d)")
+
+        shared = [*self.qkv.parameters(), relative, bias]
+        return in_pieces(piece, self.out, *rows, shared=shared, inside=L * (self.heads * L + sum(self.widths)))

@@ -11,14 +11,14 @@ from __future__ import annotations
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from model.layers.norm import Projection, TokenNorm
+from model.layers.norm import Projection, TokenNorm, relu
+from model.layers.pieces import in_pieces
 
 
 def propagate(x: Tensor, A: Tensor) -> Tensor:
-    """x·A for every partition: (B, T, V, C), (K, V, W) or (B, K, V, W) -> (B, T, W, K·C)."""
-    rows = rearrange(A, "... k v w -> ... 1 (w k) v")
+    """x·A for every partition: (B, T, V, C), (K, V, W) or (B, 1, K, V, W) -> (B, T, W, K·C)."""
+    rows = rearrange(A, "... k v w -> ... (w k) v")
     y = torch.matmul(rows.expand(*x.shape[:2], -1, -1), x)
     return rearrange(y, "b t (w k) c -> b t w (k c)", k=A.shape[-3])
 
@@ -51,7 +51,12 @@ class GraphConv(nn.Module):
     def forward(self, x: Tensor, adaptive: Tensor | None = None) -> Tensor:
         """`adaptive` (B, K, V, V) is added to the adjacency of each sample."""
         A = self.A if self.mask is None else self.A * self.mask
-        return self.linear(propagate(x, A if adaptive is None else A + adaptive))
+        rows = [x] if adaptive is None else [x, adaptive[:, None]]
+
+        def piece(x: Tensor, adaptive: Tensor | None = None) -> Tensor:
+            return propagate(x, A if adaptive is None else A + adaptive)
+
+        return in_pieces(piece, self.linear, *rows, shared=[A], inside=len(A) * x[0, 0].numel())
 
 
 class GCN(nn.Module):
@@ -69,10 +74,11 @@ class GCN(nn.Module):
         super().__init__()
         self.local_bn = local_bn
         self.conv = GraphConv(in_channels, out_channels, A=A, mask_learning=mask_learning)
-        self.bn = TokenNorm(out_channels * A.shape[-1] if local_bn else out_channels)
+        self.bn = TokenNorm(out_channels * A.shape[-1] if local_bn else out_channels, relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)))
+        y: Tensor = self.bn(self.conv(x))
+        return y
 
 
 class AdaptiveGCN(nn.Module):
@@ -99,4 +105,4 @@ class AdaptiveGCN(nn.Module):
         q, k = (rearrange(f(x), "b t v (k c) -> b k v (t c)", k=len(self.PA)) for f in (self.query, self.key))
         similarity = (q / q.shape[-1]) @ k.transpose(-1, -2)
         y = self.conv(x, adaptive=similarity.softmax(dim=-2) + self.PA)
-        return F.relu(self.bn(y) + self.down(x))
+        return relu(self.bn(y) + self.down(x))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from model.layers.norm import TokenNorm
 
@@ -23,9 +22,10 @@ class TemporalConv(nn.Module):
             in_channels, out_channels, (kernel, 1), stride=(stride, 1), padding=((kernel - 1) // 2, 0)
         )
         nn.init.normal_(self.conv.weight, std=(2 / (out_channels * kernel)) ** 0.5)
-        self.bn = TokenNorm(out_channels)
+        self.bn = TokenNorm(out_channels, relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
         # (B, C, T, V) in channels-last memory: both permutations are views
         y = self.conv(self.dropout(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return F.relu(self.bn(y))
+        out: Tensor = self.bn(y)
+        return out

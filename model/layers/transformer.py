@@ -47,17 +47,17 @@ class SpatialAttention(nn.Module):
         self.attention = attention
         self.conv = conv
         self.skip = skip
-        self.bn = TokenNorm(out_channels)
+        self.bn = TokenNorm(out_channels, relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.norm(x)
-        y = self.attention(rearrange(h, "b t v c -> (b t) v c"))
-        y = rearrange(y, "(b t) v c -> b t v c", b=len(x))
+        y = self.attention(h)
         if self.conv is not None:
             y = torch.cat([self.conv(h), y], dim=-1)
         if self.skip:
-            y = y + x
-        return F.relu(self.bn(y))
+            y += x
+        out: Tensor = self.bn(y)
+        return out
 
 
 class TemporalAttention(nn.Module):
@@ -95,16 +95,16 @@ class TemporalAttention(nn.Module):
         self.down: nn.Module | None = None
         if skip:
             self.down = Projection(channels, channels, stride=stride) if stride > 1 else nn.Identity()
-        self.bn = TokenNorm(channels)
+        self.bn = TokenNorm(channels, relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = rearrange(self._merge(self.norm(x)), "b t v c -> (b v) t c")
-        y = rearrange(self._attend(tokens), "(b v) t c -> b t v c", b=len(x))
+        y = self._attend(self._merge(self.norm(x)).transpose(1, 2)).transpose(1, 2)
         if self.conv is not None:
             y = torch.cat([self.conv(x), y], dim=-1)
         if self.down is not None:
-            y = y + self.down(x)
-        return F.relu(self.bn(y))
+            y = self.down(x) + y  # in the order of memory that `x` has
+        out: Tensor = self.bn(y)
+        return out
 
     def _merge(self, x: Tensor) -> Tensor:
         """Frames to tokens (B, ceil(T / stride), V, kernel * C); a last, incomplete token is filled with zeros."""
@@ -114,11 +114,11 @@ class TemporalAttention(nn.Module):
         return rearrange(x, "b (t s) v c -> b t v (s c)", s=self.stride)
 
     def _attend(self, tokens: Tensor) -> Tensor:
-        """Attention (B, L, D) -> (B, L, out) over all tokens, or inside windows."""
-        L, window = tokens.shape[1], self.window
-        if window is None or window >= L:
+        """Attention (B, V, T, D) -> (B, V, T, out) over all tokens, or inside windows."""
+        T, window = tokens.shape[2], self.window
+        if window is None or window >= T:
             return self.attention(tokens)
-        whole = L - L % window
-        y = self.attention(rearrange(tokens[:, :whole], "b (w l) d -> (b w) l d", l=window))
-        y = rearrange(y, "(b w) l d -> b (w l) d", b=len(tokens))
-        return y if whole == L else torch.cat([y, self.attention(tokens[:, whole:])], dim=1)
+        whole = T - T % window
+        y = self.attention(rearrange(tokens[:, :, :whole], "b v (w t) d -> b (v w) t d", t=window))
+        y = rearrange(y, "b (v w) t d -> b v (w t) d", v=tokens.shape[1])
+        return y if whole == T else torch.cat([y, self.attention(tokens[:, :, whole:])], dim=2)

@@ -52,8 +52,14 @@ def test_attention_without_dropped_keys_has_the_loops_gradient() -> None:
 
 @pytest.mark.parametrize("dropping", [False, True])
 @pytest.mark.parametrize("relative", [False, True])
-def test_long_attention_keeps_nothing_of_size_L_x_L(dropping: bool, relative: bool) -> None:
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_long_attention_keeps_nothing_of_size_L_x_L(
+    monkeypatch: pytest.MonkeyPatch, on_gpu: bool, relative: bool, dropping: bool
+) -> None:
     L = 2 * module.LONG
+    if on_gpu:  # what a GPU would run, computed here
+        monkeypatch.setattr(module, "in_pieces", lambda function, linear, *rows, **_: linear(function(*rows)))
+        monkeypatch.setattr(torch.Tensor, "is_cpu", False)
     attention = Attention(
         8, 8, heads=2, key_width=4, value_width=4, scale=0.5, drop_connect=dropping,
         relative=RelativeFrames(L, 4) if relative else None,
@@ -67,8 +73,8 @@ def test_long_attention_keeps_nothing_of_size_L_x_L(dropping: bool, relative: bo
         return x
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
-        attention(torch.randn(6, L, 8))
-    per_row = 6 * 2 * L * L  # (B, H, L, L)
+        attention(torch.randn(2, 3, L, 8))
+    per_row = 2 * 3 * 2 * L * L  # (B, R, H, L, L)
     assert sizes
     assert max(sizes) < per_row / 2 + table
 
@@ -78,14 +84,15 @@ def test_drop_connect_draws_keys_for_every_row_and_head_and_only_in_training(mon
     original = module.attend
     monkeypatch.setattr(module, "attend", lambda *a, keep, **k: (drawn.append(keep), original(*a, keep=keep, **k))[1])
     attention = Attention(4, 6, heads=2, key_width=2, value_width=3, scale=1.0, drop_connect=True)
-    x = torch.randn(50, 9, 4)
+    x = torch.randn(5, 10, 9, 4)
     attention.train()(x)
     attention.eval()(x)
     keep, none = drawn
-    assert keep.shape == (50, 2, 9, 1)
+    assert keep.shape == (5, 10, 2, 9, 1)
     assert 0.4 < keep.float().mean() < 0.6
     assert not torch.equal(keep[0], keep[1])
     assert not torch.equal(keep[:, 0], keep[:, 1])
+    assert not torch.equal(keep[:, :, 0], keep[:, :, 1])
     assert none is None
 
 
@@ -94,7 +101,7 @@ def test_propagate_equals_the_loop() -> None:
     expected = np.stack([slow.propagate(sample, A.numpy()) for sample in x.numpy()])
     np.testing.assert_allclose(propagate(x, A).numpy(), expected.reshape(2, 3, 4, 15))
     by_sample = torch.stack([A, 2 * A])
-    np.testing.assert_allclose(propagate(x, by_sample)[1].numpy(), 2 * expected[1].reshape(3, 4, 15))
+    np.testing.assert_allclose(propagate(x, by_sample[:, None])[1].numpy(), 2 * expected[1].reshape(3, 4, 15))
 
 
 def test_graph_convolution_is_the_sum_over_partitions() -> None:

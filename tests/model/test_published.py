@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import sys
+import random
+import re
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from golden.golden import golden_input, weight
+from hypothesis import strategies as st
+from published_twin import logits, state_shapes
+from test_published_twin import COMBINATIONS, args_of, short
 
+from graph import graph_of
+from graph.tools import LABELING_MODES
 from model.published import from_published
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-sys.path.insert(0, str(GOLDEN))
-
-from golden import golden_input, weight  # noqa: E402
 
 FILE = json.loads((GOLDEN / "st_tr.json").read_text())
 
@@ -25,25 +31,86 @@ def checkpoint(name: str) -> dict[str, np.ndarray]:
     return {key: weight(key, shape) for key, shape in FILE["variants"][name]["state"].items()}
 
 
-def error(name: str, model_args: dict[str, Any] | None) -> float:
-    """Relative error of the logits in float64."""
+def options(name: str) -> dict[str, Any]:
     variant = FILE["variants"][name]
-    model = from_published(checkpoint(name), model_args).double()
-    with torch.no_grad():
-        logits = model(torch.from_numpy(golden_input(variant["input"])).double()).numpy()
-    expected = np.array(variant["logits"])
-    return float(np.linalg.norm(logits - expected) / np.linalg.norm(expected))
+    return {**FILE["base"], **variant["model_args"], "graph": variant["graph"]}
 
 
 @pytest.mark.parametrize("name", FILE["variants"])
 def test_golden_logits(name: str) -> None:
-    args = {**FILE["base"], **FILE["variants"][name]["model_args"], "graph": FILE["variants"][name]["graph"]}
-    assert error(name, args) < 1e-6
+    variant = FILE["variants"][name]
+    model = from_published(checkpoint(name), options(name)).double()
+    with torch.no_grad():
+        logits = model(torch.from_numpy(golden_input(variant["input"])).double()).numpy()
+    expected = np.array(variant["logits"])
+    assert np.linalg.norm(logits - expected) < 1e-6 * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("name", [name for name in FILE["variants"] if name != "s-tr-plain"])
-def test_golden_logits_of_inferred_options(name: str) -> None:
-    assert error(name, None) < 1e-6
+@pytest.mark.parametrize("name", FILE["variants"])
+def test_inferred_options_give_the_same_model(name: str) -> None:
+    shape = FILE["variants"][name]["input"]
+    x = torch.from_numpy(golden_input([*shape[:2], 20, *shape[3:]]))
+    traceless = {"skip_conn": False, "data_normalization": False} if name == "s-tr-plain" else None
+    with torch.no_grad():
+        inferred = from_published(checkpoint(name), traceless)(x)
+        assert torch.equal(inferred, from_published(checkpoint(name), options(name))(x))
+
+
+# what leaves no trace in the weights, or not always
+TRACELESS = (
+    "window_size", "skip_conn", "use_data_bn", "Nh", "n", "more_channels", "dk", "dv", "data_normalization",
+    "relative", "graph_args", "dim_block1", "dim_block2",
+)  # fmt: skip
+
+
+def errors_of_combination(args: dict[str, Any]) -> tuple[float, float]:
+    """Relative errors of our logits against the twin's: with all options, and with those that leave no trace."""
+    state = {key: weight(key, shape) for key, shape in state_shapes(args).items()}
+    x = golden_input([2, *(args[key] for key in ("channel", "window_size", "num_point", "num_person"))])
+    expected = logits(state, x, args)
+    errors = []
+    for given in ({**args, "graph": graph_of(args["num_point"])}, {k: args[k] for k in TRACELESS if k in args}):
+        with torch.no_grad():
+            ours = from_published(state, given).double()(torch.from_numpy(x).double()).numpy()
+        errors.append(float(np.linalg.norm(ours - expected) / np.linalg.norm(expected)))
+    return errors[0], errors[1]
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_combinations_give_the_logits_of_the_twin(name: str) -> None:
+    assert max(errors_of_combination(short(COMBINATIONS[name]))) < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100))
+def test_random_options_give_the_logits_of_the_twin(seed: int) -> None:
+    rng = random.Random(seed)
+    switches = (
+        "attention", "tcn_attention", "only_attention", "only_temporal_attention", "relative", "adjacency",
+        "concat_original", "skip_conn", "data_normalization", "mask_learning", "use_local_bn", "use_data_bn",
+        "agcn", "more_channels", "all_layers", "double_channel",
+    )  # fmt: skip
+    choices: dict[str, tuple[Any, ...]] = {
+        **{switch: (False, True) for switch in switches},
+        "window_size": (9, 12, 16), "n": (2, 4, 8), "Nh": (2, 4, 8), "dk": (0.25, 0.5), "dv": (0.25, 0.5),
+        "num_person": (1, 2), "num_point": (25, 18, 20), "num_class": (7, 60), "dim_block1": (5, 10),
+        "dim_block2": (5, 30), "graph_args": tuple({"labeling_mode": mode} for mode in LABELING_MODES),
+    }  # fmt: skip
+    args = args_of({name: rng.choice(values) for name, values in choices.items()})
+    args["channel"] = 6 if args["double_channel"] else 3
+    assert max(errors_of_combination(args)) < 1e-6
+
+
+@hypothesis.given(st.data())
+@hypothesis.settings(max_examples=60, deadline=None)
+def test_damaged_weights_are_refused_with_a_sentence(data: st.DataObject) -> None:
+    shapes = dict(FILE["variants"][data.draw(st.sampled_from(["s-tr", "t-tr-agcn", "one-stream"]))]["state"])
+    telling = [key for key in shapes if re.search("fcn|data_bn|qkv|attn_out|key_rel|PA$|mask|conv_list.0|down1", key)]
+    for key in data.draw(st.sets(st.sampled_from(telling), min_size=1, max_size=3)):
+        shapes[key] = data.draw(st.none() | st.lists(st.sampled_from([0, 1, 3, 7, 60, 128]), max_size=4))
+    state = {key: np.zeros(shape, np.float32) for key, shape in shapes.items() if shape is not None}
+    with contextlib.suppress(ValueError):  # anything else is a traceback from inside
+        from_published(state)
 
 
 def test_published_names_of_graphs_are_understood() -> None:
@@ -63,9 +130,11 @@ def test_what_does_not_fit_is_named() -> None:
         from_published(lacking)
     with pytest.raises(ValueError, match=r"strange"):
         from_published({**checkpoint("s-tr"), "strange": np.zeros(3)})
-    with pytest.raises(ValueError, match=r"fcn\.weight gives \(60, 256\), the model takes \(7, 256\)"):
+    with pytest.raises(ValueError, match="hold num_class: 60, model_args say num_class: 7; set `num_class: 60` or"):
         from_published(checkpoint("s-tr"), {"num_class": 7})
-    with pytest.raises(ValueError, match="not a state dict of ST-TR"):
+    with pytest.raises(ValueError, match=r"fcn\.weight gives \(60, 200\), the model takes \(60, 256\)"):
+        from_published({**checkpoint("s-tr"), "fcn.weight": np.zeros((60, 200, 1))})
+    with pytest.raises(ValueError, match="of no ST-TR, or lack the keys"):
         from_published({"conv1.weight": np.zeros((3, 3))})
 
 

@@ -1,0 +1,100 @@
+"""Work piece by piece, as the cache of a CPU wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PIECE = 2**20  # numbers inside a piece: 4 MB in float32, which the cache that the cores share holds
+
+
+def in_pieces(
+    function: Callable[..., Tensor], linear: nn.Linear, *rows: Tensor, shared: Sequence[Tensor | None], inside: int
+) -> Tensor:
+    """`linear(function(...))` of tensors (B, R, ...), by pieces of both axes, whose rows must not depend on each other.
+
+    On a CPU, what a piece needs inside stays in the cache, and backward computes it again instead of fetching it from
+    memory: that is about as fast as the whole at once, and nothing inside is kept. GPUs take the whole.
+
+    Args:
+        function: of pieces (b, r, ...) of `rows`; gives (b, r, ...).
+        linear: what ends each piece; this is not computed again.
+        rows: R may be 1 in all but the first.
+        shared: what else `function` computes with and gradients are for.
+        inside: how many numbers a row takes inside.
+    """
+    if not rows[0].is_cpu:
+        return linear(function(*rows))
+    used = [tensor for tensor in shared if tensor is not None]
+    size = max(1, PIECE // inside)
+    result: Tensor = _Pieces.apply(function, size, len(rows), linear.weight, linear.bias, *rows, *used)
+    return result
+
+
+def _pieces(x: Tensor, size: int) -> Iterator[tuple[slice, slice]]:
+    """Parts of `x` (B, R, ...) of at most `size` rows: of one sample, or of several whole ones."""
+    B, R = x.shape[:2]
+    b, r = max(1, size // R), min(size, R)
+    for i in range(0, B, b):
+        for j in range(0, R, r):
+            yield slice(i, i + b), slice(j, j + r)
+
+
+def _part(x: Tensor, piece: tuple[slice, slice]) -> Tensor:
+    return x[piece] if x.shape[1] > 1 else x[piece[0]]
+
+
+class _Pieces(torch.autograd.Function):
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu")
+    def forward(
+        ctx: Any, function: Callable[..., Tensor], size: int, num_row: int, weight: Tensor, bias: Tensor, *rest: Tensor
+    ) -> Tensor:
+        ctx.function, ctx.size, ctx.num_row = function, size, num_row
+        ctx.save_for_backward(weight, *rest)
+        rows, out = rest[:num_row], None
+        for piece in _pieces(rows[0], size):
+            y = F.linear(function(*(_part(x, piece) for x in rows)), weight, bias)
+            if out is None:
+                out = _like(rows[0], y)
+            out[piece] = y
+        assert out is not None, "no rows"
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    @torch.amp.custom_bwd(device_type="cpu")
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        (weight, *rest), num_row = ctx.saved_tensors, ctx.num_row
+        wanted = [i for i, need in enumerate(ctx.needs_input_grad[5:]) if need]
+        grads = {i: torch.zeros_like(rest[i]) for i in wanted}
+        grad_weight, grad_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
+        for piece in _pieces(rest[0], ctx.size):
+            parts = [_part(x, piece).detach().requires_grad_(x.requires_grad) for x in rest[:num_row]]
+            inputs = [*parts, *rest[num_row:]]
+            with torch.enable_grad():
+                h = ctx.function(*parts)
+            g = grad[0][piece]
+            flat = g.flatten(0, -2)
+            grad_weight += flat.T @ h.detach().flatten(0, -2)
+            grad_bias += flat.sum(dim=0)
+            if wanted:
+                found = torch.autograd.grad(h, [inputs[i] for i in wanted], (g @ weight).to(h.dtype))
+                for i, part in zip(wanted, found, strict=True):
+                    target = _part(grads[i], piece) if i < num_row else grads[i]
+                    target += part
+        return (None, None, None, grad_weight, grad_bias, *(grads.get(i) for i in range(len(rest))))
+
+
+def _like(x: Tensor, y: Tensor) -> Tensor:
+    """Room for all rows of `x` (B, R, ...), each as in `y`, in the order of memory that `x` has."""
+    shape, strides = [*x.shape[:2], *y.shape[2:]], x.stride()
+    room, step = [0] * len(shape), 1
+    for axis in sorted(range(len(shape)), key=lambda axis: strides[axis]):
+        room[axis] = step
+        step *= shape[axis]
+    return y.new_empty_strided(shape, room)
