@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from logging.handlers import MemoryHandler
 
 import torch
 
 from processor.config import load_config
+from processor.info import info
 from processor.train import test, train
 
-PHASES = {"train": train, "test": test}
+PHASES = {"train": train, "test": test, "info": info}
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs what the command line asks for; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    early = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL)  # lines for a log file that is not open yet
+    logging.getLogger().addHandler(early)
     try:
         config = load_config(argv)
         PHASES[config.phase](config)
@@ -32,6 +36,8 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; go on with --resume auto\n")
         return 130
+    finally:
+        logging.getLogger().removeHandler(early)
     return 0
 
 

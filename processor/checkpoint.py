@@ -1,10 +1,10 @@
-"""Checkpoints: the whole state of a run in one file, and weights from ours or published ones."""
+"""Checkpoints: the whole state of a run in one file."""
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from model.published import is_published, load_published
-from model.st_tr import Model
 from processor.files import written_whole
 from processor.runtime import random_state, set_random_state
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -61,7 +57,7 @@ class State:
         needed = {"model", "optimizer", "optimizer_name", "generator", "generator_of_device", *self.COUNTERS}
         if not isinstance(content, dict) or not needed <= content.keys():
             raise ValueError(f"resume: {path} holds weights, not a run; start a new run with --weights {path}")
-        if problem := _misfit(self.model.state_dict(), content["model"]):
+        if problem := misfit(self.model.state_dict(), content["model"]):
             raise ValueError(f"resume: {path} is of another model: {problem}; resume with its own configuration")
         if content["optimizer_name"] != type(self.optimizer).__name__:
             raise ValueError(
@@ -88,50 +84,16 @@ def read_checkpoint(path: Path, *, key: str = "weights") -> Any:
     if not path.is_file():
         raise ValueError(f"{key}: {path} is no file")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch did not write
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(
             f"{key}: {path} is damaged, or holds more than tensors and plain values; nothing was loaded"
         ) from error
 
 
-def load_weights(model: nn.Module, path: Path, ignore: Sequence[str] = ()) -> None:
-    """Loads a checkpoint of ours, a plain state dict, or a published one into `model`.
-
-    Args:
-        ignore: prefixes of our keys that keep the model's initial values.
-
-    Raises:
-        ValueError: weights of another model, or a prefix that no key begins with.
-    """
-    content = read_checkpoint(path)
-    for wrapper in ("model", "state_dict", "model_state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    ):
-        raise ValueError(f"weights: {path} is not a state dict of tensors")
-    state = {key.removeprefix("module."): value for key, value in content.items()}
-    own = model.state_dict()
-    for prefix in ignore:
-        if not any(name.startswith(prefix) for name in own):
-            raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
-    kept = {name: value for name, value in own.items() if name.startswith(tuple(ignore))}
-    if is_published(state) and isinstance(model, Model):
-        try:
-            load_published(model, state, kept)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-    else:
-        state = {**state, **kept}
-        if problem := _misfit(own, state):
-            raise ValueError(f"weights: {path} is of another model: {problem}; take the configuration it was made with")
-        model.load_state_dict(state)
-    log.info("weights of %s%s", path, f", without {', '.join(ignore)}" if ignore else "")
-
-
-def _misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+def misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
     """How the tensors of `state` differ from the model's `own`: counts, with the first of each kind; or nothing."""
     kinds = {
         "missing": [name for name in own if name not in state],

@@ -16,8 +16,10 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from processor.config_check import describe, import_object
-from processor.config_file import Section, dump, merge, read_command_line, read_layers
+import yaml
+
+from processor.config_check import describe, import_object, plain
+from processor.config_file import COMMAND_LINE, Loader, Section, dump, merge, read_command_line, read_layers
 from processor.config_review import Review
 
 log = logging.getLogger(__name__)
@@ -81,7 +83,9 @@ class Config:
     precision: Literal["float32", "bfloat16"] = option("float32", "of activations; bfloat16 by autocast")
     seed: int = option(0, "seed of weights, augmentation and order", minimum=0)
 
-    phase: Literal["train", "test"] = option("train", "train and test, or test alone", title="Run")
+    phase: Literal["train", "test", "info"] = option(
+        "train", "train and test, test alone, or what a model is", title="Run"
+    )
     training: bool = option(True, "published switch: false is `phase: test`")
     device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", minimum=0)
     num_worker: int = option(2, "processes that load data", minimum=0)
@@ -110,15 +114,16 @@ def load_config(argv: Sequence[str]) -> Config:
         raise SystemExit(0)
     review = Review(Config)
     file, overrides = read_command_line(argv, review.problems)
-    if file is None:
+    info = overrides.get("phase") == "info"
+    if file is None and not info:
         review.problems.append("command line: name a file, for example `--config config/demo/train.yaml`")
-    layers = read_layers(Path(file), review.problems) if file else [None]
+    layers = read_layers(Path(file), review.problems) if file else [] if info else [None]
     section = Section()
     for layer in [*layers, overrides]:
         section = merge(section, review.modernise(layer or Section()))
     values = review.values(section)
     if None not in layers:  # what stands in an unreadable file is not missing
-        review.check_imports(Config(**values), values, section, place=str(file))
+        review.check_imports(Config(**values), values, section, place=file or COMMAND_LINE)
     if review.problems:
         raise ConfigError(review.problems)
     for line in review.remarks():
@@ -132,6 +137,22 @@ def names_of_classes(config: Config) -> tuple[str, ...] | None:
     if isinstance(names, str):
         names = import_object(names)
     return None if names is None else tuple(names)
+
+
+def model_of(text: str) -> tuple[str, dict[str, Any]]:
+    """The model and its `model_args` in a configuration that `resolved` wrote.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    try:
+        section = Loader(text, "checkpoint", []).get_single_data()
+    except yaml.YAMLError as error:
+        raise ValueError("the configuration in it is not valid YAML") from error
+    model, args = (section.get(key) if isinstance(section, Section) else None for key in ("model", "model_args"))
+    if not isinstance(model, str) or not isinstance(args, Section):
+        raise ValueError("the configuration in it names no model")
+    return model, plain(args)
 
 
 def resolved(config: Config) -> str:

@@ -20,8 +20,13 @@ from processor.config_check import MisfitError, check_call, coerce, did_you_mean
 from processor.config_file import Section
 
 RENAMED_KEYS = {"optimize_every": "accumulation"}
-IDLE_KEYS = ("scheduler", "clip_grad_norm", "feeder_augmented")
-
+IDLE_KEYS = (
+    "scheduler", "clip_grad_norm", "feeder_augmented", "train_feeder_args_new", "test_feeder_args_new", "val_split",
+    "data_dir", "log_dir", "exp_name", "num_workers", "writer_enabled", "gcn0_flag", "scheduling_lr", "complete",
+    "bn_flag", "data_mirroring", "local_rank", "save_score", "print_log", "display_by_category",
+    "display_recall_precision",
+)  # fmt: skip
+IDLE_VALUES = {"clip": False, "validation_split": False, "accumulating_gradients": True, "start_epoch": 0}  # at these
 
 _WANTED = {
     "model": "a torch module",
@@ -75,6 +80,9 @@ class Review:
                     self.problems.append(f"{place}: {old} is another name of {new}; leave one out")
                 layer.set(new, layer.pop(old), place=place)
                 self._renamed[old] = new
+        if str(layer.get("model")).startswith("st_gcn.") and "accumulation" not in layer:
+            layer.set("accumulation", 2, place=layer.places["model"])
+            self._renamed["optimize_every, 2 by default there,"] = "accumulation"
         phase, training = layer.get("phase"), layer.get("training")
         if phase is None and isinstance(training, bool):
             layer.set("phase", "train" if training else "test", place=layer.places["training"])
@@ -92,7 +100,7 @@ class Review:
         values = {}
         for key, value in section.items():
             place = section.places[key]
-            if key in IDLE_KEYS:
+            if key in IDLE_KEYS or (key in IDLE_VALUES and value == IDLE_VALUES[key]):
                 self._idle[key] = None
             elif key not in self._hints:
                 self.problems.append(f"{place}: unknown key {key!r}{did_you_mean(key, self._hints)}")
@@ -117,9 +125,11 @@ class Review:
                     self.problems.append(f"{section.places.get(key, place)}: {key}: {path} is not {_WANTED[key]}")
                     targets[key] = None
         self._check_names(config, targets.get("class_names", config.class_names), section)
-        called = {"model_args": "model", "test_feeder_args": "feeder", "make_data_args": "make_data"}
-        if config.phase == "train" or config.train_feeder_args:
-            called["train_feeder_args"] = "feeder"
+        called = {"model_args": "model", "make_data_args": "make_data"}
+        if config.phase != "info":
+            called["test_feeder_args"] = "feeder"
+            if config.phase == "train" or config.train_feeder_args:
+                called["train_feeder_args"] = "feeder"
         for key, user in called.items():
             if targets.get(user) is not None and (key in values or key not in section):
                 args = section.get(key, Section())

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+log = logging.getLogger(__name__)
+
 
 def choose_device(wish: str | Sequence[int]) -> torch.device:
     """The device that the key `device` means: `auto`, `cpu`, `mps`, `cuda`, or the number of a GPU.
 
+    GPU numbers on a machine without any mean `auto`, with a warning.
+
     Raises:
-        ValueError: this machine has no such device.
+        ValueError: this machine has no such device, or not so many.
     """
     if wish == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", 0)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if not isinstance(wish, str):
-        if len(wish) != 1:
-            raise ValueError(f"device: {list(wish)} names {len(wish)} GPUs, a run takes one; give one number")
+        if not torch.cuda.is_available():  # configurations come from other machines, published ones name four GPUs
+            device = choose_device("auto")
+            log.warning("device: GPU %s is asked for, this machine has none; computing on %s", list(wish), device)
+            return device
+        if len(wish) > 1:
+            log.warning(
+                "device: %s names %d GPUs, a run takes one; computing on GPU %d", list(wish), len(wish), wish[0]
+            )
         if wish[0] >= torch.cuda.device_count():
             raise ValueError(
                 f"device: GPU {wish[0]} is asked for, this machine has {torch.cuda.device_count()}; "

@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from processor import work_dir
-from processor.checkpoint import State, load_weights
+from processor.checkpoint import State
 from processor.config import Config, names_of_classes, resolved
 from processor.config_check import import_object
 from processor.data import Loader, check_fit, open_feeder
@@ -23,6 +23,7 @@ from processor.optim import build_optimizer, learning_rate
 from processor.report import write_report
 from processor.runtime import autocast, choose_device, effective_precision, to_device
 from processor.scores import Scores, save_scores, top_k
+from processor.weights import complete, load_weights, read_weights
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +38,15 @@ def train(config: Config) -> Scores:
         ValueError: a user's mistake, before anything is written; or the loss is no longer finite.
     """
     device = choose_device(config.device)
+    weights = read_weights(config.weights) if config.weights else None
+    config = complete(config, weights) if weights else config
     torch.manual_seed(config.seed)
     model = import_object(config.model)(**config.model_args)
     feeder, test_feeder = open_feeder(config, "train"), open_feeder(config, "test")
     check_fit(feeder, model, config, "train")
     check_fit(test_feeder, model, config, "test")
-    if config.weights:
-        load_weights(model, config.weights, config.ignore_weights)
+    if weights:
+        load_weights(model, weights, config.ignore_weights)
     model.to(device)
     state = State(model, build_optimizer(model, config))
     if path := _resume_path(config):
@@ -123,10 +126,12 @@ def test(config: Config) -> Scores:
     path = config.weights or own
     if not path.is_file():
         raise ValueError(f"weights: {path} is no file; name a checkpoint with --weights, or train first")
+    weights = read_weights(path)
+    config = complete(config, weights)
     model = import_object(config.model)(**config.model_args)
     feeder = open_feeder(config, "test")
     check_fit(feeder, model, config, "test")
-    load_weights(model, path, config.ignore_weights)
+    load_weights(model, weights, config.ignore_weights)
     if path.parent.resolve() != config.work_dir.resolve():  # a folder's own weights may renew its test results
         work_dir.prepare(config)
     with work_dir.journal(config.work_dir):

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from logging.handlers import MemoryHandler
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -58,6 +59,10 @@ def journal(folder: Path, step: int = 0) -> Iterator[SummaryWriter]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(handler)
+    for early in [other for other in root.handlers if isinstance(other, MemoryHandler)]:  # lines that came before
+        early.setTarget(handler)
+        early.close()
+        root.removeHandler(early)
     root.setLevel(logging.INFO)
     writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
     try:

@@ -296,7 +296,7 @@ class TestSignatures:
             "the configuration has 6 problems:",
             "  c.yaml:2: unknown key 'sede' (did you mean 'seed'?)",
             "  c.yaml:3: base_lr: 'fast' must be a number",
-            "  command line: phase: 'tset' must be 'train' or 'test' (did you mean 'test'?)",
+            "  command line: phase: 'tset' must be 'train' or 'test' or 'info' (did you mean 'test'?)",
             "  c.yaml:5: model_args.drpout: parts.Model takes no such argument (did you mean 'dropout'?)",
             "  c.yaml:6: model_args.widths: ['a'] must be a list of whole numbers or null",
             "  c.yaml:7: test_feeder_args.data_path: 1 must be text",
@@ -403,6 +403,11 @@ class TestPublishedConfigurations:
             "these published keys do nothing: scheduler, clip_grad_norm, feeder_augmented,"
             " model_args.weight_matrix, model_args.bn_flag, model_args.visualization"
         )
+
+    def test_the_published_model_accumulates_as_published(self, caplog: pytest.LogCaptureFixture) -> None:
+        assert load("model: st_gcn.net.ST_GCN").accumulation == 2
+        assert "optimize_every, 2 by default there, is read as accumulation" in caplog.text
+        assert load("model: st_gcn.net.ST_GCN", "--accumulation", "1").accumulation == 1
 
     def test_our_names_are_not_remarked(self, caplog: pytest.LogCaptureFixture) -> None:
         load("accumulation: 2")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,60 +11,33 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from runs import MODEL, Data, make, write_data
 from torch.nn import functional as F
 
 import main as program
 from processor import train as engine
-from processor.checkpoint import State, load_weights, read_checkpoint
+from processor.checkpoint import State, read_checkpoint
 from processor.config import Config, load_config
 from processor.optim import build_optimizer, learning_rate
+from processor.runtime import choose_device
 from processor.scores import load_scores, top_k
 
-MODEL = {
-    "num_class": 3, "num_point": 20, "num_person": 1, "window_size": 8, "graph": "graph.nw_ucla.Graph",
-    "channels": [16, 16, 32], "Nh": 2, "dropout": 0.1,
-}  # fmt: skip
+
+@pytest.fixture
+def data(tmp_path: Path) -> Data:
+    return write_data(tmp_path)
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> dict[str, dict[str, str]]:
-    """Arrays of three classes that differ in the axis along which the body jumps."""
-    rng = np.random.default_rng(0)
-    args = {}
-    for part, size in (("train", 25), ("val", 10)):
-        label = [i % 3 for i in range(size)]
-        x = rng.standard_normal((size, 3, 8, 20, 1)).astype(np.float32)
-        for i, c in enumerate(label):
-            x[i, c, ::2] += 3
-        np.save(tmp_path / f"{part}.npy", x)
-        names = [f"{part}{i}" for i in range(size)]
-        (tmp_path / f"{part}.pkl").write_bytes(pickle.dumps((names, label), protocol=2))
-        args[part] = {"data_path": str(tmp_path / f"{part}.npy"), "label_path": str(tmp_path / f"{part}.pkl")}
-    return args
-
-
-@pytest.fixture
-def config(data: dict[str, dict[str, str]], tmp_path: Path) -> Config:
+def config(data: Data, tmp_path: Path) -> Config:
     return make(data, tmp_path)
-
-
-def make(data: dict[str, dict[str, str]], tmp_path: Path, **changes: Any) -> Config:
-    settings: dict[str, Any] = {
-        "train_feeder_args": {**data["train"], "random_choose": True, "window_size": 8, "random_move": True},
-        "test_feeder_args": data["val"], "model_args": MODEL, "optimizer": "AdamW", "base_lr": 5e-3, "batch_size": 6,
-        "accumulation": 2, "num_epoch": 4, "num_worker": 0, "device": "cpu", "work_dir": tmp_path / "run",
-        "show_topk": [1, 2], "warm_up_epoch": 1, "lr_schedule": "cosine", "log_interval": 1,
-    }  # fmt: skip
-    return Config(**{**settings, **changes})
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return read_checkpoint(folder / "last.pt")["model"]
 
 
-def test_a_run_learns_and_writes_everything_down(
-    data: dict[str, dict[str, str]], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_run_learns_and_writes_everything_down(data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     config = make(data, tmp_path, num_epoch=10, accumulation=1)
     scores = engine.train(config)
@@ -84,7 +56,7 @@ def test_a_run_learns_and_writes_everything_down(
     assert load_config(["--config", str(config.work_dir / "config.yaml")]) == config
 
 
-def test_test_phase_repeats_the_scores_of_training(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+def test_test_phase_repeats_the_scores_of_training(data: Data, tmp_path: Path) -> None:
     scores = engine.train(make(data, tmp_path))
     again = engine.test(make(data, tmp_path, phase="test", test_batch_size=3))
     np.testing.assert_allclose(again.scores, scores.scores, atol=1e-5)
@@ -95,7 +67,7 @@ def test_test_phase_repeats_the_scores_of_training(data: dict[str, dict[str, str
 
 @pytest.mark.parametrize(("stop_after", "optimizer", "workers"), [(1, "AdamW", 0), (2, "SGD", 1), (3, "Adam", 0)])
 def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(
-    data: dict[str, dict[str, str]],
+    data: Data,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     stop_after: int,
@@ -129,7 +101,7 @@ def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(
     assert read_checkpoint(tmp_path / "stopped" / "last.pt")["epoch"] == 4
 
 
-def test_the_seed_decides_the_run(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+def test_the_seed_decides_the_run(data: Data, tmp_path: Path) -> None:
     runs = []
     for i, seed in enumerate((0, 0, 1)):
         engine.train(make(data, tmp_path, seed=seed, num_epoch=1, work_dir=tmp_path / str(i), num_worker=i % 2))
@@ -210,9 +182,7 @@ def test_optimizers_take_their_settings(name: Any, kind: type) -> None:
     assert name != "SGD" or (group["nesterov"] and group["momentum"] == 0.9)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
-    data: dict[str, dict[str, str]], tmp_path: Path
-) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data: Data, tmp_path: Path) -> None:
     engine.train(make(data, tmp_path, num_epoch=1))
     before = (tmp_path / "run" / "last.pt").read_bytes()
     x = np.load(data["train"]["data_path"])
@@ -223,7 +193,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
 
 
-def test_a_used_work_dir_is_refused_unless_overwritten(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+def test_a_used_work_dir_is_refused_unless_overwritten(data: Data, tmp_path: Path) -> None:
     engine.train(make(data, tmp_path, num_epoch=1))
     (tmp_path / "run" / "notes.md").write_text("mine")
     before = (tmp_path / "run" / "last.pt").read_bytes()
@@ -236,7 +206,7 @@ def test_a_used_work_dir_is_refused_unless_overwritten(data: dict[str, dict[str,
     assert (tmp_path / "run" / "notes.md").read_text() == "mine"
 
 
-def test_overwriting_test_results_leaves_the_run_of_the_folder(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+def test_overwriting_test_results_leaves_the_run_of_the_folder(data: Data, tmp_path: Path) -> None:
     engine.train(make(data, tmp_path, num_epoch=1))
     engine.train(make(data, tmp_path, num_epoch=1, seed=1, work_dir=tmp_path / "other"))
     run = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
@@ -249,7 +219,7 @@ def test_overwriting_test_results_leaves_the_run_of_the_folder(data: dict[str, d
     assert after["test_score.npz"] != run["test_score.npz"]
 
 
-def test_a_run_goes_on_only_in_its_own_folder(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+def test_a_run_goes_on_only_in_its_own_folder(data: Data, tmp_path: Path) -> None:
     engine.train(make(data, tmp_path, num_epoch=1))
     engine.train(make(data, tmp_path, num_epoch=1, work_dir=tmp_path / "other"))
     before = (tmp_path / "other" / "last.pt").read_bytes()
@@ -262,9 +232,7 @@ def test_a_run_goes_on_only_in_its_own_folder(data: dict[str, dict[str, str]], t
     assert (tmp_path / "run" / "last.pt").exists()
 
 
-def test_a_resumed_run_has_its_own_settings_and_the_old_runs_moments(
-    data: dict[str, dict[str, str]], tmp_path: Path
-) -> None:
+def test_a_resumed_run_has_its_own_settings_and_the_old_runs_moments(data: Data, tmp_path: Path) -> None:
     engine.train(make(data, tmp_path, num_epoch=1))
     engine.train(make(data, tmp_path, num_epoch=2, resume="auto", weight_decay=0.5))
     optimizer = read_checkpoint(tmp_path / "run" / "last.pt")["optimizer"]
@@ -275,7 +243,7 @@ def test_a_resumed_run_has_its_own_settings_and_the_old_runs_moments(
             engine.train(make(data, tmp_path, num_epoch=3, resume="auto", optimizer=other))
 
 
-def test_missing_data_is_answered_with_the_data_sets_help(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
+def test_missing_data_is_answered_with_the_data_sets_help(data: Data, tmp_path: Path) -> None:
     config = make(data, tmp_path, data_help="ask for it at HERE")
     config.train_feeder_args["data_path"] = "nowhere/train.npy"
     with pytest.raises(ValueError, match=r"nowhere/train.npy not found\nask for it at HERE"):
@@ -283,72 +251,30 @@ def test_missing_data_is_answered_with_the_data_sets_help(data: dict[str, dict[s
     assert not config.work_dir.exists()
 
 
-def test_data_and_model_that_do_not_fit_are_refused_with_both_numbers(
-    data: dict[str, dict[str, str]], tmp_path: Path
-) -> None:
+def test_data_and_model_that_do_not_fit_are_refused_with_both_numbers(data: Data, tmp_path: Path) -> None:
     wrong = {**MODEL, "num_class": 2, "num_person": 2, "channel": 6}
     with pytest.raises(ValueError, match=r"channels 3 in the data, channel 6 .*; persons 1 .*; labels 0 to 2"):
         engine.train(make(data, tmp_path, model_args=wrong))
     assert not (tmp_path / "run").exists()
 
 
-def test_devices_that_are_not_there_are_named(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="GPU 97 is asked for"):
-        engine.train(make(data, tmp_path, device=[97]))
-    with pytest.raises(ValueError, match="names 2 GPUs"):
-        engine.train(make(data, tmp_path, device=[0, 1]))
-
-
-def test_weights_of_another_shape_can_be_left_out(data: dict[str, dict[str, str]], tmp_path: Path) -> None:
-    engine.train(make(data, tmp_path, num_epoch=1))
-    old = weights(tmp_path / "run")
-    more = {**MODEL, "num_class": 5}
-    tuned = make(data, tmp_path, model_args=more, weights=tmp_path / "run" / "last.pt", work_dir=tmp_path / "b")
-    with pytest.raises(ValueError, match=r"is of another model: 2 tensors are of another shape \(fcn\.weight\)"):
-        engine.train(tuned)
-    model = engine.import_object(tuned.model)(**more)
-    load_weights(model, tuned.weights, ["fcn"])
-    assert torch.equal(model.state_dict()["backbone.0.tcn1.conv.weight"], old["backbone.0.tcn1.conv.weight"])
-    with pytest.raises(ValueError, match="ignore_weights: no weights of the model begin with 'fnc'"):
-        load_weights(model, tuned.weights, ["fnc"])
-
-
-class Payload:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.path,))
-
-
-def test_strange_checkpoints_are_refused_in_a_sentence(tmp_path: Path, config: Config) -> None:
-    model = torch.nn.Linear(2, 2)
-    torch.save({"weight": Payload(tmp_path / "ran")}, tmp_path / "evil.pt")
-    torch.save({"weight": 3}, tmp_path / "number.pt")
-    torch.save(model.state_dict(), tmp_path / "good.pt")
-    (tmp_path / "cut.pt").write_bytes((tmp_path / "good.pt").read_bytes()[:300])
-    (tmp_path / "text.pt").write_text("hello")
-    for name in ("evil", "number", "cut", "text", "absent"):
-        with pytest.raises(ValueError, match=rf"weights: .*{name}\.pt"):
-            load_weights(model, tmp_path / f"{name}.pt")
-    assert not (tmp_path / "ran").exists()
-    load_weights(model, tmp_path / "good.pt")
-    state = State(model, torch.optim.SGD(model.parameters(), lr=1))
-    torch.save({"state_dict": model.state_dict(), "optimizer": {}, "epoch": 3}, tmp_path / "foreign.pt")
-    for name in ("good", "foreign"):
-        with pytest.raises(ValueError, match="holds weights, not a run"):
-            state.load(tmp_path / f"{name}.pt", torch.device("cpu"))
-    torch.save({0: torch.zeros(2)}, tmp_path / "numbered.pt")
-    with pytest.raises(ValueError, match="is not a state dict of tensors"):
-        load_weights(model, tmp_path / "numbered.pt")
-    with pytest.raises(ValueError, match=r"resume: .*is no file"):
-        state.load(tmp_path / "absent.pt", torch.device("cpu"))
+def test_gpus_that_are_not_there_are_done_without_or_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device([0, 1]) == choose_device("auto")
+    assert "device: GPU [0, 1] is asked for, this machine has none; computing on" in caplog.text
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda number: None)
+    with pytest.raises(ValueError, match="GPU 97 is asked for, this machine has 2"):
+        choose_device([97])
+    assert choose_device([1, 0]) == torch.device("cuda", 1)
+    assert "names 2 GPUs" in caplog.text
 
 
 def test_label_smoothing_and_precision_reach_the_loss(
-    data: dict[str, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: set[tuple[float, bool]] = set()
     original = F.cross_entropy

@@ -1,0 +1,139 @@
+"""Weights from a file: ours, with the options that they were trained with, or those of the published code."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from model.published import agree, infer_model_args, is_published, load_published
+from model.st_tr import Model
+from processor.checkpoint import misfit, read_checkpoint
+from processor.config import Config, model_of
+from processor.config_check import check_call, import_object
+
+log = logging.getLogger(__name__)
+
+WRAPPERS = ("model", "state_dict", "model_state_dict")  # keys under which checkpoints hold a state dict
+FREE = ("dropout", "drop_connect", "window_size")  # options that trained weights may be used with otherwise
+SETTLED_BY = {"fcn": "num_class", "data_bn": "num_person"}  # what no longer counts when these weights are ignored
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a file holds.
+
+    Attributes:
+        path: the file.
+        state: the state dict, without the `module.` of data parallel training.
+        trained: the import path of the model and its `model_args`, where the file is a checkpoint of ours.
+        about: `epoch` and the other plain values of a checkpoint.
+    """
+
+    path: Path
+    state: dict[str, Tensor]
+    trained: tuple[str, dict[str, Any]] | None
+    about: dict[str, Any]
+
+    @property
+    def published(self) -> bool:
+        """Whether they are of the published ST-TR code."""
+        return is_published(self.state)
+
+    def settled(self, given: Mapping[str, Any], model: str) -> dict[str, Any]:
+        """`model_args` that the file settles; those in `given` decide where its tensors leave a choice.
+
+        Raises:
+            ValueError: the file is of another model than the one at the import path `model`.
+        """
+        if self.trained is None:
+            return infer_model_args(self.state, given) if self.published else {}
+        path, saved = self.trained
+        if path != model:
+            raise ValueError(f"these weights are of {path}, not of {model}; set `model: {path}`")
+        if not str(saved.get("graph", "graph.")).startswith("graph.") and saved["graph"] != given.get("graph"):
+            raise ValueError(
+                f"these weights name a graph from elsewhere; if it is to be trusted, give it: {saved['graph']}"
+            )
+        defaults = {name: p.default for name, p in inspect.signature(import_object(model)).parameters.items()}
+        plain = {name: value for name, value in defaults.items() if isinstance(value, bool | int | float | str)}
+        free = [name for name in FREE if name in given]
+        return {name: value for name, value in {**plain, **saved}.items() if name not in free}
+
+
+def read_weights(path: Path) -> Weights:
+    """Reads a checkpoint of ours, a published one, or a plain state dict.
+
+    Raises:
+        ValueError: the file is missing, damaged, holds code, or holds no state dict.
+    """
+    content = state = read_checkpoint(path)
+    for wrapper in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise ValueError(f"weights: {path} is not a state dict of tensors")
+    about = {key: value for key, value in content.items() if isinstance(value, bool | int | float | str)}
+    text = str(about.pop("config", ""))
+    try:
+        trained = model_of(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"weights: {path}: {error}") from error
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    return Weights(path=path, state=state, trained=trained, about=about)
+
+
+def complete(config: Config, weights: Weights) -> Config:
+    """`config` with the `model_args` that weights settle.
+
+    Raises:
+        ValueError: weights and configuration disagree; each option is named with what the weights hold.
+    """
+    given = config.model_args
+    try:
+        settled = weights.settled(given, config.model)
+        for name, option in SETTLED_BY.items():
+            if any(name.startswith(prefix) for prefix in config.ignore_weights):
+                settled.pop(option, None)
+        args, problems, _ = check_call(import_object(config.model), agree(settled, given))
+        if problems:
+            raise ValueError("; ".join(f"{name}: {problem}" for name, problem in problems))
+        return replace(config, model_args=args)
+    except ValueError as error:
+        raise ValueError(f"weights: {weights.path}: {error}") from error
+
+
+def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ()) -> None:
+    """Loads weights into `model`.
+
+    Args:
+        ignore: prefixes of our keys that keep the model's initial values.
+
+    Raises:
+        ValueError: weights of another model, or a prefix that no key begins with.
+    """
+    own = model.state_dict()
+    for prefix in ignore:
+        if not any(name.startswith(prefix) for name in own):
+            raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
+    kept = {name: value for name, value in own.items() if name.startswith(tuple(ignore))}
+    if weights.published and isinstance(model, Model):
+        try:
+            load_published(model, weights.state, kept)
+        except ValueError as error:
+            raise ValueError(f"weights: {weights.path}: {error}") from error
+    else:
+        state = {**weights.state, **kept}
+        if problem := misfit(own, state):
+            raise ValueError(
+                f"weights: {weights.path} is of another model: {problem}; take the configuration it was made with"
+            )
+        model.load_state_dict(state)
+    log.info("weights of %s%s", weights.path, f", without {', '.join(ignore)}" if ignore else "")
