@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -33,24 +34,28 @@ def derive(data_folder: Path, name: str, rows: Callable[[Path], Rows], *, strict
 
     Raises:
         FileNotFoundError: there are no joints.
-        ValueError: nothing could be written.
+        ValueError: none of the files can be used, or no space for what is made of them.
+        OSError: the disk is full all the same.
     """
-    report = Report()
+    report, planned = Report(), dict[Path, Rows]()
     for source in _joint_files(data_folder):
-        target = beside(source, name)
         try:
-            shape, chunks = rows(source)
-            require_space(target.parent, 4 * int(np.prod(shape)))
-            with Staging() as staging, tqdm(desc=str(target), total=shape[0], disable=None) as bar:
-                writer = staging.array(target, shape[0], shape[1:])
-                for chunk in chunks:
-                    writer.extend(chunk)
-                    bar.update(len(chunk))
-            report.written[target] = shape
+            planned[beside(source, name)] = rows(source)
         except ValueError as error:
             report.skip(str(error), strict=strict)
-    if not report.written:
+    if not planned:
         raise ValueError(report.skipped[0])
+    replaced = [target.stat().st_size if target.exists() else 0 for target in planned]
+    # one after the other takes the place of an earlier one, so that no two of those are ever there twice
+    needed = sum(4 * math.prod(shape) for shape, _ in planned.values()) - sum(replaced) + max(replaced)
+    require_space(data_folder, needed)
+    for target, (shape, chunks) in planned.items():
+        with Staging() as staging, tqdm(desc=str(target), total=shape[0], disable=None) as bar:
+            writer = staging.array(target, shape[0], shape[1:])
+            for chunk in chunks:
+                writer.extend(chunk)
+                bar.update(len(chunk))
+        report.written[target] = shape
     return report
 
 

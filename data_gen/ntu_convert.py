@@ -1,4 +1,4 @@
-"""A folder of NTU `.skeleton` files to the arrays of all benchmarks of a release, in bounded memory.
+"""NTU `.skeleton` files to the arrays of all benchmarks of a release, in bounded memory.
 
 Every file is parsed once. `{out_folder}/{benchmark}/{part}_{suffix}.npy` holds (N, C, T, V, M) float32,
 C = x, y, z in metres, T = 300 frames, V = 25 joints, M = 2 bodies; `{part}_label.pkl` holds
@@ -8,12 +8,12 @@ C = x, y, z in metres, T = 300 frames, V = 25 joints, M = 2 bodies; `{part}_labe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -28,7 +28,7 @@ from data_gen.storage import PARTS, ArrayWriter, Staging, require_space
 NUM_FRAME, NUM_BODY = 300, 2
 ROW_SHAPE = (3, NUM_FRAME, NUM_JOINT, NUM_BODY)
 
-Steps = Callable[[np.ndarray], np.ndarray]  # bodies (M, T, V, C) -> sample (2, 300, V, C)
+Steps = Callable[[np.ndarray], np.ndarray]  # bodies (M, T, V, C) -> those to keep (at most 2, at most 300, V, C)
 
 
 class Converted(NamedTuple):
@@ -61,14 +61,18 @@ def convert_file(path: Path, *, steps: Steps) -> Converted:
         return Converted(None, str(error))
     except OSError as error:
         return Converted(None, f"{path.name}: cannot be read ({error.strerror})")
+    empty = Converted(None, f"{path.name}: no body in any frame")
     # whatever the steps, the same files are left out: plain and preprocessed arrays share their labels
-    if not np.ptp(bodies[:NUM_BODY], axis=2).any():
-        return Converted(None, f"{path.name}: no body in any frame")
-    return Converted(steps(bodies).transpose(3, 1, 2, 0).astype(np.float32), "", num_frame)
+    if not (bodies[:NUM_BODY] != bodies[:NUM_BODY, :, :1]).any():
+        return empty
+    kept = steps(bodies)
+    sample = np.zeros(ROW_SHAPE, np.float32)
+    sample[:, : kept.shape[1], :, : kept.shape[0]] = kept.transpose(3, 1, 2, 0)
+    return Converted(sample, "", num_frame) if sample.any() else empty
 
 
 def convert(
-    data_path: str | Path,
+    data_path: str | Path | Sequence[str | Path],
     out_folder: str | Path,
     *,
     steps: Steps,
@@ -78,10 +82,10 @@ def convert(
     strict: bool = False,
     num_worker: int = 1,
 ) -> Report:
-    """Convert every `.skeleton` file of `data_path`; finished files are replaced only by complete ones.
+    """Convert every `.skeleton` file of a release; finished files are replaced only by complete ones.
 
     Args:
-        data_path: folder of the raw files.
+        data_path: the folder of the raw files, or the folders, one for each of `dataset.raw`.
         out_folder: gets one folder a benchmark.
         steps: what is done to the bodies of a file; a module's function, for it travels to the workers.
         suffix: arrays are called `{part}_{suffix}.npy`.
@@ -92,10 +96,13 @@ def convert(
 
     Raises:
         FileNotFoundError: a path does not exist.
-        ValueError: nothing to convert, no space, or (`strict`) a file that cannot be used.
+        ValueError: nothing to convert, a file that is in two folders, no space, or (`strict`) a file that cannot
+            be used.
+        OSError: the disk became full all the same.
     """
     report, out_folder = Report(), Path(out_folder)
-    files = _usable_files(Path(data_path), dataset, ignored_sample_path, report, strict=strict)
+    folders = [Path(path) for path in ([data_path] if isinstance(data_path, str | Path) else data_path)]
+    files = _usable_files(_raw_files(folders, dataset), dataset, ignored_sample_path, report, strict=strict)
     out_folder.mkdir(parents=True, exist_ok=True)
     require_space(out_folder, len(dataset.benchmarks) * len(files) * 4 * math.prod(ROW_SHAPE))
     num_long = 0
@@ -112,7 +119,8 @@ def convert(
                     target = out_folder / benchmark / f"{split.part(name)}_{suffix}.npy"
                     parts[target].append(path.name, dataset.label(name), sample)
         if not any(part.names for part in parts.values()):
-            raise ValueError(f"{data_path}: no file can be used; the first problem is {report.skipped[0]}")
+            named = " and ".join(map(str, folders))
+            raise ValueError(f"{named}: no file can be used; the first problem is {report.skipped[0]}")
     report.written |= {target: part.writer.shape for target, part in parts.items()}
     if num_long:
         report.notes.append(f"{num_long} files have more than {NUM_FRAME} frames; the first {NUM_FRAME} are kept")
@@ -120,18 +128,34 @@ def convert(
     return report
 
 
+def _raw_files(folders: list[Path], dataset: Dataset) -> list[Path]:
+    """Every `.skeleton` file of the folders, in the order of their names."""
+    if len(folders) != len(dataset.raw):
+        parts = ", ".join(f"{option} ({raw.setups})" for option, raw in dataset.raw.items())
+        raise ValueError(f"{dataset.name} lies in {len(dataset.raw)} folders: {parts}; {len(folders)} are named")
+    found: dict[str, Path] = {}
+    for folder, (option, raw) in zip(folders, dataset.raw.items(), strict=True):
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{folder} is no folder: unpack the .skeleton files of {dataset.name} ({raw.setups}) there, "
+                f"or name their folder with --{option}"
+            )
+        own = {path.name: path for path in folder.iterdir() if path.suffix == ".skeleton"}
+        if not own:
+            raise ValueError(f"{folder}: no .skeleton file in this folder; name theirs with --{option}")
+        if twice := found.keys() & own.keys():
+            raise ValueError(
+                f"{folder}: {len(twice)} of its files ({min(twice)} ...) are in another folder too; "
+                f"--{option} takes the folder of {raw.setups} alone"
+            )
+        found |= own
+    return [found[name] for name in sorted(found)]
+
+
 def _usable_files(
-    data_path: Path, dataset: Dataset, ignored_sample_path: str | Path | None, report: Report, *, strict: bool
+    found: list[Path], dataset: Dataset, ignored_sample_path: str | Path | None, report: Report, *, strict: bool
 ) -> dict[Path, SampleName]:
-    """The files to convert, in the order of their names, and what their names say."""
-    if not data_path.is_dir():
-        raise FileNotFoundError(
-            f"{data_path} is no folder: unpack the .skeleton files of {dataset.name} there, "
-            "or name their folder with --data_path"
-        )
-    found = sorted(path for path in data_path.iterdir() if path.suffix == ".skeleton")
-    if not found:
-        raise ValueError(f"{data_path}: no .skeleton file in this folder; name theirs with --data_path")
+    """Those of the files that are to be converted, and what their names say."""
     ignored = read_ignored(Path(ignored_sample_path)) if ignored_sample_path else frozenset()
     files, num_ignored = {}, 0
     for path in found:
@@ -147,7 +171,7 @@ def _usable_files(
             files[path] = name
     if not files:
         raise ValueError(
-            f"{data_path}: of {len(found)} .skeleton files {num_ignored} are on the list to leave out, "
+            f"{found[0].parent}: of {len(found)} .skeleton files {num_ignored} are on the list to leave out, "
             f"and the others have no name of {dataset.name} (S001C001P001R001A001.skeleton)"
         )
     if num_ignored:
@@ -165,7 +189,7 @@ def read_ignored(path: Path) -> frozenset[SampleName]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list of samples to leave out (--ignored_sample_path)")
     names = set()
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         with suppress(ValueError):
             names.add(parse_name(line.strip()))
     if not names:
@@ -187,13 +211,14 @@ def _open_parts(
     return parts
 
 
-def convert_parser(description: str | None) -> Parser:
-    """The command line of the scripts that convert; its options are arguments of `convert`."""
+def convert_arguments(argv: Sequence[str] | None, description: str | None, dataset: Dataset) -> dict[str, Any]:
+    """The command line of the scripts that convert, as arguments of `convert`."""
     parser = Parser(description=description)
-    folder = "data/nturgbd_raw/nturgb+d_skeletons"
-    parser.option("data_path", default=folder, help="folder of the .skeleton files (default: %(default)s)")
+    for option, raw in dataset.raw.items():
+        parser.option(option, default=raw.path, help=f"folder of the files {raw.setups} (default: %(default)s)")
     parser.option("ignored_sample_path", help="text file of sample names to leave out, one a line")
-    parser.option("out_folder", default="data/ntu", help="gets a folder a benchmark (default: %(default)s)")
+    parser.option("out_folder", default=dataset.out_folder, help="gets a folder a benchmark (default: %(default)s)")
     parser.option("num_worker", type=int, default=default_workers(), help="processes that parse")
     parser.strict()
-    return parser
+    arguments = vars(parser.parse_args(argv))
+    return {"data_path": [arguments.pop(option) for option in dataset.raw], "dataset": dataset, **arguments}

@@ -2,7 +2,7 @@
 
 For every `{train,val}_data_joint.npy` in FOLDER and its subfolders (`xsub`, `xview` ...) writes
 `{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)` in every channel. The number of joints
-tells the skeleton: NTU RGB+D, Kinetics-skeleton or NW-UCLA.
+tells the skeleton, among those that `graph` knows; of another one with as many joints this makes nonsense.
 Source: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019, section 3.5.
 """
 

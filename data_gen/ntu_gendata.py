@@ -14,7 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_gen.command_line import Report, run
-from data_gen.ntu_convert import convert, convert_parser
+from data_gen.ntu_convert import convert, convert_arguments
+from data_gen.ntu_splits import NTU60
 from data_gen.ntu_steps import plain
 
 gendata = partial(convert, steps=plain, suffix="data")
@@ -23,7 +24,7 @@ gendata = partial(convert, steps=plain, suffix="data")
 
 def main(argv: Sequence[str] | None = None) -> Report:
     """Parse the command line and convert."""
-    return gendata(**vars(convert_parser(__doc__).parse_args(argv)))
+    return gendata(**convert_arguments(argv, __doc__, NTU60))
 
 
 if __name__ == "__main__":

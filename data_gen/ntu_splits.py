@@ -1,4 +1,4 @@
-"""NTU RGB+D sample names, and which of them train and which test.
+"""The releases of NTU RGB+D: their sample names, which of them train and which test, and where raw files lie.
 
 Sources: Shahroudy et al., *NTU RGB+D*, CVPR 2016, section 3.3 (X-Sub, X-View); Liu et al., *NTU RGB+D 120*,
 TPAMI 2019, section 3.4 (X-Sub, X-Set).
@@ -47,13 +47,30 @@ class Split:
         return "train" if getattr(sample, self.field) in self.train else "val"
 
 
+class RawFolder(NamedTuple):
+    """A download's folder of raw files: where it lies by default, and the setups that it holds."""
+
+    path: str
+    setups: str
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """A release of NTU RGB+D: its number of actions, and its benchmarks by name of their folder."""
+    """A release of NTU RGB+D.
+
+    Args:
+        name: what messages call it.
+        num_class: number of actions.
+        benchmarks: by the name of the folder that gets their arrays.
+        raw: the folders that hold the release together, by the command-line option that names each.
+        out_folder: where its arrays go by default.
+    """
 
     name: str
     num_class: int
     benchmarks: dict[str, Split]
+    raw: dict[str, RawFolder]
+    out_folder: str
 
     def label(self, sample: SampleName) -> int:
         """The sample's class, 0-based.
@@ -71,13 +88,20 @@ _TRAIN_120 = _TRAIN_60 | frozenset(
     (45, 46, 47, 49, 50, *range(52, 60), 70, 74, 78, *range(80, 87), 89, *range(91, 96), 97, 98, 100, 103)
 )
 
+_RAW_60 = RawFolder("data/nturgbd_raw/nturgb+d_skeletons", "S001 to S017")
+_RAW_120 = RawFolder("data/nturgbd_raw/nturgb+d_skeletons120", "S018 to S032")
+
 NTU60 = Dataset(
     "NTU RGB+D 60",
     60,
     {"xsub": Split("performer", _TRAIN_60), "xview": Split("camera", frozenset((2, 3)))},
+    {"data_path": _RAW_60},
+    "data/ntu",
 )
 NTU120 = Dataset(
     "NTU RGB+D 120",
     120,
     {"xsub": Split("performer", _TRAIN_120), "xset": Split("setup", frozenset(range(2, 33, 2)))},
+    {"part1_path": _RAW_60, "part2_path": _RAW_120},
+    "data/ntu120",
 )

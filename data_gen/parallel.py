@@ -2,44 +2,67 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_ITEMS_WORTH_A_PROCESS = 32  # starting one takes about as long as this many files
+_CHUNK = 8  # items handed over at once: a process waits for its next ones as often as this is small
+_ITEMS_WORTH_A_PROCESS = 64  # starting one takes about as long as this many files
 
 
 def ordered_map(
     function: Callable[[Item], Result], items: Sequence[Item], *, num_worker: int = 1
 ) -> Generator[Result, None, None]:
-    """`map(function, items)` over `num_worker` processes; close the iterator when leaving it early.
+    """`map(function, items)` over `num_worker` processes, this one among them; close it when leaving early.
 
-    At most four results a worker wait at a time, however slow the reader. Processes are spawned, as on every
+    At most 32 results a worker wait at a time, however slow the reader. Processes are spawned, as on every
     system: `function` must be a module's (or a partial of one), and scripts need their `__main__` guard.
     """
     num_worker = min(num_worker, len(items) // _ITEMS_WORTH_A_PROCESS)
     if num_worker <= 1:
         yield from map(function, items)
         return
-    pool = ProcessPoolExecutor(num_worker, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
-    waiting: deque[Future[Result]] = deque()
+    pool = ProcessPoolExecutor(num_worker - 1, mp_context=get_context("spawn"), initializer=_begin)
     try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= 4 * num_worker:
-                yield waiting.popleft().result()
+        started = [pool.submit(abs, 0) for _ in range(num_worker - 1)]
+        waiting: deque[Future[list[Result]]] = deque()
+        for start in range(0, len(items), _CHUNK):
+            chunk = items[start : start + _CHUNK]
+            num_busy = sum(not future.done() for future in waiting)
+            if any(future.done() for future in started) and num_busy < 2 * (num_worker - 1):
+                waiting.append(pool.submit(_map, function, chunk))
+            else:  # the others have enough to do, or are still on their way
+                waiting.append(Future())
+                waiting[-1].set_result(_map(function, chunk))
+            while waiting and (waiting[0].done() or len(waiting) >= 4 * num_worker):
+                yield from waiting.popleft().result()
         while waiting:
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches every process of a terminal; only the parent is to answer it."""
+def _map(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
+
+
+def _begin() -> None:
+    """Prepare a worker: of Ctrl-C, which reaches all processes of a terminal, only the parent is to speak; and a
+    worker whose parent was killed leaves, for nothing else would ever end it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None, "runs in workers alone"
+    parent.join()
+    os._exit(1)

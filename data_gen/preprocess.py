@@ -15,7 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_gen.command_line import Report, run
-from data_gen.ntu_convert import convert, convert_parser
+from data_gen.ntu_convert import convert, convert_arguments
+from data_gen.ntu_splits import NTU60
 from data_gen.ntu_steps import preprocessed
 
 preprocess = partial(convert, steps=preprocessed, suffix="data_joint")
@@ -24,7 +25,7 @@ preprocess = partial(convert, steps=preprocessed, suffix="data_joint")
 
 def main(argv: Sequence[str] | None = None) -> Report:
     """Parse the command line and convert."""
-    return preprocess(**vars(convert_parser(__doc__).parse_args(argv)))
+    return preprocess(**convert_arguments(argv, __doc__, NTU60))
 
 
 if __name__ == "__main__":

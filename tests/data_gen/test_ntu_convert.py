@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from recordings import skeleton_text, write_recordings
+import slow_preprocess
+from recordings import random_bodies, skeleton_text, write_recordings
 
-from data_gen import ntu_convert, parallel
+from data_gen import ntu_convert, parallel, preprocess_120
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_gendata import gendata
 from data_gen.ntu_splits import NTU120
@@ -78,8 +80,20 @@ def test_real_recordings_equal_the_published_figures(samples: Path, golden_of_sa
 
 def test_several_processes_make_the_same_files(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     preprocess(golden / "ntu_hard", tmp_path / "one")
+    submitted = []
+
+    class Pool(parallel.ProcessPoolExecutor):
+        def submit(self, *call):  # type: ignore[no-untyped-def]
+            submitted.append(call)
+            future = super().submit(*call)
+            future.exception()  # is there when the other process has done it, so that it does all of them
+            return future
+
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(parallel, "_ITEMS_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(parallel, "_CHUNK", 2)
     preprocess(golden / "ntu_hard", tmp_path / "two", num_worker=2)
+    assert len(submitted) > 3
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
@@ -97,13 +111,81 @@ def test_files_are_parsed_once_for_all_benchmarks(tmp_path: Path, monkeypatch: p
     assert parsed == GOOD
 
 
-def test_ntu_120_has_its_own_benchmarks(tmp_path: Path) -> None:
-    names = ["S001C001P001R001A001.skeleton", "S018C001P103R001A120.skeleton"]
-    write_recordings(tmp_path / "raw", names)
-    preprocess(tmp_path / "raw", tmp_path / "out", dataset=NTU120, strict=True)
-    assert read(tmp_path / "out" / "xsub", "train")[:2] == (names, [0, 119])
-    assert read(tmp_path / "out" / "xset", "train")[0] == names[1:]
-    assert read(tmp_path / "out" / "xset", "val")[0] == names[:1]
+def test_raw_text_to_arrays_equals_plain_loops(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        bodies = random_bodies(rng, int(rng.integers(1, 6)), int(rng.integers(2, 9)))
+        name = f"S001C{seed % 3 + 1:03}P{seed % 5 + 1:03}R001A{seed + 1:03}.skeleton"
+        (raw / name).write_bytes(skeleton_text(bodies, "\r\n" if seed % 2 else "\n").encode())
+    slow_preprocess.preprocess(raw, tmp_path / "slow")
+    preprocess(raw, tmp_path / "fast", strict=True)
+    for benchmark in ("xsub", "xview"):
+        for part in ("train", "val"):
+            fast, slow = (read(tmp_path / way / benchmark, part) for way in ("fast", "slow"))
+            assert fast[:2] == slow[:2]
+            assert len(fast[2]) > 0
+            np.testing.assert_allclose(fast[2], slow[2], atol=1e-6)
+
+
+@pytest.fixture
+def two_folders(tmp_path: Path) -> tuple[Path, Path]:
+    """NTU RGB+D 120 as it is downloaded: setups 1 to 17 in one folder, the others in another."""
+    write_recordings(tmp_path / "part1", ["S001C001P001R001A001.skeleton", "S017C001P003R001A060.skeleton"])
+    write_recordings(tmp_path / "part2", ["S018C001P103R001A061.skeleton", "S032C001P106R001A120.skeleton"])
+    return tmp_path / "part1", tmp_path / "part2"
+
+
+@pytest.mark.parametrize(("script", "suffix"), [("ntu120_gendata.py", "data"), ("preprocess_120.py", "data_joint")])
+def test_ntu_120_lies_in_two_folders(two_folders: tuple[Path, Path], tmp_path: Path, script: str, suffix: str) -> None:
+    ignored = tmp_path / "missing.txt"
+    ignored.write_text("S017C001P003R001A060\n")
+    first, second = two_folders
+    for dash, listed in (("-", ()), ("_", ("--ignored_sample_path", ignored))):
+        out = tmp_path / f"out{dash}"
+        parts = (f"--part1{dash}path", first, f"--part2{dash}path", second)
+        ran = _run(script, *parts, f"--out{dash}folder", out, "--strict", *listed)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        left = ["S017C001P003R001A060.skeleton"] * (not listed)
+        assert read(out / "xsub", "train", suffix)[:2] == (
+            ["S001C001P001R001A001.skeleton", "S018C001P103R001A061.skeleton"],
+            [0, 60],
+        )
+        assert read(out / "xsub", "val", suffix)[0] == [*left, "S032C001P106R001A120.skeleton"]
+        assert read(out / "xset", "val", suffix)[0] == ["S001C001P001R001A001.skeleton", *left]
+        assert read(out / "xset", "train", suffix)[1] == [60, 119]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--part1_path", "part1"],
+            "120 is no folder: unpack the .skeleton files of NTU RGB+D 120 (S018 to S032) there",
+        ),
+        (["--part2_path", "part2"], "(S001 to S017) there, or name their folder with --part1_path"),
+        (
+            ["--part1_path", "part1", "--part2_path", "empty"],
+            "empty: no .skeleton file in this folder; name theirs with --part2",
+        ),
+        (
+            ["--part1_path", "part2", "--part2_path", "part2"],
+            "part2: 2 of its files (S018C001P103R001A061.skeleton ...) are in another folder too; --part2_path takes",
+        ),
+    ],
+)
+def test_half_of_ntu_120_is_refused(
+    two_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises((FileNotFoundError, ValueError)) as error:
+        preprocess_120.main([*arguments, "--out_folder", "out"])
+    assert message in str(error.value)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match=r"NTU RGB\+D 120 lies in 2 folders: part1_path .*; 1 are named"):
+        preprocess(two_folders[1], "out", dataset=NTU120)
 
 
 @pytest.fixture
@@ -203,6 +285,44 @@ def test_a_run_that_dies_midway_leaves_finished_output_alone(
     assert set(contents(out)) == set(finished)
 
 
+_KILLED = """
+import os, sys
+from data_gen import command_line, ntu_convert
+from data_gen.preprocess import main
+
+original, name, number = ntu_convert.convert_file, *sys.argv[1:3]
+del sys.argv[1:3]
+
+def convert_file(path, **options):
+    if path.name == name:
+        os.kill(os.getpid(), int(number))
+    return original(path, **options)
+
+ntu_convert.convert_file = convert_file
+command_line.run(main)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(("name", "code"), [("SIGKILL", -9), ("SIGTERM", 143), ("SIGINT", 130)])
+def test_after_a_killed_run_the_next_one_starts_clean(tmp_path: Path, name: str, code: int) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write_recordings(raw, GOOD[:1])
+    preprocess(raw, out)
+    finished = contents(out)
+    write_recordings(raw, GOOD)
+    command = [sys.executable, "-c", _KILLED, GOOD[2], str(int(signal.Signals[name])), "--data_path", raw]
+    ran = subprocess.run([*map(str, command), "--out_folder", str(out)], cwd=ROOT, capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout) == (code, b"")
+    left = {path for path in contents(out) if path.endswith(".tmp")}
+    assert len(left) == (4 if name == "SIGKILL" else 0)
+    assert contents(out).keys() - left == finished.keys()
+    assert all(contents(out)[path] == content for path, content in finished.items())
+    preprocess(raw, out)
+    preprocess(raw, tmp_path / "undisturbed")
+    assert contents(out) == contents(tmp_path / "undisturbed")
+
+
 def test_a_folder_of_broken_files_does_not_empty_finished_output(tmp_path: Path) -> None:
     raw, out = tmp_path / "raw", tmp_path / "out"
     write_recordings(raw, GOOD[:1])
@@ -226,7 +346,10 @@ def test_bones_of_earlier_joints_are_pointed_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data_path", "absent"], "absent is no folder: unpack the .skeleton files of NTU RGB+D 60 there"),
+        (
+            ["--data_path", "absent"],
+            "absent is no folder: unpack the .skeleton files of NTU RGB+D 60 (S001 to S017) there",
+        ),
         (["--data_path", "empty"], "empty: no .skeleton file in this folder; name theirs with --data_path"),
         (["--data_path", "strange"], "strange: of 1 .skeleton files 0 are on the list to leave out"),
         (["--data_path", "raw", "--ignored-sample-path", "absent.txt"], "absent.txt: no such list of samples"),

@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from data_gen.ntu_convert import read_ignored
 from data_gen.ntu_splits import NTU60, NTU120, Dataset, parse_name
@@ -42,6 +44,33 @@ def test_a_name_says_its_numbers() -> None:
     ):
         with pytest.raises(ValueError, match="no NTU sample name"):
             parse_name(wrong)
+
+
+@given(st.text() | st.from_regex(r"\AS\w{3}C\d{3}P\d{2,4}R\d{3}A\d{3}(\.skeleton)?\n?\Z"))
+@example("S001C001P001R001A001\n")
+@example("S001C001P001R001A001.SKELETON")
+def test_whatever_is_no_name_is_refused(text: str) -> None:
+    try:
+        name = parse_name(text)
+    except ValueError:
+        return
+    assert text.removesuffix(".skeleton") == "S{:03}C{:03}P{:03}R{:03}A{:03}".format(*name)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.binary(max_size=40),
+    end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    bom=st.sampled_from([b"", b"\xef\xbb\xbf"]),
+)
+def test_a_list_to_leave_out_is_understood_or_refused(tmp_path: Path, before: bytes, end: bytes, bom: bytes) -> None:
+    listed = tmp_path / "missing.txt"
+    name = b"S012C003P034R002A056"
+    listed.write_bytes(bom + name + end + before.replace(name, b"") + end + b" " + name[:-1] + b"7.skeleton " + end)
+    assert {(12, 3, 34, 2, 56), (12, 3, 34, 2, 57)} <= read_ignored(listed)
+    listed.write_bytes((bom + name + end).decode("utf-8").encode("utf-16"))
+    with pytest.raises(ValueError, match="no line of it is a sample name"):
+        read_ignored(listed)
 
 
 def test_actions_of_another_release_have_no_label() -> None:

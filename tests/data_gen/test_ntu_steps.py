@@ -7,7 +7,7 @@ import pytest
 import slow_preprocess
 from recordings import random_bodies
 
-from data_gen.ntu_steps import fill, plain, preprocessed, rotation
+from data_gen.ntu_steps import fill, plain, preprocessed, rotation, strongest
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -16,9 +16,9 @@ def test_preprocessing_equals_plain_loops(seed: int) -> None:
     bodies = random_bodies(rng, int(rng.integers(1, 5)), int(rng.integers(1, 13)))
     before = bodies.copy()
     bodies_of_four = np.concatenate([bodies, np.zeros((4 - len(bodies), *bodies.shape[1:]))])
-    np.testing.assert_allclose(
-        preprocessed(bodies_of_four, num_frame=30), slow_preprocess.preprocessed(bodies_of_four, 30), atol=1e-9
-    )
+    sample, expected = preprocessed(bodies_of_four, num_frame=30), slow_preprocess.preprocessed(bodies_of_four, 30)
+    np.testing.assert_allclose(sample, expected[: len(sample)], atol=1e-9)
+    assert not expected[len(sample) :].any()
     np.testing.assert_array_equal(bodies, before)
 
 
@@ -38,12 +38,20 @@ def test_gaps_close_only_after_a_late_start() -> None:
     np.testing.assert_array_equal(fill(body, 8)[0, :, 0, 0], [2, 3, 5, 6, 2, 3, 5, 6])
 
 
-def test_plain_pads_with_zeros_and_cuts() -> None:
+def test_plain_is_the_first_bodies_and_frames() -> None:
     bodies = np.random.default_rng(0).normal(size=(4, 7, 25, 3))
-    padded = plain(bodies, num_frame=9)
-    np.testing.assert_array_equal(padded[:, :7], bodies[:2])
-    assert not padded[:, 7:].any()
     np.testing.assert_array_equal(plain(bodies, num_frame=5), bodies[:2, :5])
+    np.testing.assert_array_equal(plain(bodies, num_frame=9), bodies[:2])
+
+
+def test_absent_bodies_at_the_end_are_left_out() -> None:
+    bodies = np.zeros((4, 3, 25, 3))
+    bodies[2] = np.random.default_rng(0).normal(size=(3, 25, 3))
+    np.testing.assert_array_equal(strongest(bodies), bodies[2:3])
+    bodies[3] = 1  # present, though it does not move: no less than the absent ones before it, and no more
+    np.testing.assert_array_equal(strongest(bodies), bodies[2:3])
+    bodies[0] = 1
+    np.testing.assert_array_equal(strongest(bodies), bodies[[2, 0]])
 
 
 def test_spine_points_up_and_shoulders_along_x() -> None:
