@@ -1,0 +1,124 @@
+"""Files of Kinetics-skeleton, the release of ST-GCN (Yan et al., AAAI 2018): clips and labels, checked.
+
+A clip is `ID.json`, {data: [{frame_index, skeleton: [{pose: [x0, y0, x1, ...], score: [...]}]}], label, label_index}:
+the 18 joints of OpenPose, x and y in fractions of the picture from its upper left corner. A part's label file,
+`kinetics_{part}_label.json`, is {ID: {has_skeleton, label, label_index}}.
+Axis legend: K bodies of a clip, V joints.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from pathlib import Path
+from typing import Any, NamedTuple, TypeGuard
+
+import numpy as np
+
+from graph.kinetics import SKELETON
+
+NUM_CLASS, NUM_FRAME, NUM_PERSON_READ = 400, 300, 5
+_NUM_POSE, _NUM_SCORE = 2 * SKELETON.num_point, SKELETON.num_point
+_MAX_CLIP, _MAX_LABELS = 16, 256  # MB; a clip of five persons has 0.5, the labels of train 30
+_MAX_VALUE = 10  # fractions of the picture end a little above 1, pixels do not
+
+
+class Clip(NamedTuple):
+    """What a file says of K bodies: their `frame` (K,), `pose` (K, V, 2) and `score` (K, V); a frame's in its order."""
+
+    label: int
+    frame: np.ndarray
+    pose: np.ndarray
+    score: np.ndarray
+    is_cut: bool  # there are frames beyond `NUM_FRAME`
+
+
+def read_clip(path: Path) -> Clip:
+    """The first five bodies of each of the first 300 frames.
+
+    Raises:
+        ValueError: the file is not of its form; the message is the rest of a sentence that names it.
+        OSError: the file cannot be read.
+    """
+    content = _load(path, max_mb=_MAX_CLIP)
+    if not isinstance(content, dict) or not isinstance(content.get("data"), list):
+        raise ValueError("not of the form {data: [frames], label, label_index}")
+    if not _is_class(label := content.get("label_index")):
+        raise ValueError(f"label_index {label!a:.20} is no class from 0 to {NUM_CLASS - 1}")
+    numbers_of: dict[int, array[float]] = {}
+    for place, entry in enumerate(content["data"], 1):
+        try:
+            frame, numbers = _read_frame(entry)
+        except (KeyError, TypeError, OverflowError) as error:
+            form = f"{{frame_index, skeleton: [{{pose: {_NUM_POSE} numbers, score: {_NUM_SCORE} numbers}}]}}"
+            raise ValueError(f"entry {place} of data is not of the form {form}") from error
+        if frame in numbers_of:
+            raise ValueError(f"frame_index {frame} occurs twice")
+        numbers_of[frame] = numbers
+    kept = [frame for frame in numbers_of if frame < NUM_FRAME]
+    bodies = [np.frombuffer(numbers_of[frame]).reshape(-1, _NUM_POSE + _NUM_SCORE) for frame in kept]
+    values = np.concatenate([np.empty((0, _NUM_POSE + _NUM_SCORE)), *bodies])
+    frames = np.repeat(np.array(kept, int), [len(rows) for rows in bodies])
+    pose, score = values[:, :_NUM_POSE].reshape(-1, SKELETON.num_point, 2), values[:, _NUM_POSE:]
+    sound = (np.abs(values) < _MAX_VALUE).all(axis=1) & (score >= 0).all(axis=1)  # NaN compares false
+    if not sound.all():
+        raise ValueError(f"frame_index {frames[~sound][0]}: a number is no fraction of the picture, or no score")
+    return Clip(label, frames, pose, score, len(kept) < len(numbers_of))
+
+
+def _read_frame(entry: Any) -> tuple[int, array[float]]:
+    """A frame's index, and its first bodies' pose and score, one after the other; of a frame that is cut, none."""
+    frame, bodies, numbers = entry["frame_index"], entry["skeleton"], array("d")
+    if type(frame) is not int or frame < 0:
+        raise ValueError(f"frame_index {frame!a:.20} is no whole number from 0")
+    for body in bodies[:NUM_PERSON_READ] if frame < NUM_FRAME else ():
+        pose, score = body["pose"], body["score"]
+        if (len(pose), len(score)) != (_NUM_POSE, _NUM_SCORE):
+            raise ValueError(
+                f"frame_index {frame}: pose and score have {len(pose)} and {len(score)} numbers, "
+                f"{_NUM_POSE} and {_NUM_SCORE} are expected"
+            )
+        numbers.fromlist(pose)
+        numbers.fromlist(score)
+    return frame, numbers
+
+
+def read_labels(path: Path) -> dict[str, int | None]:
+    """The class (0-based) of each clip by file name; None where the clip has no skeleton.
+
+    Raises:
+        ValueError: the file is not of its form; the message names it.
+        OSError: the file cannot be read.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing; it comes with the clips of Kinetics-skeleton")
+    labels: dict[str, int | None] = {}
+    try:
+        entries = _load(path, max_mb=_MAX_LABELS)
+        if not isinstance(entries, dict):
+            raise ValueError("not of the form {ID: {has_skeleton, label, label_index}}")
+        for clip, entry in entries.items():
+            match entry:
+                case {"has_skeleton": bool(has_skeleton), "label_index": label} if _is_class(label):
+                    labels[f"{clip}.json"] = label if has_skeleton else None
+                case _:
+                    form = f"{{has_skeleton: true or false, label, label_index: 0 to {NUM_CLASS - 1}}}"
+                    raise ValueError(f"entry {clip!a:.20} is not of the form {form}")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; take the label file of Kinetics-skeleton") from error
+    return labels
+
+
+def _is_class(label: Any) -> TypeGuard[int]:
+    return type(label) is int and 0 <= label < NUM_CLASS
+
+
+def _load(path: Path, *, max_mb: int) -> Any:
+    if not path.is_file() or path.stat().st_size > max_mb << 20:
+        raise ValueError(f"it is no regular file of at most {max_mb} MB")
+    try:
+        return json.loads(path.read_bytes())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}, column {error.colno}: no JSON ({error.msg})") from error
+    except (ValueError, RecursionError) as error:  # no Unicode; a number of thousands of digits; lists in lists
+        raise ValueError("no JSON that can be read") from error
