@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph import kinetics, ntu_rgb_d, nw_ucla
+from graph import coco, kinetics, ntu_rgb_d, nw_ucla, sbu
 from graph.tools import Skeleton
 
-_MODULES = {module.SKELETON.num_point: module for module in (ntu_rgb_d, kinetics, nw_ucla)}
+MODULES = {module.SKELETON.num_point: module for module in (ntu_rgb_d, nw_ucla, kinetics, coco, sbu)}
 
 
 def skeleton_of(num_point: int) -> Skeleton:
@@ -29,7 +29,7 @@ def graph_of(num_point: int) -> str:
 
 
 def _module(num_point: int) -> Any:
-    if num_point not in _MODULES:
-        known = ", ".join(f"{V} ({module.SKELETON.name})" for V, module in _MODULES.items())
+    if num_point not in MODULES:
+        known = ", ".join(f"{V} ({module.SKELETON.name})" for V, module in MODULES.items())
         raise ValueError(f"{num_point} joints are those of no known skeleton; known are {known}")
-    return _MODULES[num_point]
+    return MODULES[num_point]

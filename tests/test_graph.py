@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graph import coco, graph_of, skeleton_of
 from graph.tools import LABELING_MODES
 
-SKELETONS = ("ntu_rgb_d", "kinetics", "nw_ucla")
+SKELETONS = ("ntu_rgb_d", "kinetics", "nw_ucla", "coco", "sbu")
 
 
 @pytest.mark.parametrize("mode", LABELING_MODES)
@@ -31,6 +32,34 @@ def test_every_joint_reaches_the_root(name: str) -> None:
             joint = skeleton.parents[joint]
         assert skeleton.parents[joint] == joint
     assert len(skeleton.edges) == skeleton.num_point - 1
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_left_and_right_are_bones_of_one_form(name: str) -> None:
+    skeleton = import_module(f"graph.{name}").SKELETON
+    partners = skeleton.partners
+    for joint, partner in enumerate(partners):
+        assert partners[partner] == joint
+        assert ("left" in skeleton.joints[joint]) == ("right" in skeleton.joints[partner])
+        assert skeleton.parents[partner] == partners[skeleton.parents[joint]]
+    assert {(partners[child], partners[parent]) for child, parent in skeleton.edges} == set(skeleton.edges)
+
+
+def test_coco_has_the_edges_of_pyskl() -> None:
+    inward = "15-13 13-11 16-14 14-12 11-5 12-6 9-7 7-5 10-8 8-6 5-0 6-0 1-0 3-1 2-0 4-2"
+    assert {f"{child}-{parent}" for child, parent in coco.SKELETON.edges} == set(inward.split())
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_a_skeleton_is_found_by_its_number_of_joints(name: str) -> None:
+    module = import_module(f"graph.{name}")
+    assert skeleton_of(module.SKELETON.num_point) is module.SKELETON
+    assert graph_of(module.SKELETON.num_point) == f"graph.{name}.Graph"
+
+
+def test_an_unknown_number_of_joints_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^21 joints are those of no known skeleton; known are .*17 \(COCO\)"):
+        skeleton_of(21)
 
 
 def test_unknown_labeling_mode_is_named() -> None:

@@ -1,0 +1,22 @@
+"""SBU Kinect Interaction: the 15 joints of OpenNI (Yun et al., CVPR Workshops 2012, section 3).
+
+The bones are ours, as a body has them: arms hang from the neck, legs from the torso, which is the root.
+"""
+
+from graph.tools import Skeleton, SkeletonGraph
+
+SKELETON = Skeleton(
+    name="SBU",
+    joints=(
+        "head", "neck", "torso",
+        "left shoulder", "left elbow", "left hand", "right shoulder", "right elbow", "right hand",
+        "left hip", "left knee", "left foot", "right hip", "right knee", "right foot",
+    ),
+    parents=(1, 2, 2, 1, 3, 4, 1, 6, 7, 2, 9, 10, 2, 12, 13),
+)  # fmt: skip
+
+
+class Graph(SkeletonGraph):
+    """`Graph(labeling_mode="spatial")`: `A` (K, 15, 15)."""
+
+    skeleton = SKELETON
