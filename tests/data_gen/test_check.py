@@ -1,0 +1,269 @@
+"""What a prepared folder holds is told as a plain loop finds it, and skeletons are drawn where they are."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
+from matplotlib.image import imread
+
+from data_gen import check as module
+from data_gen.check import check, main, scan
+from data_gen.pictures import LEFT, NUM_FRAME, RIGHT, draw
+from data_gen.ucla_gendata import gendata
+from graph.nw_ucla import SKELETON
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write(path: Path, array: np.ndarray, labels: Sequence[int] | None = None, names: Sequence[str] = ()) -> np.ndarray:
+    """`array` and, unless `labels` is empty, `{part}_label.pkl` beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array)
+    part = path.name.split("_")[0]
+    labels = [0] * len(array) if labels is None else list(labels)
+    names = list(names) or [f"{part} {number}" for number in range(len(labels))]
+    if labels:
+        path.with_name(f"{part}_label.pkl").write_bytes(pickle.dumps((names, labels)))
+    return array
+
+
+def moves(seed: int, N: int = 3, *, T: int = 6, V: int = 20, M: int = 2) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(N, 3, T, V, M)).astype(np.float32)
+
+
+def uneven(seed: int = 0, N: int = 12) -> np.ndarray:
+    """Samples with gaps, late starts, absent persons, NaN and inf; number 3 is empty."""
+    rng, x = np.random.default_rng(seed), moves(seed, N, T=9, V=4)
+    x.transpose(0, 2, 4, 1, 3)[rng.random((N, 9, 2)) < 0.5] = 0
+    x[5, 1, 4, 2, 0], x[6, 0, 8, 0, 1], x[6, 2, 1, 1, 0] = np.nan, np.inf, -np.inf
+    x[3], x[4, ..., 0] = 0, 0
+    return x
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 3000, 1 << 20])
+def test_an_array_is_read_as_a_plain_loop_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
+) -> None:
+    x = write(tmp_path / "train_data.npy", uneven())
+    monkeypatch.setattr(module, "_CHUNK_BYTES", chunk_bytes)
+    found = scan(tmp_path / "train_data.npy")
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for n, sample in enumerate(x):
+        frames = [t for t in range(9) if sample[:, t].any()]
+        assert found.num_frame[n] == (frames[-1] - frames[0] + 1 if frames else 0)
+        assert found.num_person[n] == sum(bool(sample[..., m].any()) for m in range(2))
+        assert found.is_finite[n] == (n not in (5, 6))
+        for c, t, v, m in np.ndindex(sample.shape):
+            if sample[:, t, :, m].any() and np.isfinite(sample[c, t, v, m]):
+                low[c], high[c] = min(low[c], sample[c, t, v, m]), max(high[c], sample[c, t, v, m])
+    assert len(set(found.num_frame)) > 3
+    assert set(found.num_person) == {0, 1, 2}
+    np.testing.assert_array_equal(found.low, low)
+    np.testing.assert_array_equal(found.high, high)
+
+
+def test_memory_holds_a_piece_of_an_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = write(tmp_path / "train_data.npy", moves(0, 2000, V=25, T=50))
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 1 << 20)
+    tracemalloc.start()
+    scan(tmp_path / "train_data.npy")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert x.nbytes > 50e6
+    assert peak < 8e6
+
+
+def test_a_folder_is_told_in_full(tmp_path: Path) -> None:
+    x = write(tmp_path / "xsub" / "train_data_joint.npy", moves(0, 8), [4, 0, 0, 2, 2, 2, 0, 2])
+    x[0, :, 1:] = 0
+    x[1, ..., 1] = 0
+    x[2] = x[6] = 0
+    x[3, 1, 2, 3, 0] = np.nan
+    x[0, 0, 0, 0, 0] = -9
+    np.save(tmp_path / "xsub" / "train_data_joint.npy", x)
+    path = tmp_path / "xsub" / "train_data_joint.npy"
+    report = main([str(tmp_path)])
+    values = x.transpose(1, 0, 2, 3, 4)[:, [0, 1, 3, 4, 5, 7]].reshape(3, -1)
+    low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
+    assert report.notes == [
+        f"{path}  (8, 3, 6, 20, 2)",
+        "  classes  3, 0 to 4 (2 absent): 1 samples (class 4) to 4 (class 2)",
+        "  frames   1 to 6 valid, median 6",
+        "  persons  1 in 1 samples, 2 in 5 samples",
+        "  values   " + ", ".join(f"{a:.4g} to {b:.4g}" for a, b in zip(low, high, strict=True)),
+        "  empty    2: train 2, train 6",
+        "  NaN, inf 1: train 3",
+        f"{path.with_name('*_data_joint.npy')}: no two samples are the same",
+    ]
+    assert low[0] == -9
+    picture = path.with_suffix(".png")
+    assert report.written == {picture: imread(picture).shape[:2]}
+    assert main([str(tmp_path)]) == report
+
+
+def test_samples_that_occur_twice_are_named(tmp_path: Path) -> None:
+    train, val = moves(0, 8), moves(1, 12, T=9)
+    train[5] = train[2]
+    train[6] = train[7] = val[11] = 0  # the same, but nobody is there
+    val[:8, :, 6:] = 0
+    val[1:7, :, :6] = train[:6]
+    val[9] = val[8]
+    write(tmp_path / "train_data_joint.npy", train)
+    write(tmp_path / "val_data_joint.npy", val)
+    write(tmp_path / "train_data_bone.npy", moves(2, 8), [])
+    write(tmp_path / "other" / "train_data_joint.npy", val)
+    pairs = ", ".join(f"val {number} = train {number - 1}" for number in range(1, 6))
+    lines = [line.removeprefix(str(tmp_path)) for line in check(tmp_path).notes if "number for number" in line]
+    here, there = str(Path("/*_data_joint.npy")), str(Path("/other/*_data_joint.npy"))
+    assert lines == [
+        f"{there}: 2 of 12 samples of train are there before, number for number: train 6 = train 3, train 9 = train 8",
+        f"{here}: 1 of 8 samples of train are there before, number for number: train 5 = train 2",
+        f"{here}: 6 of 12 samples of val are in train too, number for number: {pairs} and 1 more",
+        f"{here}: 1 of 12 samples of val are there before, number for number: val 9 = val 8",
+    ]
+
+
+def test_the_leak_of_nw_ucla_is_found(samples: Path, tmp_path: Path) -> None:
+    gendata(samples / "nw_ucla" / "all_sqe", tmp_path)
+    report = check(tmp_path)
+    assert f"{tmp_path / '*_data_joint.npy'}: 95 of 464 samples of val are in train too" in report.notes[-1]
+    assert "a02_s01_e00_v03.json = a02_s01_e00_v02.json" in report.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("array", "labels", "problem"),
+    [
+        (moves(0), [0, 1], r"train_data_joint\.npy holds 3 samples, train_label\.pkl 2 labels"),
+        (moves(0), [], r"train_label\.pkl: the labels of train_data_joint\.npy are absent"),
+        (np.zeros((3, 3)), [0], r"an array of numbers \(N, C, T, V, M\) is expected"),
+        (moves(0, 0), [0], r"an array of shape \(0, 3, 6, 20, 2\) holds nothing"),
+        (moves(0, V=0), [0], r"an array of shape \(3, 3, 6, 0, 2\) holds nothing"),
+        (moves(0), ["a", "b", "c"], "labels must be 3 whole numbers"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path: Path, array: np.ndarray, labels: list[Any], problem: str) -> None:
+    write(tmp_path / "a" / "train_data_joint.npy", moves(0))
+    write(tmp_path / "b" / "train_data_joint.npy", array, labels)
+    with pytest.raises((ValueError, FileNotFoundError), match=f"^{re.escape(str(tmp_path / 'b'))}.*{problem}"):
+        check(tmp_path)
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_folder_without_arrays_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{tmp_path}: no arrays such as train_data_joint.npy")):
+        check(tmp_path)
+
+
+def test_pictures_go_where_they_are_wanted_and_say_why_not(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "a" / "val_data.npy", moves(0))
+    write(tmp_path / "data" / "b" / "val_data_joint.npy", moves(0, V=21))
+    write(tmp_path / "data" / "c" / "val_data_joint.npy", np.zeros((2, 3, 6, 20, 1), np.float32))
+    write(tmp_path / "data" / "d" / "val_data_joint.npy", moves(0)[:, :1])
+    report = main([str(tmp_path / "data"), "--pictures", str(tmp_path / "here")])
+    assert list(report.written) == [tmp_path / "here" / "a" / "val_data.png"]
+    assert [path for path in tmp_path.rglob("*") if path.suffix not in (".npy", ".pkl", "")] == list(report.written)
+    unknown, *nothing = [line for line in report.notes if line.startswith("  no picture: ")]
+    assert unknown.startswith("  no picture: 21 joints are those of no known skeleton")
+    assert nothing == ["  no picture: no sample has positions to draw"] * 2
+
+
+def test_a_described_skeleton_is_drawn(tmp_path: Path) -> None:
+    skeleton = tmp_path / "arm.yaml"
+    skeleton.write_text("name: arm\njoints: [neck, shoulder, elbow]\nbones: [[0, 1], [1, 2]]\ncenter: neck\n")
+    write(tmp_path / "three" / "train_data_joint.npy", moves(0, V=3))
+    write(tmp_path / "twenty" / "train_data_joint.npy", moves(0))
+    report = main([str(tmp_path), "--skeleton", str(skeleton)])
+    assert list(report.written) == [tmp_path / "three" / "train_data_joint.png"]
+    (problem,) = [line for line in report.notes if "no picture" in line]
+    assert problem.endswith(f"{skeleton} has 3 joints, {tmp_path / 'twenty' / 'train_data_joint.npy'} 20")
+    skeleton.rename(tmp_path / "three" / "skeleton.yaml")
+    assert list(check(tmp_path).written) == [tmp_path / name / "train_data_joint.png" for name in ("three", "twenty")]
+
+
+def bones_of(cell: Any) -> dict[str, np.ndarray]:
+    """(n, 2, 2) ends of the bones that a cell shows, by colour."""
+    found: dict[str, list[np.ndarray]] = {}
+    for lines in cell.collections:
+        if isinstance(lines, LineCollection):
+            for color, segment in zip(lines.get_colors(), lines.get_segments(), strict=True):
+                if len(segment) == 2:  # an end that is NaN is left out
+                    found.setdefault(to_hex(color), []).append(segment)
+    return {color: np.array(segments) for color, segments in found.items()}
+
+
+@pytest.mark.parametrize(("C", "longest", "up"), [(3, 0, 0), (3, 1, 1), (3, 2, 2), (6, 2, 2), (2, 0, 1), (2, 1, 1)])
+def test_bones_are_drawn_between_their_joints(C: int, longest: int, up: int) -> None:
+    x = np.concatenate([moves(0, 1, T=20)[0], 99 * moves(1, 1, T=20)[0]])[:C]
+    x[longest] *= 9
+    x[:, [1, 18]] = 0
+    x[..., 1] = 0
+    across = int(up == 0)
+    cells = draw([("wave $1$ \n拍手", x)], SKELETON).axes
+    assert cells[0].get_title(loc="left") == "wave $1$ \\n\\u62cd\\u624b"
+    frames = [int(cell.get_xlabel().removeprefix("frame ")) for cell in cells]
+    assert len(frames) == NUM_FRAME
+    assert (frames[0], frames[-1]) == (0, 19)
+    assert 18 not in frames
+    for cell, frame in zip(cells, frames, strict=True):
+        bones = bones_of(cell)
+        for color, side in ((LEFT, "left"), (RIGHT, "right")):
+            joints = [v for v, name in enumerate(SKELETON.joints) if side in name]
+            ends = np.stack([joints, [SKELETON.parents[v] for v in joints]], axis=1)
+            np.testing.assert_array_equal(bones[color], x[[across, up], frame, :, 0][:, ends].transpose(1, 2, 0))
+
+
+def test_joints_without_score_are_left_out_and_the_score_is_no_axis(tmp_path: Path) -> None:
+    x = moves(0, 1, T=6, M=1)
+    x[:, 2] = 0.5
+    x[:, 0] *= 5
+    x[:, :, :, 5] = 0  # left elbow: two bones
+    array = write(tmp_path / "train_data_joint.npy", x)[0]
+    cells = draw([("a", array)], SKELETON, scored=True).axes
+    assert cells[0].get_ylabel() == "right: channel 0\nup: channel 1"
+    assert [len(bones_of(cell)[LEFT]) for cell in cells] == [6] * NUM_FRAME
+    assert [len(bones_of(cell)[RIGHT]) for cell in cells] == [8] * NUM_FRAME
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    npst.arrays(
+        st.sampled_from([np.float16, np.float32, np.float64]), npst.array_shapes(min_dims=5, max_dims=5, max_side=3)
+    ),
+    st.data(),
+)
+def test_whatever_numbers_an_array_holds_they_are_told(tmp_path: Path, array: np.ndarray, data: st.DataObject) -> None:
+    names = data.draw(st.lists(st.text(max_size=5), min_size=len(array), max_size=len(array), unique=True))
+    labels = data.draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=len(array), max_size=len(array)))
+    skeleton = tmp_path / "any.yaml"
+    V = array.shape[3]
+    bones = [[child, child - 1] for child in range(1, V)]
+    skeleton.write_text(f"name: any\njoints: {list(map(str, range(V)))}\nbones: {bones}\ncenter: 0\n")
+    write(tmp_path / "train_data_joint.npy", array, labels, names)
+    notes = check(tmp_path, skeleton=skeleton).notes
+    assert sum(line.startswith("  empty ") for line in notes) == 1
+    broken = int((~np.isfinite(array)).any(axis=(1, 2, 3, 4)).sum())
+    assert any(line.startswith(f"  NaN, inf {broken or 'none'}") for line in notes)
+
+
+def test_it_runs_as_a_module_and_as_a_script(tmp_path: Path) -> None:
+    write(tmp_path / "train_data_joint.npy", moves(0), [0, 1])
+    for words in (["-m", "data_gen.check"], ["data_gen/check.py"]):
+        done = subprocess.run(
+            [sys.executable, *words, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: {tmp_path / 'train_data_joint.npy'} holds 3 samples")

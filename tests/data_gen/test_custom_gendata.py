@@ -1,0 +1,491 @@
+"""A user's own files become arrays, whatever their form, and what cannot be used is named."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import pickle
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import main as program
+from data_gen.command_line import Report
+from data_gen.custom_files import read_labels, read_sequence
+from data_gen.custom_gendata import main
+from feeders.feeder import Feeder
+from graph.custom import load_skeleton, skeleton_of_array
+from processor.config import load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "config" / "custom" / "_skeleton.yaml"
+DOCS = ROOT / "docs" / "own_skeletons.md"
+ARM = "name: arm\njoints: [neck, shoulder, elbow, hand]\nbones: [[0, 1], [1, 2], [2, 3]]\ncenter: neck\n"
+FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def moves(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def write_file(path: Path, joints: np.ndarray) -> None:
+    """`joints` (T, V, C) or (T, M, V, C) in the form that the suffix tells; NaN as each form has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    match path.suffix:
+        case ".npy":
+            np.save(path, joints)
+        case ".json":
+            path.write_text(json.dumps(joints.tolist()).replace("NaN", "null"))
+        case _:
+            lines = (",".join("" if np.isnan(x) else repr(float(x)) for x in frame.ravel()) for frame in joints)
+            path.write_text("".join(f"{line}\n" for line in lines))
+
+
+class Folder:
+    """A data set under construction in `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, [["file", "label", "split"]]
+        (path / "raw").mkdir()
+        (path / "arm.yaml").write_text(ARM)
+
+    def add(self, name: str, joints: Any, label: object = "wave", split: str = "train") -> None:
+        path = self.path / "raw" / name
+        if isinstance(joints, bytes):
+            path.write_bytes(joints)
+        elif joints is not None:
+            write_file(path, joints)
+        self.rows.append([name, str(label), split])
+
+    def convert(self, *words: object) -> Report:
+        with (self.path / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(self.rows)
+        named = {"data_path": "raw", "label-path": "labels.csv", "skeleton": "arm.yaml", "out-folder": "out"}
+        options = [word for key, name in named.items() for word in (f"--{key}", str(self.path / name))]
+        return main([*options, *map(str, words)])
+
+    def array(self, part: str = "train") -> np.ndarray:
+        return np.load(self.path / "out" / f"{part}_data_joint.npy")
+
+    def labels(self, part: str = "train") -> tuple[list[str], list[int]]:
+        return pickle.loads((self.path / "out" / f"{part}_label.pkl").read_bytes())
+
+    def contents(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (self.path / "out").iterdir()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".json"])
+@pytest.mark.parametrize("shape", [(5, 4, 3), (5, 4, 2), (5, 2, 4, 3), (1, 3, 4, 5)])
+def test_every_form_is_read(tmp_path: Path, suffix: str, shape: tuple[int, ...]) -> None:
+    joints = moves(0, *shape)
+    joints[0, ..., 1, 1] = np.nan
+    path = tmp_path / f"x{suffix.upper() if suffix == '.npy' else suffix}"
+    write_file(tmp_path / f"x{suffix}", joints)
+    if path.suffix != suffix:
+        (tmp_path / f"x{suffix}").rename(path)
+    channel = None if len(shape) == 3 or suffix != ".csv" else shape[-1]
+    read = read_sequence(path, 4, channel=channel)
+    np.testing.assert_array_equal(read, joints if len(shape) == 4 else joints[:, None])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_csv_may_have_a_heading_a_mark_and_frames_without_any_number(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "x.csv"
+    lines = ["a x,a y,b x,b y", " 1 ,2,, nan", ",,,", "1e1,-2,.5,4"]
+    path.write_bytes(b"\xef\xbb\xbf" + end.join([*lines, ""]).encode())
+    nan = np.nan
+    expected = [[[1, 2], [nan, nan]], [[nan] * 2] * 2, [[10, -2], [0.5, 4]]]
+    np.testing.assert_array_equal(read_sequence(path, 2), np.array(expected)[:, None])
+    path.write_bytes(end.join(lines[2:]).encode())
+    assert read_sequence(path, 2).shape == (2, 1, 2, 2)
+
+
+def test_sequences_of_all_forms_make_one_array_ordered_by_name(folder: Folder) -> None:
+    short, pair, long = moves(1, 3, 4, 3), moves(2, 4, 2, 4, 3), moves(3, 6, 4, 3)
+    folder.add("c.npy", short.astype(np.float16), "wave")
+    folder.add("b/a.json", pair, "bow", "TRAIN")
+    folder.add("a.csv", long, "clap", "test")
+    report = folder.convert("--channel", 3)
+    train, val = folder.array(), folder.array("val")
+    assert train.shape == (2, 3, 6, 4, 2)
+    assert val.shape == (1, 3, 6, 4, 2)
+    assert train.dtype == np.float32
+    assert folder.labels() == (["b/a.json", "c.npy"], [0, 2])
+    assert folder.labels("val") == (["a.csv"], [1])
+    expected = np.zeros_like(train)
+    for t, m, v, c in np.ndindex(pair.shape):
+        expected[0, c, t, v, m] = pair[t, m, v, c]
+    for t, v, c in np.ndindex(short.shape):
+        expected[1, c, t, v, 0] = np.float16(short[t, v, c])
+    np.testing.assert_array_equal(train, expected)
+    assert (folder.path / "out" / "classes.txt").read_text() == "bow\nclap\nwave\n"
+    assert load_skeleton(folder.path / "out" / "skeleton.yaml").name == "arm"
+    assert skeleton_of_array(folder.path / "out" / "train_data_joint.npy", 4).joints[3] == "hand"
+    assert report.skipped == []
+    out = folder.path / "out"
+    assert report.notes[-1] == (
+        "model_args: {num_class: 3, channel: 3, num_point: 4, num_person: 2, graph: graph.custom.Graph, "
+        f"graph_args: {{path: {out.as_posix()}/skeleton.yaml}}}}; classes.txt holds the classes' names"
+    )
+    x, label, _ = Feeder(str(out / "train_data_joint.npy"), str(out / "train_label.pkl"), window_size=4)[1]
+    np.testing.assert_array_equal(x, expected[1, :, :4])
+    assert label == 2
+
+
+def test_numbers_stay_the_labels_they_are(folder: Folder) -> None:
+    for number in (2, 10, 0):
+        folder.add(f"{number}.npy", moves(number, 2, 4, 3), number)
+    report = folder.convert()
+    assert folder.labels() == (["0.npy", "10.npy", "2.npy"], [0, 10, 2])
+    assert (folder.path / "out" / "classes.txt").read_text().split() == list(map(str, range(11)))
+    assert "train has no sequence of 8 of 11 classes: 1, 3, 4, 5, 6 ..." in report.notes
+    assert "val has no sequence of 11 of 11 classes: 0, 1, 2, 3, 4 ..." in report.notes
+    assert folder.array("val").shape == (0, 3, 2, 4, 1)
+
+
+def test_a_joint_without_all_its_numbers_is_missing_and_counted(folder: Folder) -> None:
+    joints = moves(4, 6, 2, 4, 3)
+    joints[1, 0, 2, 1] = joints[1, 0, 2, 2] = joints[3, 1, 0, 0] = joints[5, 0, 0, 0] = np.nan
+    folder.add("a.npy", joints)
+    folder.add("b.json", joints[:1])
+    folder.add("c.npy", np.full((2, 4, 3), np.nan))
+    report = folder.convert("--max_frame", 5)
+    assert "2 joints in 1 sequences have no number (NaN); they are zero, as missing" in report.notes
+    assert report.skipped == ["c.npy: no body in any frame"]
+    expected = joints[:5].copy()
+    expected[1, 0, 2] = expected[3, 1, 0] = 0
+    np.testing.assert_array_equal(folder.array()[0], expected.transpose(3, 0, 2, 1).astype(np.float32))
+
+
+def test_longer_sequences_and_further_persons_are_cut_and_told(folder: Folder) -> None:
+    a, late, b = moves(5, 9, 3, 4, 3), moves(6, 9, 4, 3), moves(7, 2, 4, 3)
+    late[:5] = 0
+    folder.add("a.npy", a)
+    folder.add("b.npy", b)
+    folder.add("late.npy", late)
+    report = folder.convert("--max-frame", 5, "--num_person", 2)
+    assert folder.array().shape == (2, 3, 5, 4, 2)
+    np.testing.assert_array_equal(folder.array()[0], a[:5, :2].transpose(3, 0, 2, 1).astype(np.float32))
+    assert "1 sequences have more than 5 frames; the first 5 are kept" in report.notes
+    assert "1 sequences have more than 2 persons; the first 2 are kept" in report.notes
+    assert report.skipped == ["late.npy: no body in any frame"]
+
+
+BROKEN: dict[str, tuple[Any, str]] = {
+    "25 joints.npy": (np.ones((3, 25, 3)), r"25 joints in shape \(3, 25, 3\), the skeleton has 4"),
+    "axes.npy": (np.ones((3, 9, 4)), r"9 joints in shape \(3, 9, 4\), the skeleton has 4"),
+    "flat.npy": (np.ones((3, 12)), r"shape \(T, V, C\) or \(T, M, V, C\) expected, found \(3, 12\)"),
+    "empty.npy": (np.ones((0, 4, 3)), r"found \(0, 4, 3\)"),
+    "one channel.npy": (np.ones((3, 4, 1)), "1 channels in shape .*, at least 2 expected"),
+    "other channels.npy": (np.ones((3, 4, 2)), "2 channels, where most files have 3"),
+    "objects.npy": (np.array([{}, None]), "not a whole .npy array of numbers"),
+    "text.npy": (np.array(["1"]), "an array of <U1, not of numbers"),
+    "truth.npy": (np.ones((3, 4, 3), bool), "an array of bool, not of numbers"),
+    "cut.npy": (b"\x93NUMPY\x01\x00", "not a whole .npy array of numbers"),
+    "nothing.npy": (b"", "not a whole .npy array of numbers"),
+    "infinite.npy": (np.full((3, 4, 3), np.inf), "beyond any measure"),
+    "zero.npy": (np.zeros((3, 4, 3)), "no body in any frame"),
+    "25 joints.json": (np.ones((3, 25, 3)), r"25 joints in shape \(3, 25, 3\), the skeleton has 4"),
+    "cut.json": (b"[[[1, 2],\n [", "line 2: no JSON"),
+    "ragged.json": (b"[[[1, 2], [1]]]", "not nested lists of numbers .* of equal lengths"),
+    "words.json": (b'[[["a"]]]', "not nested lists of numbers"),
+    "mapping.json": (b'{"skeletons": []}', "not nested lists of numbers"),
+    "number.json": (b"1", r"expected, found \(\)"),
+    "deep.json": (b"[" * 100_000, "not nested lists of numbers"),
+    "long number.json": (b"[[[1" + b"0" * 400 + b"]]]", "not nested lists of numbers"),
+    "encoding.json": (b"\xff\xfe\x00", "not nested lists of numbers"),
+    "huge.json": (b"[[" + b"[1e7, 0, 0]," * 3 + b"[0, 0, 0]]]", r"beyond any measure \(1e\+06\)"),
+    "11 numbers.csv": (b"1,2,3,4,5,6,7,8,9,10,11\n", "11 numbers a line are not 2 or more for each of 4 joints"),
+    "4 numbers.csv": (b"1,2,3,4\n", "4 numbers a line are not 2 or more for each of 4 joints"),
+    "persons.csv": (moves(0, 3, 2, 4, 3), "24 numbers a line are 6 for each of 4 joints: give .* with --channel"),
+    "ragged.csv": (b"x\n1,2,3,4,5,6,7,8\n1,2,3,4,5,6,7\n", "line 3: 7 numbers, 8 on line 2"),
+    "gap.csv": (b"1,2,3,4,5,6,7,8\n\n1,2,3,4,5,6,7,8\n", "line 2: 1 numbers, 8 on line 1"),
+    "word.csv": (b"1,2,3,4,5,6,7,8\n1,2,3,4,5,6,\xff,8\n", r"line 2: '\\xff' is no number"),
+    "semicolons.csv": (b"1;2;3\n1;2;3\n", "line 2: '1;2;3' is no number"),
+    "empty.csv": (b"\r\n", "it has no frame"),
+    "heading.csv": (b"a,b\n", "it has no frame"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_named_and_skipped(folder: Folder, name: str) -> None:
+    folder.add("sound.npy", moves(0, 3, 4, 3))
+    folder.add("sound too.csv", moves(0, 3, 4, 3))
+    folder.add(name, BROKEN[name][0])
+    problem = f"^{re.escape(name)}: .*{BROKEN[name][1]}"
+    with pytest.raises(ValueError, match=problem):
+        folder.convert("--strict")
+    assert not (folder.path / "out").exists()
+    report = folder.convert()
+    assert len(report.skipped) == 1
+    assert re.search(problem, report.skipped[0])
+    assert folder.labels()[0] == ["sound too.csv", "sound.npy"]
+
+
+def test_channels_that_are_given_are_those_of_all_files(folder: Folder) -> None:
+    folder.add("a.npy", moves(0, 3, 4, 2))
+    folder.add("b.csv", moves(0, 3, 2, 4, 3))
+    folder.add("c.csv", moves(0, 3, 4, 2))
+    report = folder.convert("--channel", 3)
+    assert report.skipped == [
+        "a.npy: 2 channels in shape (3, 4, 2), 3 expected",
+        "c.csv: 8 numbers a line are 2 for each of 4 joints, not --channel 3",
+    ]
+    assert folder.array().shape == (1, 3, 3, 4, 2)
+
+
+def test_listed_and_existing_files_are_compared(folder: Folder) -> None:
+    folder.add("a.npy", moves(0, 3, 4, 3))
+    folder.add("sub\\b.npy", None)
+    write_file(folder.path / "raw" / "sub" / "b.npy", moves(1, 3, 4, 3))
+    folder.add("c", None)
+    write_file(folder.path / "raw" / "c.npy", moves(2, 3, 4, 3))
+    folder.add("../arm.yaml", None)
+    folder.add("a.npy", None, "bow", "val")
+    (folder.path / "raw" / "notes.txt").write_text("not looked at")
+    report = folder.convert()
+    assert folder.labels()[0] == ["a.npy", "sub/b.npy"]
+    assert report.skipped == [
+        "labels.csv, line 6: a.npy is listed on line 2 already, and that line counts",
+        f"c: it is listed in labels.csv but not in {folder.path / 'raw'} (c.npy is)",
+        f"../arm.yaml: it is listed in labels.csv but not in {folder.path / 'raw'}",
+    ]
+    assert "1 files are not listed in labels.csv (c.npy ...)" in report.notes
+
+
+def labels_of(tmp_path: Path, content: str | bytes, *, strict: bool = True) -> tuple[Any, Report]:
+    path, report = tmp_path / "labels.csv", Report()
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_labels(path, report, strict=strict), report
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_labels_of_every_dialect_are_read(tmp_path: Path, mark: str, end: str) -> None:
+    lines = [
+        "Split, subject ,file,label",
+        "",
+        'val,7,"a, b.npy","sit  down"',
+        " Train ,8,c.npy,ärger",
+        "test,,d.npy, sit down ",
+    ]
+    labels, report = labels_of(tmp_path, mark + end.join(lines))
+    assert labels.classes == ["sit down", "ärger"]
+    assert labels.label == {"a, b.npy": 0, "c.npy": 1, "d.npy": 0}
+    assert labels.part == {"a, b.npy": "val", "c.npy": "train", "d.npy": "val"}
+    assert report.notes == ["labels.csv names test and val: val_data_joint.npy holds both together"]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("a.npy,wave", "line 3: 2 fields where the first line has 3"),
+        ("a.npy,wave,dev", "line 3: split 'dev' is none of train, val, test"),
+        ("a.npy,,val", "line 3: label '' is neither a name nor a whole number from 0 to 9999"),
+        ("a.npy,-1,val", "line 3: label '-1' is neither"),
+        ("a.npy,1.0,val", "line 3: label '1.0' is neither"),
+        ("a.npy,nan,val", "line 3: label 'nan' is neither"),
+        ("a.npy,12345,val", "line 3: label '12345' is neither"),
+        ("a.npy,\u0663,val", "line 3: label '\u0663' is neither"),
+        ("x.npy,wave,val", "line 3: x.npy is listed on line 2 already"),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_named_and_skipped(tmp_path: Path, row: str, problem: str) -> None:
+    content = f"file,label,split\nx.npy,wave,train\n{row}\ny.npy,bow,val\n"
+    labels, report = labels_of(tmp_path, content, strict=False)
+    assert labels.label == {"x.npy": 1, "y.npy": 0}
+    assert len(report.skipped) == 1
+    assert report.skipped[0].startswith(f"labels.csv, {problem}")
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        labels_of(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "the first line must be file,label,split, separated by commas; it is ''"),
+        ("file;label;split\na;b;val", "it is 'file;label;split'"),
+        ("file,label,split,file\n", "the first line must be"),
+        ("file,label,split\na,wave,val\nb,3,val\n", r"labels are numbers \(3\) and names \(wave\)"),
+        (b"file,label,split\n\xe4,wave,val\n", "line 2: this is not UTF-8"),
+        ("file,label,split\r\na,wave,val\r\n".encode("utf-16"), "line 1: this is not UTF-8"),
+        ('file,label,split\n"a,wave,val\n', "line 2: no CSV"),
+        ("file,label,split\n" + "a" * 200_000, "line 2: no CSV"),
+    ],
+)
+def test_what_is_no_csv_of_labels_is_named(tmp_path: Path, content: str | bytes, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem) as error:
+        labels_of(tmp_path, content, strict=False)
+    assert str(error.value).startswith(str(tmp_path / "labels.csv"))
+
+
+def test_nothing_to_convert_is_named(folder: Folder) -> None:
+    folder.add("a.npy", np.ones((3, 5, 3)))
+    with pytest.raises(ValueError, match=r"labels.csv lists can be used; the first problem is a.npy: 5 joints"):
+        folder.convert()
+    with pytest.raises(ValueError, match="--channel 1 must be at least 2"):
+        folder.convert("--channel", 1)
+    for name, problem in (
+        ("raw", "is no folder"),
+        ("arm.yaml", "no such skeleton"),
+        ("labels.csv", "no such CSV file"),
+    ):
+        (folder.path / name).rename(folder.path / "away")
+        words = ["--data_path", "raw", "--label_path", "labels.csv", "--skeleton", "arm.yaml", "--out_folder", "out"]
+        with pytest.raises(FileNotFoundError, match=f"{re.escape(str(folder.path / name))}.*{problem}"):
+            main([word if word.startswith("--") else str(folder.path / word) for word in words])
+        (folder.path / "away").rename(folder.path / name)
+    assert not (folder.path / "out").exists()
+
+
+def test_a_second_run_gives_the_same_and_a_failing_one_changes_nothing(folder: Folder) -> None:
+    folder.add("a.npy", moves(0, 3, 4, 3))
+    folder.add("b.csv", moves(1, 5, 4, 3), "bow", "val")
+    folder.convert()
+    first = folder.contents()
+    folder.convert()
+    assert folder.contents() == first
+    assert len(first) == 6
+    folder.add("c.npy", b"")
+    with pytest.raises(ValueError, match=r"^c\.npy"):
+        folder.convert("--strict")
+    assert folder.contents() == first
+
+
+def fuzz_sequence(path: Path, content: bytes) -> bool:
+    """Whether a file is read; what is read is of the right shape and not infinite, all else is refused."""
+    path.write_bytes(content)
+    try:
+        joints = read_sequence(path, 4)
+    except ValueError:
+        return False
+    assert joints.ndim == 4
+    assert joints.shape[2] == 4
+    assert joints.size
+    assert not np.isinf(joints).any()
+    return True
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".json"])
+@FUZZ
+@given(st.binary(max_size=60) | st.text('0123456789.,-[]{}"\n\r eNnaull', max_size=60).map(str.encode))
+def test_whatever_a_sequence_holds_it_is_read_or_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+    fuzz_sequence(tmp_path / f"x{suffix}", content)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".json"])
+@FUZZ
+@given(
+    st.integers(0), st.integers(0, 40), st.sampled_from([b"", b"\0", b"\xff", b"1", b",", b"]", b"nan", b"1e999", b"-"])
+)
+def test_a_damaged_sequence_is_read_or_refused(tmp_path: Path, suffix: str, at: int, size: int, put: bytes) -> None:
+    path = tmp_path / f"x{suffix}"
+    write_file(path, moves(0, 3, 4, 3))
+    content = path.read_bytes()
+    assert fuzz_sequence(path, content)
+    at %= len(content)
+    fuzz_sequence(path, content[:at] + put + content[at + size :])
+
+
+NUMBER = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+NESTED = st.recursive(NUMBER, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=1))
+
+
+@pytest.mark.filterwarnings("error")
+@FUZZ
+@given(NESTED)
+def test_any_json_is_read_or_refused(tmp_path: Path, content: Any) -> None:
+    fuzz_sequence(tmp_path / "x.json", json.dumps(content).encode())
+
+
+WORD = st.sampled_from(
+    ["a", "b", "train", "val", "test", "0", "1", "²", "-1", "1e3", "nan", "", '"', "\0", "\n"]
+) | st.text(max_size=4)
+
+
+def check_labels(tmp_path: Path, content: bytes) -> None:
+    """Labels that are read number their classes from 0, each file in one part; all else is refused by name."""
+    problem = ""
+    try:
+        labels, _ = labels_of(tmp_path, content, strict=False)
+    except ValueError as error:
+        problem = str(error)
+    if problem:
+        assert problem.startswith(str(tmp_path / "labels.csv"))
+        return
+    assert labels.label.keys() == labels.part.keys()
+    assert set(labels.part.values()) <= {"train", "val"}
+    assert set(labels.label.values()) <= set(range(len(labels.classes)))
+    assert not any(set("\r\n") & set(name) for name in labels.classes)
+
+
+@FUZZ
+@given(st.lists(st.lists(WORD, min_size=2, max_size=4), max_size=5))
+def test_whatever_rows_hold_they_are_read_or_refused(tmp_path: Path, rows: Iterable[Sequence[str]]) -> None:
+    text = io.StringIO(newline="")
+    text.write("file,label,split\n")
+    for row in rows:
+        text.write(",".join(row) + "\n")
+    check_labels(tmp_path, text.getvalue().encode("utf-8", "replace"))
+
+
+@FUZZ
+@given(st.binary(max_size=60), st.booleans())
+def test_whatever_bytes_labels_are_they_are_read_or_refused(tmp_path: Path, content: bytes, heading: bool) -> None:
+    check_labels(tmp_path, b"file,label,split\n" * heading + content)
+
+
+def docs_blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_a_model_is_trained_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (made,) = docs_blocks("python")
+    exec(made, {})
+    words = ["--data_path", "recordings", "--label_path", "labels.csv", "--skeleton", str(EXAMPLE)]
+    main([*words, "--out_folder", "data/custom", "--strict"])
+    small = {"channels": "[8, 8, 16]", "Nh": "2", "window_size": "8", "graph_args.path": str(EXAMPLE)}
+    options = [word for key, value in small.items() for word in (f"--model_args.{key}", value)]
+    options += ["--train_feeder_args.window_size", "8", "--test_feeder_args.window_size", "8"]
+    config = str(ROOT / "config" / "custom" / "train.yaml")
+    assert load_config(["--config", config]).class_names == Path("data/custom/classes.txt").read_text().splitlines()
+    options += ["--num_epoch", "1", "--device", "cpu", "--num_worker", "0", "--precision", "float32"]
+    assert program.main(["--config", config, *options]) == 0
+    assert (tmp_path / "work_dir" / "custom" / "s-tr" / "test_score.npz").is_file()
+
+
+@pytest.mark.slow
+def test_the_documented_commands_work_as_they_are_written(tmp_path: Path) -> None:
+    for name in ("config", "data_gen", "graph", "feeders", "model", "processor"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "main.py", tmp_path)
+    (made,) = docs_blocks("python")
+    (tmp_path / "make_example.py").write_text(made, encoding="utf-8")
+    commands = [
+        line for line in "".join(docs_blocks("")).replace("\\\n", "").splitlines() if line.startswith("python ")
+    ]
+    assert 3 <= len(commands) < 10
+    for command in commands:
+        words = [sys.executable, *shlex.split(command, comments=True)[1:]]
+        done = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "top-1" in done.stdout
