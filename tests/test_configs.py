@@ -12,7 +12,7 @@ from processor.config import load_config
 from processor.config_check import import_object
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted(path for path in (ROOT / "config").rglob("*.yaml") if not path.name.startswith("_"))
+FILES = sorted(path for path in (ROOT / "config").rglob("*.yaml") if "/_" not in path.as_posix())
 
 
 def name(path: Path) -> str:
@@ -24,8 +24,8 @@ def test_a_config_builds_a_model_that_trains(path: Path) -> None:
     config = load_config(["--config", str(path)])
     model = import_object(config.model)(**config.model_args)
     o = model.options
-    x = torch.randn(2, o.channel, min(o.window_size, 16), o.num_point, o.num_person)
-    loss = torch.nn.functional.cross_entropy(model(x), torch.tensor([0, o.num_class - 1]))
+    x = torch.randn(1, o.channel, min(o.window_size, 12), o.num_point, o.num_person)
+    loss = torch.nn.functional.cross_entropy(model(x), torch.tensor([o.num_class - 1]))
     loss.backward()
     assert torch.isfinite(loss)
 
