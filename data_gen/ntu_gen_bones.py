@@ -1,8 +1,8 @@
 """Bones of joint arrays: `python data_gen/ntu_gen_bones.py --data_folder FOLDER`.
 
 For every `{train,val}_data_joint.npy` in FOLDER and its subfolders (`xsub`, `xview` ...) writes
-`{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)` in every channel. The number of joints
-tells the skeleton, among those that `graph` knows; of another one with as many joints this makes nonsense.
+`{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)` in every channel. The bones are those of
+`skeleton.yaml` beside the joints (`graph.custom`), or else of the skeleton that `graph` knows with as many joints.
 Source: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019, section 3.5.
 """
 
@@ -14,18 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
-
 from data_gen.command_line import Report, run
 from data_gen.derived import BONE, Rows, derive, derive_parser
 from data_gen.storage import open_array, read_chunks
-from graph import skeleton_of
-from graph.tools import Skeleton
-
-
-def bones(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """(N, C, T, V, M) -> same: from each joint's parent to the joint; zero for the root."""
-    return joints - joints[:, :, :, list(skeleton.parents)]
+from graph.custom import skeleton_of_array
+from graph.streams import bones
 
 
 def gen_bones(data_folder: str | Path, *, strict: bool = False) -> Report:
@@ -36,10 +29,10 @@ def gen_bones(data_folder: str | Path, *, strict: bool = False) -> Report:
 def _bone_rows(source: Path) -> Rows:
     shape = open_array(source).shape
     try:
-        skeleton = skeleton_of(shape[3])
+        parents = skeleton_of_array(source, shape[3]).parents
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
-    return Rows(shape, (bones(chunk, skeleton) for chunk in read_chunks(source)))
+    return Rows(shape, (bones(chunk, parents) for chunk in read_chunks(source)))
 
 
 def main(argv: Sequence[str] | None = None) -> Report:

@@ -3,7 +3,8 @@
 Axis legend: C channels (x, y, z or x, y, score; joints and bones: twice three), T frames, V joints, M persons.
 A frame or person without a skeleton is zero everywhere, and stays so except in `random_move` (published).
 Sources: Yan et al., AAAI 2018 (choose, shift, move); Chen et al., *Channel-wise Topology Refinement Graph
-Convolution*, ICCV 2021 (rotation, scaling and frame sampling of its NW-UCLA recipe).
+Convolution*, ICCV 2021 (rotation, scaling, frame sampling of its NW-UCLA recipe; crop and resize); Duan et al.,
+*Revisiting Skeleton-based Action Recognition*, CVPR 2022, section 3.3 (uniform sampling).
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 Sample = NDArray[np.float32]
+MIN_CROP = 64  # frames
 
 
 def valid_frames(x: Sample) -> Sample:
     """The frames from the first to the last that holds a skeleton; a sample without any keeps one frame."""
-    (present,) = np.nonzero(x.any(axis=(0, 2, 3)))
+    (present,) = np.nonzero(x.reshape(*x.shape[:2], -1).any(axis=2).any(axis=0))
     return x[:, present[0] : present[-1] + 1] if len(present) else x[:, :1]
 
 
@@ -69,7 +71,7 @@ def random_move(x: Sample, rng: Generator) -> Sample:
 
 def mirror(x: Sample, partner: Sequence[int]) -> Sample:
     """Left becomes right: joints change places with their `partner`, x changes sign (of joints and of bones)."""
-    y = x[:, :, list(partner)].copy()
+    y = x.take(partner, axis=2)
     y[::3] *= -1
     return y
 
@@ -108,7 +110,7 @@ def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator) -> Samp
 def random_scaling(x: Sample, bounds: Sequence[float], rng: Generator) -> Sample:
     """One factor for all axes, drawn evenly from `bounds` (low, high)."""
     low, high = bounds
-    return (x * rng.uniform(low, high)).astype(x.dtype)
+    return x * x.dtype.type(rng.uniform(low, high))
 
 
 def even_frames(x: Sample, size: int) -> Sample:
@@ -123,6 +125,56 @@ def random_frames(x: Sample, size: int, rng: Generator) -> Sample:
     return x[:, np.minimum((edges * T / size).astype(int), T - 1)]
 
 
+def crop_resize(x: Sample, size: int, p_interval: Sequence[float], rng: Generator) -> Sample:
+    """A part of the frames, stretched or squeezed to `size` by linear interpolation.
+
+    Args:
+        p_interval: one share: so much from the middle; two: a share drawn between them, from a random place (of the
+            longer samples, not less than `MIN_CROP` frames).
+    """
+    T = x.shape[1]
+    if len(p_interval) == 1:
+        begin = int((1 - p_interval[0]) * T / 2)
+        length = T - 2 * begin
+    else:
+        low, high = p_interval
+        length = min(max(int(T * rng.uniform(low, high)), MIN_CROP), T)
+        begin = int(rng.integers(T - length + 1))
+    place = np.clip((np.arange(size) + 0.5) * (length / size) - 0.5, 0, None)
+    before = place.astype(int)
+    after = np.minimum(before + 1, length - 1)
+    share = (place - before).astype(x.dtype)[:, None, None]
+    y = x[:, begin + before]
+    y += share * (x[:, begin + after] - y)
+    return y
+
+
+def uniform_frames(x: Sample, size: int, rng: Generator) -> Sample:
+    """`size` frames in order: one drawn from each of `size` equal stretches; short samples go round from anywhere.
+
+    Of samples with less than twice as many frames, those that are left out are drawn.
+    """
+    T = x.shape[1]
+    if size > T:
+        frames = (rng.integers(T) + np.arange(size)) % T
+    elif 2 * size > T:
+        skipped = np.zeros(size + 1, int)
+        skipped[rng.choice(size + 1, T - size, replace=False)] = 1
+        frames = np.arange(size) + skipped.cumsum()[:-1]
+    else:
+        edges = np.arange(size + 1) * T // size
+        frames = rng.integers(edges[:-1], edges[1:])
+    return x[:, frames]
+
+
+def jitter(x: Sample, deviation: float, rng: Generator) -> Sample:
+    """Adds normal noise of this deviation to every number of the persons and frames that are there."""
+    noise = rng.standard_normal(x.shape, dtype=np.float32)
+    noise *= deviation
+    return x + noise * present(x)
+
+
 def present(x: Sample) -> NDArray[np.bool_]:
     """(1, T, 1, M): the frame holds a skeleton of the person."""
-    return np.asarray(x.any(axis=(0, 2), keepdims=True))
+    size = np.abs(x).sum(axis=0).swapaxes(1, 2) @ np.ones(x.shape[2], x.dtype)  # a product is faster than `any`
+    return np.asarray(size != 0)[None, :, None, :]

@@ -6,7 +6,8 @@ and samples, and do not depend on how many workers share the work.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,17 +15,24 @@ from torch.utils.data import Dataset
 
 from feeders import augment
 from feeders.labels import load_labels
-from graph import skeleton_of
+from graph.custom import skeleton_of_array
+from graph.streams import STREAMS, derive
 
-SAMPLINGS = ("crop", "even", "random")
+SAMPLINGS = ("crop", "even", "random", "resize", "uniform")
 
 
 class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
-    """Samples (C, T, V, M) float32 with their label and index.
+    """Samples (C, T, V, M) float32, or several clips of each (clips, C, T, V, M), with their label and index.
+
+    What the arguments say is done in this order: stream, normalization, center, rotation, scaling, mirroring,
+    min_max, shift, window, jitter, move.
 
     Args:
         data_path: `.npy` array (N, C, T, V, M).
         label_path: pickle of (sample_names, labels).
+        stream: what is made of joints: `joint`, `bone`, `joint_motion`, `bone_motion` or `joint+bone` (twice the
+            channels, joints first), as if the array itself held it. Bones are those of `skeleton.yaml` beside the
+            array, or of the known skeleton with as many joints.
         random_choose: a window of `window_size` frames from a random place.
         random_shift: place the valid frames at a random place.
         random_move: slow random camera motion in the image plane.
@@ -34,11 +42,15 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         mirroring: exchange left and right in every second sample, at random.
         debug: only the first 100 samples.
         mmap: leave the array on disk and read samples as they are needed.
-        sampling: how `window_size` frames come about: `crop` as above; `even`ly spaced over the valid frames;
-            `random`, one from each of `window_size` equal stretches of them.
+        sampling: how `window_size` frames come about: `crop` as above; or of the valid frames, from the first to the
+            last with a skeleton: `even`ly spaced; `random`, one from each of `window_size` equal stretches;
+            `uniform`, as pyskl; `resize`, a part of them interpolated, as CTR-GCN.
+        p_interval: the part for `resize`: [share], from the middle, or [lowest, highest], at a random place.
+        num_clips: in tests: so many windows of each sample, each drawn anew, whose scores are averaged.
         center: subtract this joint (0-based) of the first valid frame; None: nothing.
         random_rotation: largest angles about x, y and z, in degrees; None: no rotation.
         random_scaling: lowest and highest factor; None: no scaling.
+        joint_jitter: deviation of noise on every channel of every joint, in the array's unit.
         min_max: scale every channel of a sample to [-1, 1].
         seed: of the augmentations.
 
@@ -52,6 +64,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         data_path: str,
         label_path: str,
         *,
+        stream: Literal["joint", "bone", "joint_motion", "bone_motion", "joint+bone"] = "joint",
         random_choose: bool = False,
         random_shift: bool = False,
         random_move: bool = False,
@@ -60,19 +73,33 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         mirroring: bool = False,
         debug: bool = False,
         mmap: bool = True,
-        sampling: str = "crop",
+        sampling: Literal["crop", "even", "random", "resize", "uniform"] = "crop",
+        p_interval: Sequence[float] = (1.0,),
+        num_clips: int = 1,
         center: int | None = None,
         random_rotation: tuple[float, float, float] | None = None,
         random_scaling: tuple[float, float] | None = None,
+        joint_jitter: float = 0.0,
         min_max: bool = False,
         seed: int = 0,
     ) -> None:
+        drawn = random_choose or sampling in ("random", "uniform") or (sampling == "resize" and len(p_interval) > 1)
+        if stream not in STREAMS:
+            raise ValueError(f"stream: {stream!r} is none of {', '.join(STREAMS)}")
         if sampling not in SAMPLINGS:
             raise ValueError(f"sampling: {sampling!r} is none of {', '.join(SAMPLINGS)}")
+        if random_choose and sampling != "crop":
+            raise ValueError(f"random_choose: chooses for sampling: crop, not for {sampling}; drop one")
+        if len(p_interval) not in (1, 2) or not 0 < p_interval[0] <= p_interval[-1] <= 1:
+            raise ValueError(f"p_interval: {list(p_interval)} is not one share in (0, 1], or a lowest and a highest")
+        if num_clips < 1 or (num_clips > 1 and not drawn):
+            raise ValueError(f"num_clips: {num_clips} windows are drawn by random_choose, or sampling: random, uniform")
         if random_rotation and min(random_rotation) < 0:
             raise ValueError(f"random_rotation: {list(random_rotation)} must be angles of at least 0")
         if random_scaling and not 0 < random_scaling[0] <= random_scaling[1]:
             raise ValueError(f"random_scaling: {list(random_scaling)} must be a lowest and a highest factor above 0")
+        if joint_jitter < 0:
+            raise ValueError(f"joint_jitter: {joint_jitter} must be a deviation of at least 0")
         if window_size != -1 and window_size < 1:
             raise ValueError(f"window_size: {window_size} is neither -1, for all frames, nor a number of frames")
         if window_size < 1 and (random_choose or sampling != "crop"):
@@ -85,26 +112,34 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
                 f"{data_path} holds {len(self.data)} samples, {label_path} {len(self.label)} labels; "
                 "make both again with the same command"
             )
-        if center is not None and not 0 <= center < self.data.shape[3]:
-            raise ValueError(f"center: {center} is no joint of {data_path}, which has {self.data.shape[3]}")
+        V = self.data.shape[3]
+        if center is not None and not 0 <= center < V:
+            raise ValueError(f"center: {center} is no joint of {data_path}, which has {V}")
         if debug:
             self.data, self.sample_name, self.label = (
                 self.data[:100],
                 self.sample_name[:100],
                 self.label[:100],
             )
+        self.stream = stream
+        self.parents = skeleton_of_array(data_path, V).parents if "bone" in stream else ()
         self.random_choose = random_choose
         self.random_shift = random_shift
         self.random_move = random_move
         self.window_size = window_size
         self.sampling = sampling
+        self.p_interval = p_interval
+        self.num_clips = num_clips
         self.center = center
         self.random_rotation = random_rotation
         self.random_scaling = random_scaling
+        self.joint_jitter = joint_jitter
         self.min_max = min_max
         self.seed = seed
-        self.partner = skeleton_of(self.data.shape[3]).partners if mirroring else None
-        self.statistics = _statistics(self.data) if normalization else None
+        self.partner = skeleton_of_array(data_path, V).partners if mirroring else None
+        if self.partner == tuple(range(V)):
+            raise ValueError(f"mirroring: the joints of {data_path} have no left and right in their names")
+        self.statistics = _statistics(self.data, self._derive) if normalization else None
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers see what `set_epoch` wrote
 
     def set_epoch(self, epoch: int) -> None:
@@ -125,9 +160,13 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int]:
         rng = np.random.default_rng([self.seed, int(self._epoch), index])
-        x = np.array(self.data[index], dtype=np.float32)
-        x = self._transform(x, rng)
+        x = self._derive(np.array(self.data[index], dtype=np.float32))
+        clips = [self._transform(x, rng) for _ in range(self.num_clips)]
+        x = clips[0] if self.num_clips == 1 else np.stack(clips)
         return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), index
+
+    def _derive(self, joints: augment.Sample) -> augment.Sample:
+        return derive(joints, self.stream, self.parents)
 
     def _transform(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
         if self.statistics is not None:
@@ -145,16 +184,24 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         if self.random_shift:
             x = augment.random_shift(x, rng)
         x = self._window(x, rng)
+        if self.joint_jitter:
+            x = augment.jitter(x, self.joint_jitter, rng)
         return augment.random_move(x, rng) if self.random_move else x
 
     def _window(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
-        if self.sampling == "even":
-            return augment.even_frames(augment.valid_frames(x), self.window_size)
-        if self.sampling == "random":
-            return augment.random_frames(augment.valid_frames(x), self.window_size, rng)
+        size = self.window_size
         if self.random_choose:
-            return augment.random_choose(x, self.window_size, rng)
-        return augment.first_frames(x, self.window_size) if self.window_size > 0 else x
+            return augment.random_choose(x, size, rng)
+        if self.sampling == "crop":
+            return augment.first_frames(x, size) if size > 0 else x
+        valid = augment.valid_frames(x)
+        if self.sampling == "even":
+            return augment.even_frames(valid, size)
+        if self.sampling == "random":
+            return augment.random_frames(valid, size, rng)
+        if self.sampling == "uniform":
+            return augment.uniform_frames(valid, size, rng)
+        return augment.crop_resize(valid, size, self.p_interval, rng)
 
 
 def _load_array(path: str, *, mmap: bool) -> np.ndarray:
@@ -169,11 +216,11 @@ def _load_array(path: str, *, mmap: bool) -> np.ndarray:
     return data
 
 
-def _statistics(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _statistics(data: np.ndarray, derive: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation (C, 1, V, 1) over all frames with a skeleton, in one pass of bounded memory."""
     count, total, squares = 0, np.zeros(()), np.zeros(())
     for start in range(0, len(data), 256):
-        x = data[start : start + 256].astype(np.float64)
+        x = derive(data[start : start + 256]).astype(np.float64)
         count += np.count_nonzero(x.any(axis=(1, 3)))
         total = total + x.sum(axis=(0, 2, 4))  # what is absent is zero, and adds nothing
         squares = squares + (x**2).sum(axis=(0, 2, 4))

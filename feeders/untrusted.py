@@ -59,10 +59,10 @@ class _Array:
 def _from_buffer(
     data: Any, dtype: _Dtype, shape: Sequence[int], order: Literal["C", "F", "K"], axes: Any = None
 ) -> np.ndarray:
-    """An array with memory of its own; `data` is its bytes, from Python 2 as text."""
+    """An array over `data`, its bytes (from Python 2 as text), read-only where these are."""
     if dtype.dtype.hasobject:
         raise _RefusedError("holds objects where numbers or text should be")
-    flat = np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, dtype=dtype.dtype).copy()
+    flat = np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, dtype=dtype.dtype)
     if order == "K":
         return flat.reshape(tuple(shape)).transpose(axes)
     return flat.reshape(tuple(shape), order=order)

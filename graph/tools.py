@@ -9,6 +9,7 @@ matrix has `A[parent, child] = 1`, the outward one is its transpose.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,10 +40,11 @@ class Skeleton:
 
     @property
     def partners(self) -> tuple[int, ...]:
-        """The joint on the other side of every joint; those of the middle are their own."""
-        other = {"left": "right", "right": "left"}
-        names = (" ".join(other.get(word, word) for word in joint.split()) for joint in self.joints)
-        return tuple(self.joints.index(name) for name in names)
+        """The joint on the other side of every joint; those of the middle, or without a twin, are their own."""
+        other = {"left": "right", "Left": "Right", "LEFT": "RIGHT"}
+        other |= {right: left for left, right in other.items()}
+        names = [re.sub("|".join(other), lambda side: other[side[0]], joint) for joint in self.joints]
+        return tuple(self.joints.index(name) if name in self.joints else joint for joint, name in enumerate(names))
 
     @property
     def edges(self) -> tuple[tuple[int, int], ...]:

@@ -51,7 +51,9 @@ def check_fit(feeder: Any, model: nn.Module, config: Config, part: str) -> None:
     options = getattr(model, "options", None)
     if options is None or not len(feeder):
         return
-    C, _, V, M = feeder[0][0].shape
+    if part == "train" and getattr(feeder, "num_clips", 1) > 1:
+        raise ValueError("train_feeder_args: num_clips is for tests; training sees one window of a sample an epoch")
+    C, _, V, M = feeder[0][0].shape[-4:]
     problems = [
         f"{what} {found} in the data, {key} {getattr(options, key)} in model_args"
         for what, found, key in (

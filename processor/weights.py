@@ -99,6 +99,10 @@ def complete(config: Config, weights: Weights) -> Config:
     given = config.model_args
     try:
         settled = weights.settled(given, config.model)
+        saved, own = settled.get("graph_args", {}), given.get("graph_args", {})
+        if "path" in saved and "path" in own:  # a skeleton's file may have moved; the weights hold its graph
+            settled["graph_args"] = {**saved, "path": own["path"]}
+            given = {**given, "graph_args": {**saved, **own}}
         for name, option in SETTLED_BY.items():
             if any(name.startswith(prefix) for prefix in config.ignore_weights):
                 settled.pop(option, None)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graph import coco, graph_of, skeleton_of
-from graph.tools import LABELING_MODES
+from graph.tools import LABELING_MODES, Skeleton
 
 SKELETONS = ("ntu_rgb_d", "kinetics", "nw_ucla", "coco", "sbu")
 
@@ -65,3 +65,8 @@ def test_an_unknown_number_of_joints_is_named() -> None:
 def test_unknown_labeling_mode_is_named() -> None:
     with pytest.raises(ValueError, match=r"labeling_mode: 'spatail' is none of uniform, distance\*"):
         import_module("graph.ntu_rgb_d").Graph("spatail")
+
+
+def test_sides_are_found_in_any_spelling() -> None:
+    joints = ("Hips", "LeftHand", "RightHand", "foot_left", "foot_right", "LEFT EYE", "left ear")
+    assert Skeleton("s", joints, (0,) * 7).partners == (0, 2, 1, 4, 3, 5, 6)

@@ -269,3 +269,21 @@ def test_a_published_configuration_trains_as_it_is(
         ):
             assert text.count(once) == 1
     assert load_config(["--config", str(tmp_path / "run" / "config.yaml")]).accumulation == 2
+
+
+def test_a_skeleton_file_may_move_but_not_change(tmp_path: Path) -> None:
+    text = "name: line\njoints: [a, b, c]\nbones: [[a, b], [b, c]]\ncenter: a\n"
+    for name in ("old.yaml", "new.yaml"):
+        (tmp_path / name).write_text(text)
+    graph = {"graph": "graph.custom.Graph", "graph_args": {"path": str(tmp_path / "old.yaml")}}
+    trained = {**MODEL, "num_point": 3, **graph}
+    state = engine.import_object("model.st_tr.Model")(**trained).state_dict()
+    config = f"model: model.st_tr.Model\nmodel_args: {json.dumps(trained)}\n"
+    torch.save({"model": state, "config": config}, tmp_path / "w.pt")
+    weights = read_weights(tmp_path / "w.pt")
+    (tmp_path / "old.yaml").unlink()
+    moved = {"graph": "graph.custom.Graph", "graph_args": {"path": str(tmp_path / "new.yaml")}}
+    config = complete(Config(model_args=moved), weights)
+    load_weights(engine.import_object(config.model)(**config.model_args), weights)
+    with pytest.raises(ValueError, match="graph_args"):
+        complete(Config(model_args={"graph_args": {**moved["graph_args"], "labeling_mode": "uniform"}}), weights)
