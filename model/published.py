@@ -26,46 +26,31 @@ PARTITIONS = {"spatial": 3, "distance": 2}  # of a labelling mode, else 1
 SLIP = 1e-6  # the value of every entry of the fixed adjacency that published agcn weights were trained with
 
 
-def _matrix(weights: list[Tensor]) -> Tensor:
-    """1x1 convolutions (o, i, 1, 1) of the partitions, side by side: (o, K·i)."""
-    return torch.cat([w.flatten(1) for w in weights], dim=1)
-
-
-def _stack(tensors: list[Tensor]) -> Tensor:
-    """1x1 convolutions of the partitions, one below the other: (K·o, i), or biases (K·o)."""
-    return torch.cat([t.flatten(1) if t.dim() > 1 else t for t in tensors])
-
-
-def _sum(biases: list[Tensor]) -> Tensor:
-    return torch.stack(biases).sum(dim=0)
-
-
-def _only(tensors: list[Tensor]) -> Tensor:
-    return tensors[0]
-
-
-def _tokens(weights: list[Tensor]) -> Tensor:
-    """Temporal q, k, v (o, i, 1, s) over s frames: (o, s·i)."""
-    return rearrange(weights[0], "o i 1 s -> o (s i)")
-
-
+Fold = Callable[[list[Tensor]], Tensor]
+FOLDS: dict[str, Fold] = {
+    "as it is": lambda tensors: tensors[0],
+    "beside": lambda weights: torch.cat([w.flatten(1) for w in weights], dim=1),  # (o, i, 1, 1) -> (o, K·i)
+    "below": lambda tensors: torch.cat([t.flatten(1) if t.dim() > 1 else t for t in tensors]),  # -> (K·o, i), (K·o)
+    "sum": lambda biases: torch.stack(biases).sum(dim=0),
+    "tokens": lambda weights: rearrange(weights[0], "o i 1 s -> o (s i)"),  # of s frames
+}
 # published key inside a unit, our key, what becomes of the tensors (several where a partition's number k stands)
-KEYS: tuple[tuple[str, str, Callable[[list[Tensor]], Tensor]], ...] = (
-    (r"(g_convolutions|conv_list|conv_d)\.(?P<k>\d+)\.weight", "conv.linear.weight", _matrix),
-    (r"(g_convolutions|conv_list|conv_d)\.(?P<k>\d+)\.bias", "conv.linear.bias", _sum),
-    (r"conv_a\.(?P<k>\d+)\.(?P<p>weight|bias)", "query.{p}", _stack),
-    (r"conv_b\.(?P<k>\d+)\.(?P<p>weight|bias)", "key.{p}", _stack),
-    (r"down\.0\.(?P<p>weight|bias)", "down.linear.{p}", _stack),
-    (r"down\.1\.(?P<p>\w+)", "down.bn.{p}", _only),
-    (r"(?P<d>down1?)\.conv\.(?P<p>weight|bias)", "{d}.linear.{p}", _stack),
-    (r"(attention_conv\.)?qkv_conv\.weight", "attention.qkv.weight", _tokens),
-    (r"(attention_conv\.)?qkv_conv\.bias", "attention.qkv.bias", _only),
-    (r"(attention_conv\.)?attn_out\.(?P<p>weight|bias)", "attention.out.{p}", _stack),
-    (r"(attention_conv\.)?(?P<p>key_rel(_diagonal)?)", "attention.relative.{p}", _only),
-    (r"attention_conv\.mask", "attention.bias.mask", _only),
-    (r"tcn_conv\.(?P<p>(conv|bn)\.\w+)", "conv.{p}", _only),
-    (r"data_bn\.(?P<p>\w+)", "norm.{p}", _only),
-    (r"mask", "conv.mask", _only),
+KEYS = (
+    (r"(g_convolutions|conv_list|conv_d)\.(?P<k>\d+)\.weight", "conv.linear.weight", "beside"),
+    (r"(g_convolutions|conv_list|conv_d)\.(?P<k>\d+)\.bias", "conv.linear.bias", "sum"),
+    (r"conv_a\.(?P<k>\d+)\.(?P<p>weight|bias)", "query.{p}", "below"),
+    (r"conv_b\.(?P<k>\d+)\.(?P<p>weight|bias)", "key.{p}", "below"),
+    (r"down\.0\.(?P<p>weight|bias)", "down.linear.{p}", "below"),
+    (r"down\.1\.(?P<p>\w+)", "down.bn.{p}", "as it is"),
+    (r"(?P<d>down1?)\.conv\.(?P<p>weight|bias)", "{d}.linear.{p}", "below"),
+    (r"(attention_conv\.)?qkv_conv\.weight", "attention.qkv.weight", "tokens"),
+    (r"(attention_conv\.)?qkv_conv\.bias", "attention.qkv.bias", "as it is"),
+    (r"(attention_conv\.)?attn_out\.(?P<p>weight|bias)", "attention.out.{p}", "below"),
+    (r"(attention_conv\.)?(?P<p>key_rel(_diagonal)?)", "attention.relative.{p}", "as it is"),
+    (r"attention_conv\.mask", "attention.bias.mask", "as it is"),
+    (r"tcn_conv\.(?P<p>(conv|bn)\.\w+)", "conv.{p}", "as it is"),
+    (r"data_bn\.(?P<p>\w+)", "norm.{p}", "as it is"),
+    (r"mask", "conv.mask", "as it is"),
 )
 UNIT = re.compile(r"(?P<unit>gcn0\.|tcn0\.|backbone\.\d+\.([gt]cn1\.)?)(?P<rest>.+)")
 IDLE = re.compile(
@@ -137,19 +122,12 @@ def load_published(model: Model, published: Mapping[str, Tensor], kept: Mapping[
         ValueError: keys or shapes that are not those of this model.
     """
     model.load_state_dict(convert(published, model, kept or {}))
-    if any(isinstance(module, AdaptiveGCN) for module in model.modules()):
-        _fill_slip(model)
-
-
-def _fill_slip(model: Model) -> None:
-    """Set every fixed adjacency to what published agcn weights were trained with, and say so."""
-    partitions = next(len(unit.PA) for unit in model.modules() if isinstance(unit, AdaptiveGCN))
-    for name, buffer in model.named_buffers():
-        if name.rsplit(".", 1)[-1] == "A":
-            buffer.fill_(SLIP)
-        elif name.endswith(".adjacency"):
-            buffer.fill_(SLIP * partitions)
-    log.info("published agcn weights: fixed adjacency set to %g, with which they were trained", SLIP)
+    adaptive = [unit for unit in model.modules() if isinstance(unit, AdaptiveGCN)]
+    if adaptive:
+        log.info("published agcn weights: fixed adjacency set to %g, with which they were trained", SLIP)
+        for name, buffer in model.named_buffers():
+            if name.endswith((".A", ".adjacency")):
+                buffer.fill_(SLIP if name.endswith(".A") else SLIP * len(adaptive[0].PA))
 
 
 def convert(published: Mapping[str, Tensor], model: Model, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -161,7 +139,7 @@ def convert(published: Mapping[str, Tensor], model: Model, kept: Mapping[str, Te
         ValueError: tensors that are missing, unknown, or of another shape than the model's.
     """
     sources: dict[str, list[tuple[int, str]]] = {}
-    folds: dict[str, Callable[[list[Tensor]], Tensor]] = {}
+    folds: dict[str, Fold] = {}
     for key in published:
         name, number, folds[name] = _translate(key)
         sources.setdefault(name, []).append((number, key))
@@ -198,16 +176,16 @@ def convert(published: Mapping[str, Tensor], model: Model, kept: Mapping[str, Te
     return {**{name: own[name] for name in fixed}, **state, **kept}
 
 
-def _translate(key: str) -> tuple[str, int, Callable[[list[Tensor]], Tensor]]:
+def _translate(key: str) -> tuple[str, int, Fold]:
     """Our name of a published key, its partition's number (0 without one), and how its tensors become ours."""
     if key == "fcn.weight":
-        return key, 0, _stack
+        return key, 0, FOLDS["below"]
     if inside := UNIT.fullmatch(key):
         for pattern, name, fold in KEYS:
             if match := re.fullmatch(pattern, inside["rest"]):
                 groups = match.groupdict()
-                return inside["unit"] + name.format(**groups), int(groups.get("k") or 0), fold
-    return key, 0, _only
+                return inside["unit"] + name.format(**groups), int(groups.get("k") or 0), FOLDS[fold]
+    return key, 0, FOLDS["as it is"]
 
 
 def infer_model_args(published: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -233,9 +211,7 @@ def _infer(seen: _Shapes) -> dict[str, Any]:
     num_point = seen.num_point(num_input // channel)
     down = seen.get("backbone.3.down1.conv.weight")
     args: dict[str, Any] = {
-        "num_class": num_class,
-        "channel": channel,
-        "num_point": num_point,
+        **{"num_class": num_class, "channel": channel, "num_point": num_point},
         "num_person": num_input // (num_point * channel),
         "graph": seen.given.get("graph") or graph_of(num_point),
         "double_channel": width == 512,

@@ -153,7 +153,7 @@ class Block(nn.Module):
         self.down1 = residual
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.tcn1(self.gcn1(x))
+        y = self.tcn1(self.gcn1(x))
         y += self.down1(x)
         return y
 
@@ -164,6 +164,7 @@ class Builder:
     def __init__(self, options: Options, A: Tensor) -> None:
         self.o = options
         self.A = A
+        self.share = options.n if options.more_channels else options.Nh  # a head has one part in so many of dk and dv
 
     def graph_unit(self, in_channels: int, out_channels: int) -> nn.Module:
         if self.o.agcn:
@@ -230,13 +231,8 @@ class Builder:
             return None
         return self.o.dim_block1 if width <= 64 else self.o.dim_block2 if width <= 128 else self.o.dim_block3
 
-    @property
-    def _share(self) -> int:
-        """A head has one part in so many of dk and dv."""
-        return self.o.n if self.o.more_channels else self.o.Nh
-
     def _key_width(self, width: int) -> int:
-        return int(width * self.o.dk) // self._share
+        return int(width * self.o.dk) // self.share
 
     def _attention(
         self, in_channels: int, width: int, *, dv: int, relative: nn.Module | None, bias: nn.Module | None = None
@@ -247,7 +243,7 @@ class Builder:
             dv,
             heads=self.o.Nh,
             key_width=self._key_width(width),
-            value_width=dv // self._share,
+            value_width=dv // self.share,
             scale=(int(width * self.o.dk) // self.o.Nh) ** -0.5,
             relative=relative,
             bias=bias,
@@ -273,16 +269,14 @@ class Model(nn.Module):
             self.gcn0 = build.graph_unit(o.channel, o.widths[0])
             self.tcn0 = TemporalConv(o.widths[0], o.widths[0])
         self.backbone = nn.ModuleList()
+        self.joined = 3 if o.concat_original else None  # the block that takes the raw input, too
         frames = o.window_size
         for i, (in_channels, out_channels, stride) in enumerate(o.blocks()):
             frames = -(-frames // stride)
-            extra = o.channel if self._takes_input(i) else 0
+            extra = o.channel if i == self.joined else 0
             self.backbone.append(build.block(in_channels + extra, out_channels, stride=stride, frames=frames))
         self.fcn = nn.Linear(o.widths[-1], o.num_class)
         nn.init.normal_(self.fcn.weight, std=(2 / o.num_class) ** 0.5)
-
-    def _takes_input(self, block: int) -> bool:
-        return self.options.concat_original and block == 3
 
     def forward(self, x: Tensor) -> Tensor:
         N, _, _, _, M = x.shape
@@ -292,5 +286,5 @@ class Model(nn.Module):
         if not self.options.all_layers:
             h = self.tcn0(self.gcn0(h))
         for i, block in enumerate(self.backbone):
-            h = block(torch.cat([h, raw], dim=-1) if self._takes_input(i) else h)
+            h = block(torch.cat([h, raw], dim=-1) if i == self.joined else h)
         return self.fcn(h.mean(dim=(1, 2)).view(N, M, -1).mean(dim=1))

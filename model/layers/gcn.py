@@ -77,8 +77,7 @@ class GCN(nn.Module):
         self.bn = TokenNorm(out_channels * A.shape[-1] if local_bn else out_channels, relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.bn(self.conv(x))
-        return y
+        return self.bn(self.conv(x))
 
 
 class AdaptiveGCN(nn.Module):

@@ -23,8 +23,7 @@ class _ReLU(torch.autograd.Function):
 
 def relu(x: Tensor) -> Tensor:
     """ReLU in place of `x`, no view, which remembers one byte a number for backward instead of the result."""
-    result: Tensor = _ReLU.apply(x)
-    return result
+    return _ReLU.apply(x)
 
 
 class TokenNorm(nn.BatchNorm1d):
@@ -44,8 +43,7 @@ class TokenNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x.reshape(-1, self.num_features))
         # no `view`, for which autograd would copy gradients when the next layer changes the result in place
-        out: Tensor = torch.ops.aten._unsafe_view(relu(y) if self.relu else y, x.shape)
-        return out
+        return torch.ops.aten._unsafe_view(relu(y) if self.relu else y, x.shape)
 
 
 class Projection(nn.Module):
@@ -61,5 +59,4 @@ class Projection(nn.Module):
         self.bn = TokenNorm(out_channels, relu=relu)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.bn(self.linear(x[:, :: self.stride]))
-        return y
+        return self.bn(self.linear(x[:, :: self.stride]))

@@ -31,8 +31,7 @@ def in_pieces(
         return linear(function(*rows))
     used = [tensor for tensor in shared if tensor is not None]
     size = max(1, PIECE // inside)
-    result: Tensor = _Pieces.apply(function, size, len(rows), linear.weight, linear.bias, *rows, *used)
-    return result
+    return _Pieces.apply(function, size, len(rows), linear.weight, linear.bias, *rows, *used)
 
 
 def _pieces(x: Tensor, size: int) -> Iterator[tuple[slice, slice]]:

@@ -27,5 +27,4 @@ class TemporalConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # (B, C, T, V) in channels-last memory: both permutations are views
         y = self.conv(self.dropout(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        out: Tensor = self.bn(y)
-        return out
+        return self.bn(y)

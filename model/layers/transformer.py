@@ -56,8 +56,7 @@ class SpatialAttention(nn.Module):
             y = torch.cat([self.conv(h), y], dim=-1)
         if self.skip:
             y += x
-        out: Tensor = self.bn(y)
-        return out
+        return self.bn(y)
 
 
 class TemporalAttention(nn.Module):
@@ -103,8 +102,7 @@ class TemporalAttention(nn.Module):
             y = torch.cat([self.conv(x), y], dim=-1)
         if self.down is not None:
             y = self.down(x) + y  # in the order of memory that `x` has
-        out: Tensor = self.bn(y)
-        return out
+        return self.bn(y)
 
     def _merge(self, x: Tensor) -> Tensor:
         """Frames to tokens (B, ceil(T / stride), V, kernel * C); a last, incomplete token is filled with zeros."""
