@@ -55,7 +55,7 @@ def read_sequence(path: Path) -> tuple[np.ndarray, int]:
         raise ValueError(f"{path.name}: skeletons of shape [T][20][3] expected, found {list(joints.shape)}")
     if not (np.abs(joints) < 1e6).all():
         raise ValueError(f"{path.name}: a coordinate is no position in metres")
-    if not joints.any():
+    if not joints.astype(np.float32).any():
         raise ValueError(f"{path.name}: no body in any frame")
     if type(label) is not int or not 1 <= label <= NUM_CLASS:
         raise ValueError(f"{path.name}: label {label!r} is none of 1 to {NUM_CLASS}")

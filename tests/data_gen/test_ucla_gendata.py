@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from data_gen.ucla_gendata import gendata, main
+from data_gen.ucla_gendata import gendata, main, read_sequence
 
 
 def write_sequence(folder: Path, name: str, num_frame: int = 3, **changes: object) -> np.ndarray:
@@ -122,3 +124,49 @@ def test_a_folder_without_sequences_is_named(tmp_path: Path) -> None:
         gendata(tmp_path, tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="absent is no folder: unpack"):
         gendata(tmp_path / "absent", tmp_path / "out")
+
+
+NUMBER = st.floats(width=32) | st.integers(-(10**400), 10**400) | st.sampled_from([1e-50, 1e300, 0.0])
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBER | st.text(max_size=5),
+    lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.sampled_from(["skeletons", "label"]), inside),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    skeletons=JSON | st.lists(st.lists(st.lists(NUMBER, min_size=3, max_size=3), min_size=20, max_size=20)), label=JSON
+)
+def test_strange_content_is_a_sequence_or_named(tmp_path: Path, skeletons: object, label: object) -> None:
+    path = tmp_path / "a01_s01_e00_v01.json"
+    path.write_text(json.dumps({"skeletons": skeletons, "label": label}))
+    check(path)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_are_named(tmp_path: Path, data: st.DataObject) -> None:
+    write_sequence(tmp_path, "a01_s01_e00_v01", 1)
+    path = tmp_path / "a01_s01_e00_v01.json"
+    content = bytearray(path.read_bytes()[: data.draw(st.integers(0, 1600))])
+    for place, byte in data.draw(st.lists(st.tuples(st.integers(0, 1599), st.integers(0, 255)), max_size=4)):
+        content[place : place + 1] = bytes([byte])
+    path.write_bytes(bytes(content))
+    check(path)
+
+
+def check(path: Path) -> None:
+    try:
+        joints, label = read_sequence(path)
+    except ValueError as error:
+        problem = str(error)
+    else:
+        single = joints.astype(np.float32)
+        assert single.shape[1:] == (20, 3)
+        assert np.isfinite(single).all()
+        assert single.any()
+        assert 0 <= label < 10
+        return
+    assert path.name in problem
+    assert "\n" not in problem

@@ -6,10 +6,12 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import slow_reference as slow
 import torch
+from hypothesis import strategies as st
 
 from feeders import augment
 from feeders.feeder import Feeder
@@ -245,3 +247,26 @@ def test_mistakes_are_named(paths: dict[str, str], tmp_path: Path) -> None:
     np.save(tmp_path / "odd.npy", np.zeros((N, C, T, 7, M)))
     with pytest.raises(ValueError, match="7 joints are those of no known skeleton"):
         Feeder(str(tmp_path / "odd.npy"), paths["label_path"], mirroring=True)
+
+
+@hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.given(
+    target=st.sampled_from(["data_path", "label_path"]),
+    length=st.integers(0, 2000),
+    edits=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4),
+)
+def test_damaged_files_are_refused_or_whole(
+    paths: dict[str, str], target: str, length: int, edits: list[tuple[int, int]]
+) -> None:
+    whole = Path(paths[target]).read_bytes()
+    content = bytearray(whole[:length] if length < 1500 else whole)
+    for place, byte in edits:
+        content[place : place + 1] = bytes([byte])
+    path = Path(paths[target]).with_name("damaged")
+    path.write_bytes(content)
+    try:
+        feeder = Feeder(**{**paths, target: str(path)})
+    except ValueError:
+        return  # anything else is a traceback from inside
+    assert len(feeder) == N
+    assert feeder[0][0].shape[0] >= 1

@@ -98,7 +98,21 @@ def test_random_options_give_the_logits_of_the_twin(seed: int) -> None:
     }  # fmt: skip
     args = args_of({name: rng.choice(values) for name, values in choices.items()})
     args["channel"] = 6 if args["double_channel"] else 3
-    assert max(errors_of_combination(args)) < 1e-6
+    error = max(errors_of_combination(args))
+    assert error < 1e-6 or error < 2 * effect_of_rounding(args)
+
+
+def effect_of_rounding(args: dict[str, Any]) -> float:
+    """How far the twin's logits move when its weights move by a rounding of float32.
+
+    Without any normalisation logits of attention are so large that softmax is a choice, and this is much.
+    """
+    exact = {key: weight(key, shape).astype(np.float64) for key, shape in state_shapes(args).items()}
+    rng = np.random.default_rng(0)
+    moved = {key: value * (1 + 2**-24 * rng.choice([-1, 1], value.shape)) for key, value in exact.items()}
+    x = golden_input([2, *(args[key] for key in ("channel", "window_size", "num_point", "num_person"))])
+    expected = logits(exact, x, args)
+    return float(np.linalg.norm(logits(moved, x, args) - expected) / np.linalg.norm(expected))
 
 
 @hypothesis.given(st.data())
