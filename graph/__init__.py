@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from graph import coco, kinetics, ntu_rgb_d, nw_ucla, sbu
-from graph.tools import Skeleton
+from graph.tools import Skeleton, SkeletonGraph
 
 MODULES = {module.SKELETON.num_point: module for module in (ntu_rgb_d, nw_ucla, kinetics, coco, sbu)}
 
@@ -26,6 +30,28 @@ def graph_of(num_point: int) -> str:
         ValueError: no skeleton here has so many.
     """
     return f"{_module(num_point).__name__}.Graph"
+
+
+def adjacency(path: str, args: Mapping[str, Any], num_point: int) -> np.ndarray:
+    """The partitions (K, V, V) of the graph at an import path such as `graph.ntu_rgb_d.Graph`.
+
+    Raises:
+        ValueError: there is no such graph, or it has another number of joints than `num_point`.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        graph = getattr(import_module(module), name)
+        assert issubclass(graph, SkeletonGraph)
+    except (ImportError, AttributeError, TypeError, ValueError, AssertionError) as error:
+        raise ValueError(f"model_args: graph: {path} is no graph.tools.SkeletonGraph") from error
+    A: np.ndarray = graph(**args).A
+    if A.shape[-1] != num_point:
+        fitting = f"graph: {graph_of(num_point)}, or " if num_point in MODULES else ""
+        raise ValueError(
+            f"model_args: graph {path} has {A.shape[-1]} joints, num_point is {num_point}; "
+            f"take {fitting}num_point: {A.shape[-1]}"
+        )
+    return A
 
 
 def _module(num_point: int) -> Any:

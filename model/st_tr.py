@@ -14,14 +14,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from graph.tools import SkeletonGraph
+from graph import adjacency
 from model.layers.attention import Attention
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
 from model.layers.norm import Projection, TokenNorm
@@ -121,26 +120,6 @@ class Options:
         a, b, c = self.widths
         first = [(self.channel, a, 1)] if self.all_layers else []
         return [*first, *[(a, a, 1)] * 3, (a, b, 2), *[(b, b, 1)] * 2, (b, c, 2), *[(c, c, 1)] * 2]
-
-    def build_graph(self) -> Tensor:
-        """(K, V, V) adjacency of `graph`.
-
-        Raises:
-            ValueError: there is no such graph, or it has another number of joints than `num_point`.
-        """
-        module, name = self.graph.rsplit(".", 1)
-        try:
-            graph = getattr(import_module(module), name)
-            assert issubclass(graph, SkeletonGraph)
-        except (ImportError, AttributeError, TypeError, AssertionError) as error:
-            raise ValueError(f"model_args: graph: {self.graph} is no graph.tools.SkeletonGraph") from error
-        A = torch.from_numpy(graph(**self.graph_args).A)
-        if A.shape[-1] != self.num_point:
-            raise ValueError(
-                f"model_args: graph {self.graph} has {A.shape[-1]} joints, num_point is {self.num_point}; "
-                "make them agree"
-            )
-        return A
 
 
 class Block(nn.Module):
@@ -263,7 +242,7 @@ class Model(nn.Module):
     def __init__(self, **model_args: Any) -> None:
         super().__init__()
         o = self.options = Options(**model_args)
-        build = Builder(o, o.build_graph())
+        build = Builder(o, torch.from_numpy(adjacency(o.graph, o.graph_args, o.num_point)))
         self.data_bn = TokenNorm(o.num_person * o.num_point * o.channel) if o.use_data_bn else nn.Identity()
         if not o.all_layers:
             self.gcn0 = build.graph_unit(o.channel, o.widths[0])
