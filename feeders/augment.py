@@ -25,6 +25,17 @@ def valid_frames(x: Sample) -> Sample:
     return x[:, present[0] : present[-1] + 1] if len(present) else x[:, :1]
 
 
+def recorded_frames(x: Sample) -> Sample:
+    """The valid frames, up to where they begin anew: NTU arrays are filled to 300 frames by repetition.
+
+    Only exact copies are left out; where two persons are repeated at different rhythms, all frames stay.
+    """
+    x = valid_frames(x)
+    T = x.shape[1]
+    again = np.flatnonzero((x[0, 1:] == x[0, :1]).all(axis=(1, 2))) + 1  # one channel tells where to look closer
+    return x[:, : next((t for t in again if np.array_equal(x[:, t:], x[:, : T - t])), T)]
+
+
 def pad(x: Sample, size: int, begin: int = 0) -> Sample:
     """`size` frames of zeros with `x` placed at frame `begin`."""
     y = np.zeros((x.shape[0], size, *x.shape[2:]), x.dtype)
@@ -69,10 +80,10 @@ def random_move(x: Sample, rng: Generator) -> Sample:
     return y
 
 
-def mirror(x: Sample, partner: Sequence[int]) -> Sample:
-    """Left becomes right: joints change places with their `partner`, x changes sign (of joints and of bones)."""
+def mirror(x: Sample, partner: Sequence[int], axes: int = 3) -> Sample:
+    """Left becomes right: joints change places with their `partner`, x changes sign (every `axes` channels)."""
     y = x.take(partner, axis=2)
-    y[::3] *= -1
+    y[::axes] *= -1
     return y
 
 

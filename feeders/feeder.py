@@ -39,12 +39,14 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         window_size: number of frames; -1 keeps all. Without `random_choose` the first ones, filled up with zeros.
         normalization: subtract the mean of every channel and joint over the data, divide by the deviation; both are
             of the frames and persons that are there (the published code counts the empty ones, too).
-        mirroring: exchange left and right in every second sample, at random.
+        mirroring: exchange left and right in every second sample, at random; x is the first of every three channels
+            of the array, or of all of them if they are no multiple of three.
         debug: only the first 100 samples.
         mmap: leave the array on disk and read samples as they are needed.
-        sampling: how `window_size` frames come about: `crop` as above; or of the valid frames, from the first to the
-            last with a skeleton: `even`ly spaced; `random`, one from each of `window_size` equal stretches;
-            `uniform`, as pyskl; `resize`, a part of them interpolated, as CTR-GCN.
+        sampling: how `window_size` frames come about: `crop` as above; or of the recorded frames, from the first to
+            the last with a skeleton, without the repetitions that fill up NTU arrays: `even`ly spaced; `random`, one
+            from each of `window_size` equal stretches; `uniform`, as pyskl; `resize`, a part of them interpolated, as
+            CTR-GCN.
         p_interval: the part for `resize`: [share], from the middle, or [lowest, highest], at a random place.
         num_clips: in tests: so many windows of each sample, each drawn anew, whose scores are averaged.
         center: subtract this joint (0-based) of the first valid frame; None: nothing.
@@ -112,7 +114,14 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
                 f"{data_path} holds {len(self.data)} samples, {label_path} {len(self.label)} labels; "
                 "make both again with the same command"
             )
-        V = self.data.shape[3]
+        if self.label.min() < 0:
+            name = self.sample_name[int(self.label.argmin())]
+            raise ValueError(
+                f"{label_path}: the label {self.label.min()} of {name!r} is negative; classes count from 0"
+            )
+        C, V = self.data.shape[1], self.data.shape[3]
+        if random_rotation and C % 3:
+            raise ValueError(f"random_rotation: turns x, y and z, {data_path} has {C} channels; drop it")
         if center is not None and not 0 <= center < V:
             raise ValueError(f"center: {center} is no joint of {data_path}, which has {V}")
         if debug:
@@ -139,6 +148,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         self.partner = skeleton_of_array(data_path, V).partners if mirroring else None
         if self.partner == tuple(range(V)):
             raise ValueError(f"mirroring: the joints of {data_path} have no left and right in their names")
+        self.axes = C if C % 3 else 3
         self.statistics = _statistics(self.data, self._derive) if normalization else None
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers see what `set_epoch` wrote
 
@@ -161,6 +171,8 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int]:
         rng = np.random.default_rng([self.seed, int(self._epoch), index])
         x = self._derive(np.array(self.data[index], dtype=np.float32))
+        if self.sampling != "crop":
+            x = augment.recorded_frames(x)  # before all that would work on frames that no window takes
         clips = [self._transform(x, rng) for _ in range(self.num_clips)]
         x = clips[0] if self.num_clips == 1 else np.stack(clips)
         return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), index
@@ -178,7 +190,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         if self.random_scaling:
             x = augment.random_scaling(x, self.random_scaling, rng)
         if self.partner is not None and rng.random() < 0.5:
-            x = augment.mirror(x, self.partner)
+            x = augment.mirror(x, self.partner, self.axes)
         if self.min_max:
             x = augment.min_max(x)
         if self.random_shift:
@@ -194,14 +206,13 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
             return augment.random_choose(x, size, rng)
         if self.sampling == "crop":
             return augment.first_frames(x, size) if size > 0 else x
-        valid = augment.valid_frames(x)
         if self.sampling == "even":
-            return augment.even_frames(valid, size)
+            return augment.even_frames(x, size)
         if self.sampling == "random":
-            return augment.random_frames(valid, size, rng)
+            return augment.random_frames(x, size, rng)
         if self.sampling == "uniform":
-            return augment.uniform_frames(valid, size, rng)
-        return augment.crop_resize(valid, size, self.p_interval, rng)
+            return augment.uniform_frames(x, size, rng)
+        return augment.crop_resize(x, size, self.p_interval, rng)
 
 
 def _load_array(path: str, *, mmap: bool) -> np.ndarray:

@@ -13,9 +13,11 @@ from torch.nn import functional as F
 
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_merge_joint_bones import merge_joint_bones
+from data_gen.ntu_steps import fill
 from feeders import augment
 from feeders.feeder import Feeder
-from graph.streams import STREAMS
+from graph.ntu_rgb_d import SKELETON as NTU
+from graph.streams import STREAMS, bones, derive
 from processor.config import Config
 from processor.data import Loader, check_fit
 from processor.evaluate import evaluate
@@ -83,6 +85,35 @@ def test_a_skeleton_beside_the_array_gives_bones_and_sides(tmp_path: Path) -> No
     (tmp_path / "skeleton.yaml").write_text(SKELETON.replace("Left hand", "a").replace("Right hand", "b"))
     with pytest.raises(ValueError, match=r"mirroring: the joints of .* have no left and right"):
         Feeder(**paths, mirroring=True)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_windows_take_nothing_of_the_repetitions_that_fill_an_array(tmp_path: Path, stream: str) -> None:
+    (tmp_path / "filled").mkdir()
+    short = np.random.default_rng(0).standard_normal((1, C, 17, V, M)).astype(np.float32)
+    short[..., 1] *= 0
+    filled = fill(short[0].transpose(3, 1, 2, 0), T).transpose(3, 1, 2, 0)[None].astype(np.float32)
+    recorded = derive(filled[0], stream, NTU.parents)[:, :17]
+    np.testing.assert_array_equal(
+        samples(write(tmp_path / "filled", filled), stream=stream, sampling="even", window_size=9),
+        augment.even_frames(recorded, 9)[None],
+    )
+
+
+def test_nothing_but_repetitions_is_left_out() -> None:
+    x = np.random.default_rng(0).standard_normal((C, 17, V, M)).astype(np.float32)
+    np.testing.assert_array_equal(augment.recorded_frames(x), x)
+    for changed in ((0, 30, 3, 0), (2, 16, 24, 1), (1, 33, 0, 1)):  # one number of what would be a repetition
+        again = np.concatenate([x, x], axis=1)
+        np.testing.assert_array_equal(augment.recorded_frames(again), x)
+        again[changed] += 1
+        np.testing.assert_array_equal(augment.recorded_frames(again), again)
+
+
+def test_mirrored_joints_in_the_plane_have_mirrored_bones(tmp_path: Path) -> None:
+    paths = write(tmp_path, np.random.default_rng(0).standard_normal((N, 2, T, V, 1)).astype(np.float32))
+    x = samples(paths, stream="joint+bone", mirroring=True)
+    np.testing.assert_array_equal(x[:, 2:], bones(x[:, :2], NTU.parents))
 
 
 @pytest.mark.parametrize("size", [7, 30, 64])
@@ -189,3 +220,15 @@ def test_an_empty_sample_stays_empty(tmp_path: Path, stream: str, sampling: str)
 def test_mistakes_are_named(paths: dict[str, str], wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Feeder(**paths, **wrong)
+
+
+def test_arrays_that_do_not_fit_are_refused_with_the_numbers(tmp_path: Path) -> None:
+    paths = write(tmp_path, np.zeros((2, 4, T, V, M), np.float32))
+    with pytest.raises(ValueError, match=r"random_rotation: turns x, y and z, .*val_data_joint\.npy has 4 channels"):
+        Feeder(**paths, random_rotation=(9, 9, 9))
+    Path(paths["label_path"]).write_bytes(pickle.dumps((["a", "b"], [3, -1])))
+    with pytest.raises(ValueError, match=r"l\.pkl: the label -1 of 'b' is negative"):
+        Feeder(**paths)
+    Path(paths["label_path"]).write_bytes(pickle.dumps((["a", "b"], [3, 0.5])))
+    with pytest.raises(ValueError, match=r"l\.pkl: labels must be 2 whole numbers"):
+        Feeder(**paths)

@@ -242,7 +242,7 @@ def test_options_report_all_problems_at_once() -> None:
         with pytest.raises(ValueError, match="model_args: "):
             Model(**wrong)
     with pytest.raises(
-        ValueError, match="25 joints, num_point is 18; take graph: graph.kinetics.Graph, or num_point: 25"
+        ValueError, match=r"25 joints, num_point is 18; take graph: graph\.kinetics\.Graph, or num_point: 25"
     ):
         Model(num_point=18)
     with pytest.raises(TypeError, match="atention"):
