@@ -2,8 +2,8 @@
 """Speed of one worker of the feeder: `python benchmarks/feeder.py [--num_sample 600]`.
 
 Makes an array of NTU form (N, 3, 300, 25, 2) of random numbers in a temporary folder, half of its samples with one
-person, each of 40 to 160 frames that are repeated up to 300 as `preprocess.py` does, and reads it through `Feeder` and a loader with one worker, in batches of 64, once to warm up and once for the
-figure. A sample takes 0.18 MB of disk.
+person, each of 40 to 160 frames that are repeated up to 300 as `preprocess.py` does. Reads it through `Feeder` and a
+loader with one worker, in batches of 64, once to warm up and once for the figure. A sample takes 0.18 MB of disk.
 """
 
 from __future__ import annotations
