@@ -111,7 +111,7 @@ Dumper.add_multi_representer(PurePath, lambda dumper, path: dumper.show_text(pat
 def dump(value: Any) -> str:
     """`value` as YAML text, keys in their order."""
     text = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
-    return text.removesuffix("...\n")
+    return text[:-4] if text.endswith("\n...\n") else text  # the end mark after a bare value
 
 
 def read_layers(path: Path, problems: list[str], *, chain: tuple[Path, ...] = ()) -> list[Section | None]:

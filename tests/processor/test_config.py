@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from processor.config import Config, ConfigError, help_text, load_config, names_of_classes, resolved
@@ -454,6 +454,7 @@ class TestResolved:
         assert "# Optimisation\n" in text
 
     @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @example(text="0...")
     @given(
         text=st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
         | st.from_regex(r"[-+.0-9e:_yn~]{1,6}", fullmatch=True)
