@@ -86,8 +86,12 @@ def check(folder: str | Path, *, pictures: str | Path | None = None, skeleton: s
     if not paths:
         raise FileNotFoundError(f"{folder}: no arrays such as train_{JOINT} there or in its subfolders")
     groups: dict[tuple[Path, str], list[Listed]] = defaultdict(list)
-    for listed in [_listed(path) for path in paths]:  # all, before hours are spent on the first
-        groups[listed.path.parent, listed.stream].append(listed)
+    for path in paths:  # all, before hours are spent on the first
+        if open_array(path).shape[0]:
+            listed = _listed(path)
+            groups[listed.path.parent, listed.stream].append(listed)
+        else:
+            report.notes.append(f"{path}: no samples")
     for group in groups.values():
         group.sort(key=lambda listed: listed.part != "train")
         scanned = [(listed, scan(listed.path)) for listed in group]

@@ -150,7 +150,6 @@ def test_the_leak_of_nw_ucla_is_found(samples: Path, tmp_path: Path) -> None:
         (moves(0), [0, 1], r"train_data_joint\.npy holds 3 samples, train_label\.pkl 2 labels"),
         (moves(0), [], r"train_label\.pkl: the labels of train_data_joint\.npy are absent"),
         (np.zeros((3, 3)), [0], r"an array of numbers \(N, C, T, V, M\) is expected"),
-        (moves(0, 0), [0], r"an array of shape \(0, 3, 6, 20, 2\) holds nothing"),
         (moves(0, V=0), [0], r"an array of shape \(3, 3, 6, 0, 2\) holds nothing"),
         (moves(0), ["a", "b", "c"], "labels must be 3 whole numbers"),
     ],
@@ -267,3 +266,11 @@ def test_it_runs_as_a_module_and_as_a_script(tmp_path: Path) -> None:
         )
         assert done.returncode == 1
         assert done.stderr.startswith(f"error: {tmp_path / 'train_data_joint.npy'} holds 3 samples")
+
+
+def test_a_part_without_samples_is_told_and_the_others_are_read(tmp_path: Path) -> None:
+    write(tmp_path / "train_data_joint.npy", moves(0, 0))
+    write(tmp_path / "val_data_joint.npy", moves(0))
+    notes = check(tmp_path).notes
+    assert notes[0] == f"{tmp_path / 'train_data_joint.npy'}: no samples"
+    assert any(note.startswith(f"{tmp_path / 'val_data_joint.npy'}  (3, 3, 6, 20, 2)") for note in notes)
