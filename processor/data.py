@@ -63,6 +63,8 @@ def check_fit(feeder: Any, model: nn.Module, config: Config, part: str) -> None:
         )
         if found != getattr(options, key)
     ]
+    if options.channel == 2 * C:
+        problems[0] += f" (`stream: joint+bone` in {part}_feeder_args adds the bones)"
     labels = feeder.label
     if min(labels) < 0 or max(labels) >= options.num_class:
         problems.append(

@@ -253,7 +253,10 @@ def test_missing_data_is_answered_with_the_data_sets_help(data: Data, tmp_path: 
 
 def test_data_and_model_that_do_not_fit_are_refused_with_both_numbers(data: Data, tmp_path: Path) -> None:
     wrong = {**MODEL, "num_class": 2, "num_person": 2, "channel": 6}
-    with pytest.raises(ValueError, match=r"channels 3 in the data, channel 6 .*; persons 1 .*; labels 0 to 2"):
+    with pytest.raises(
+        ValueError,
+        match=r"channels 3 in the data, channel 6 .* \(`stream: joint\+bone` in train_.*; persons 1 .*; labels 0 to 2",
+    ):
         engine.train(make(data, tmp_path, model_args=wrong))
     assert not (tmp_path / "run").exists()
 
