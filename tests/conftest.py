@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 torch.set_num_threads(1)  # tensors here are small: threads would only wait for each other
+
+# every run tries the same examples; `--hypothesis-profile=explore` tries others
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.register_profile("explore")
+hypothesis.settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parents[1]
 
