@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from model.published import agree, infer_model_args, is_published, load_published
@@ -76,18 +78,22 @@ def read_weights(path: Path) -> Weights:
     for wrapper in WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
-        raise ValueError(f"weights: {path} is not a state dict of tensors")
+    if not isinstance(state, dict) or not state or not all(_is_entry(*entry) for entry in state.items()):
+        raise ValueError(f"weights: {path} is not a state dict of plain tensors")
     about = {key: value for key, value in content.items() if isinstance(value, bool | int | float | str)}
     text = str(about.pop("config", ""))
     try:
         trained = model_of(text) if text else None
     except ValueError as error:
         raise ValueError(f"weights: {path}: {error}") from error
-    state = {key.removeprefix("module."): value for key, value in state.items()}
+    state = {re.sub(r"^(module\.)+", "", key): value for key, value in state.items()}
     return Weights(path=path, state=state, trained=trained, about=about)
+
+
+def _is_entry(name: Any, value: Any) -> bool:
+    """Whether this is a name and a tensor with numbers in it: dense, real, not quantised, in memory."""
+    plain = isinstance(value, Tensor) and value.layout is torch.strided and value.is_cpu
+    return isinstance(name, str) and plain and not (value.is_quantized or value.is_complex())
 
 
 def complete(config: Config, weights: Weights) -> Config:

@@ -44,7 +44,9 @@ def say(argv: list[str], capsys: pytest.CaptureFixture[str], caplog: pytest.LogC
     return status, "\n".join(caplog.messages), capsys.readouterr().err
 
 
-@pytest.mark.parametrize("form", [{}, {"prefix": "module."}, {"wrapper": "model_state_dict", "prefix": "module."}])
+@pytest.mark.parametrize(
+    "form", [{}, {"prefix": "module."}, {"wrapper": "model_state_dict", "prefix": "module.module."}]
+)
 def test_published_files_need_no_options(tmp_path: Path, form: dict[str, str]) -> None:
     weights = read_weights(published(tmp_path / "w.ckpt", "t-tr-agcn", **form))
     config = complete(Config(model_args={"num_class": 60}), weights)
@@ -124,10 +126,14 @@ def test_strange_files_are_refused_in_a_sentence(
     (tmp_path / "bare.pt").write_bytes(pickle.dumps(Payload(tmp_path / "ran")))
     torch.save({"weight": 3}, tmp_path / "number.pt")
     torch.save({0: torch.zeros(2)}, tmp_path / "numbered.pt")
+    torch.save({"weight": torch.eye(2).to_sparse()}, tmp_path / "sparse.pt")
+    torch.save({"weight": torch.zeros(2, device="meta")}, tmp_path / "meta.pt")
+    torch.save({"weight": torch.zeros(2, dtype=torch.complex64)}, tmp_path / "complex.pt")
+    torch.save({}, tmp_path / "empty.pt")
     torch.save(model.state_dict(), tmp_path / "good.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "good.pt").read_bytes()[:300])
     (tmp_path / "text.pt").write_text("hello")
-    for name in ("evil", "bare", "number", "numbered", "cut", "text", "absent"):
+    for name in ("evil", "bare", "number", "numbered", "sparse", "meta", "complex", "empty", "cut", "text", "absent"):
         for phase in ("info", "test"):
             config = [] if phase == "info" else ["--config", "config/nturgbd/test.yaml"]
             status, _, error = say(
