@@ -170,9 +170,10 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int]:
         rng = np.random.default_rng([self.seed, int(self._epoch), index])
-        x = self._derive(np.array(self.data[index], dtype=np.float32))
+        x = np.array(self.data[index], dtype=np.float32)
         if self.sampling != "crop":
-            x = augment.recorded_frames(x)  # before all that would work on frames that no window takes
+            x = augment.recorded_frames(x)  # of joints, for no motion leads into what fills the array up
+        x = self._derive(x)
         clips = [self._transform(x, rng) for _ in range(self.num_clips)]
         x = clips[0] if self.num_clips == 1 else np.stack(clips)
         return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), index

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -127,11 +128,11 @@ def test(config: Config) -> Scores:
     if not path.is_file():
         raise ValueError(f"weights: {path} is no file; name a checkpoint with --weights, or train first")
     weights = read_weights(path)
-    config = complete(config, weights)
+    config = complete(replace(config, ignore_weights=[]), weights)  # fine-tuning leaves weights out, a test takes all
     model = import_object(config.model)(**config.model_args)
     feeder = open_feeder(config, "test")
     check_fit(feeder, model, config, "test")
-    load_weights(model, weights, config.ignore_weights)
+    load_weights(model, weights)
     if path.parent.resolve() != config.work_dir.resolve():  # a folder's own weights may renew its test results
         work_dir.prepare(config)
     with work_dir.journal(config.work_dir):

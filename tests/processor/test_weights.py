@@ -19,6 +19,7 @@ from model.published import from_published
 from processor import train as engine
 from processor.checkpoint import State, read_checkpoint
 from processor.config import Config, load_config
+from processor.scores import load_scores
 from processor.weights import complete, load_weights, read_weights
 
 VARIANTS = json.loads((Path(__file__).parents[1] / "golden" / "st_tr.json").read_text())["variants"]
@@ -98,6 +99,9 @@ def test_weights_of_another_number_of_classes_can_be_tuned(data: Data, tmp_path:
     with pytest.raises(ValueError, match="these weights hold num_class: 3, model_args say num_class: 5"):
         engine.train(tuned)
     engine.train(make(data, tmp_path, **{**tuned.__dict__, "ignore_weights": ["fcn"], "base_lr": 1e-9, "num_epoch": 1}))
+    scores = load_scores(tmp_path / "b" / "test_score.npz")
+    again = engine.test(make(data, tmp_path, work_dir=tmp_path / "b", model_args=more, ignore_weights=["fcn"]))
+    np.testing.assert_allclose(again.scores, scores.scores, atol=1e-5)  # a test leaves no weights out
     new = read_checkpoint(tmp_path / "b" / "last.pt")["model"]
     torch.testing.assert_close(new["backbone.0.tcn1.conv.weight"], old["backbone.0.tcn1.conv.weight"])
     assert len(new["fcn.bias"]) == 5
