@@ -40,7 +40,7 @@ def attend(
         v: (..., L, dv).
         keep: (..., L, 1) bool, False where a key is dropped for all queries.
         relative: (L, L, d), r_ij of query i and key j.
-        bias: (L, L), added to the logits.
+        bias: (L, L) or (..., L, L), added to the logits.
 
     Returns:
         (..., L, dv).
@@ -109,19 +109,26 @@ class Attention(nn.Module):
         self.bias = bias
         self.drop_connect = drop_connect
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relation: Tensor | None = None) -> Tensor:
+        """`relation` (B, R or 1, H or 1, L or 1, L) is added to the logits."""
         B, R, L, _ = x.shape
         relative = None if self.relative is None else self.relative(L)
         bias = None if self.bias is None else self.bias()
-        rows = [x]
+        keep = None
         if self.drop_connect and self.training:
-            rows.append(torch.rand(B, R, self.heads, L, 1, device=x.device) >= DROP)
+            keep = torch.rand(B, R, self.heads, L, 1, device=x.device) >= DROP
 
-        def piece(x: Tensor, keep: Tensor | None = None) -> Tensor:
+        def piece(x: Tensor, keep: Tensor | None, relation: Tensor | None) -> Tensor:
             parts = self.qkv(x).split(self.widths, dim=-1)
             q, k, v = (rearrange(part, "b r l (h d) -> b r h l d", h=self.heads) for part in parts)
-            y = attend(q * self.scale, k, v, keep=keep, relative=relative, bias=bias)
+            y = attend(q * self.scale, k, v, keep=keep, relative=relative, bias=_sum(bias, relation))
             return rearrange(y, "b r h l d -> b r l (h d)")
 
         shared = [*self.qkv.parameters(), relative, bias]
-        return in_pieces(piece, self.out, *rows, shared=shared, inside=L * (self.heads * L + sum(self.widths)))
+        return in_pieces(
+            piece, self.out, x, keep, relation, shared=shared, inside=L * (self.heads * L + sum(self.widths))
+        )
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return b if a is None else a if b is None else a + b

@@ -51,12 +51,12 @@ class GraphConv(nn.Module):
     def forward(self, x: Tensor, adaptive: Tensor | None = None) -> Tensor:
         """`adaptive` (B, K, V, V) is added to the adjacency of each sample."""
         A = self.A if self.mask is None else self.A * self.mask
-        rows = [x] if adaptive is None else [x, adaptive[:, None]]
 
-        def piece(x: Tensor, adaptive: Tensor | None = None) -> Tensor:
+        def piece(x: Tensor, adaptive: Tensor | None) -> Tensor:
             return propagate(x, A if adaptive is None else A + adaptive)
 
-        return in_pieces(piece, self.linear, *rows, shared=[A], inside=len(A) * x[0, 0].numel())
+        own = None if adaptive is None else adaptive[:, None]
+        return in_pieces(piece, self.linear, x, own, shared=[A], inside=len(A) * x[0, 0].numel())
 
 
 class GCN(nn.Module):

@@ -13,7 +13,12 @@ PIECE = 2**20  # numbers inside a piece: 4 MB in float32, which the cache that t
 
 
 def in_pieces(
-    function: Callable[..., Tensor], linear: nn.Linear, *rows: Tensor, shared: Sequence[Tensor | None], inside: int
+    function: Callable[..., Tensor],
+    linear: nn.Linear,
+    x: Tensor,
+    *others: Tensor | None,
+    shared: Sequence[Tensor | None],
+    inside: int,
 ) -> Tensor:
     """`linear(function(...))` of tensors (B, R, ...), by pieces of both axes, whose rows must not depend on each other.
 
@@ -21,17 +26,16 @@ def in_pieces(
     memory: that is about as fast as the whole at once, and nothing inside is kept. GPUs take the whole.
 
     Args:
-        function: of pieces (b, r, ...) of `rows`; gives (b, r, ...).
+        function: of pieces (b, r, ...) of `x` and `others`; gives (b, r, ...).
         linear: what ends each piece; this is not computed again.
-        rows: R may be 1 in all but the first.
+        others: their R may be 1.
         shared: what else `function` computes with and gradients are for.
         inside: how many numbers a row takes inside.
     """
-    if not rows[0].is_cpu:
-        return linear(function(*rows))
-    used = [tensor for tensor in shared if tensor is not None]
+    if not x.is_cpu:
+        return linear(function(x, *others))
     size = max(1, PIECE // inside)
-    return _Pieces.apply(function, size, len(rows), linear.weight, linear.bias, *rows, *used)
+    return _Pieces.apply(function, size, 1 + len(others), linear.weight, linear.bias, x, *others, *shared)
 
 
 def _pieces(x: Tensor, size: int) -> Iterator[tuple[slice, slice]]:
@@ -43,8 +47,8 @@ def _pieces(x: Tensor, size: int) -> Iterator[tuple[slice, slice]]:
             yield slice(i, i + b), slice(j, j + r)
 
 
-def _part(x: Tensor, piece: tuple[slice, slice]) -> Tensor:
-    return x[piece] if x.shape[1] > 1 else x[piece[0]]
+def _part(x: Any, piece: tuple[slice, slice]) -> Any:
+    return None if x is None else x[piece] if x.shape[1] > 1 else x[piece[0]]
 
 
 class _Pieces(torch.autograd.Function):
@@ -73,7 +77,9 @@ class _Pieces(torch.autograd.Function):
         grads = {i: torch.zeros_like(rest[i]) for i in wanted}
         grad_weight, grad_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
         for piece in _pieces(rest[0], ctx.size):
-            parts = [_part(x, piece).detach().requires_grad_(x.requires_grad) for x in rest[:num_row]]
+            parts = [
+                None if x is None else _part(x, piece).detach().requires_grad_(x.requires_grad) for x in rest[:num_row]
+            ]
             inputs = [*parts, *rest[num_row:]]
             with torch.enable_grad():
                 h = ctx.function(*parts)

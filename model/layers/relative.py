@@ -34,16 +34,17 @@ class RelativeJoints(nn.Module):
 class RelativeFrames(nn.Module):
     """A vector for every signed distance j - i: `key_rel` (2·frames - 1, width), distance 0 in the middle."""
 
-    def __init__(self, frames: int, width: int) -> None:
+    def __init__(self, frames: int, width: int, option: str = "window_size") -> None:
         super().__init__()
         self.frames = frames
+        self.option = option
         self.key_rel = nn.Parameter(torch.randn(2 * frames - 1, width))
 
     def forward(self, length: int) -> Tensor:
         if length > self.frames:
             raise ValueError(
                 f"relative: {length} frames reach the attention, its table holds distances of {self.frames}; "
-                "set model_args.window_size to the number of frames of the input"
+                f"set model_args.{self.option} to the number of frames of the input"
             )
         i = torch.arange(length, device=self.key_rel.device)
         return self.key_rel[i[None, :] - i[:, None] + self.frames - 1]

@@ -1,6 +1,6 @@
-"""Spatial and temporal self-attention units of ST-TR (Plizzari et al., CVIU 2021, sections 4.1 to 4.3).
+"""Spatial and temporal self-attention units of ST-TR (Plizzari et al., CVIU 2021, sections 4.1 to 4.3), and ZiT-ZoT's.
 
-Both normalise, attend along one axis, add the input and end in batch norm and ReLU; beside the attention a
+ST-TR's normalise, attend along one axis, add the input and end in batch norm and ReLU; beside the attention a
 convolution may give part of the output's channels ("augmented convolution", section 5.5 of arXiv 2008.07404).
 """
 
@@ -16,17 +16,57 @@ from model.layers.norm import Projection, TokenNorm
 
 
 class MaskedAdjacency(nn.Module):
-    """Attention bias: the adjacency, summed over its partitions, times a learnable mask that starts at one."""
+    """Attention bias: the adjacency, summed over its partitions, times a learnable mask that starts at one.
+
+    `learnable`: the adjacency is, too.
+    """
 
     adjacency: Tensor
 
-    def __init__(self, A: Tensor) -> None:
+    def __init__(self, A: Tensor, *, learnable: bool = False) -> None:
         super().__init__()
-        self.register_buffer("adjacency", A.sum(dim=0))
+        if learnable:
+            self.adjacency = nn.Parameter(A.sum(dim=0))
+        else:
+            self.register_buffer("adjacency", A.sum(dim=0))
         self.mask = nn.Parameter(torch.ones(A.shape[1:]))
 
     def forward(self) -> Tensor:
         return self.adjacency * self.mask
+
+
+class GroupRelation(nn.Module):
+    """Attention bias between tokens i and j of each head: tanh(a_j - b_i), a and b linear in the features.
+
+    (B, R, L, C) -> (B, R, H, L, L).
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.a = nn.Linear(channels, heads)
+        self.b = nn.Linear(channels, heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = (rearrange(f(x), "b r l h -> b r h l") for f in (self.a, self.b))
+        return torch.tanh(a[..., None, :] - b[..., :, None])
+
+
+class Transformer(nn.Module):
+    """x + attention(x), then that + perceptron(its layer norm): (B, R, L, C) -> same (Zhang et al., TCSVT 2022)."""
+
+    def __init__(self, attention: Attention, *, dropout: float) -> None:
+        super().__init__()
+        width = attention.out.out_features
+        self.attention = attention
+        self.norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            *(nn.Linear(width, 2 * width), nn.ReLU(), nn.Dropout(dropout)),
+            *(nn.Linear(2 * width, width), nn.Dropout(dropout)),
+        )
+
+    def forward(self, x: Tensor, relation: Tensor | None = None) -> Tensor:
+        x = x + self.attention(x, relation)
+        return x + self.mlp(self.norm(x))
 
 
 class SpatialAttention(nn.Module):

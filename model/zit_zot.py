@@ -1,0 +1,193 @@
+"""ZiT-ZoT: joints of each person over time ("zoom in"), then the persons as a group ("zoom out").
+
+Source: Zhang et al., *Zoom Transformer for Skeleton-Based Group Activity Recognition*, IEEE TCSVT 2022, for the
+hierarchy; relative positions and attention along frames are those of ST-TR. `ZOOM` holds the options with which this
+is the original Zoom Transformer. Deviations from it, each an option: one `data_bn` for all persons, so that their
+order does not matter; persons that are absent (zero everywhere) neither attend nor count in the mean; the group
+relation, which the original computes as softmax_j(a_j - b_i), where b cancels, and does not use, is tanh(a_j - b_i).
+Without `spatial` an adaptive graph convolution joins the joints in its place.
+
+Axis legend: N samples, C channels, T frames, V joints, M persons, H heads; hidden features are (N·M, T, V, C) in ZiT
+and (N, T, M, C), persons in the place of joints, in ZoT. Logits are scaled by the full width, as in the original.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from graph import adjacency
+from model.layers.attention import Attention
+from model.layers.gcn import AdaptiveGCN
+from model.layers.norm import Projection, TokenNorm, relu
+from model.layers.relative import RelativeFrames, RelativeJoints
+from model.layers.tcn import MultiScaleTCN
+from model.layers.transformer import GroupRelation, MaskedAdjacency, Transformer
+
+ZIT = ((48, 48, 1), (48, 48, 1), (48, 96, 2), (96, 96, 1), (96, 192, 2), (192, 192, 1))  # in, out, stride of l2 to l7
+ZOT = ((192, 276), (276, 276))
+ZOOM = {
+    **{"temporal": False, "relative": False, "adaptive_mask": False, "group_relation": False},
+    "person_order": True,
+}
+
+
+@dataclass
+class Options:
+    """`model_args` of the YAML file.
+
+    Raises:
+        ValueError: options that cannot work together, all of them in one message.
+    """
+
+    num_class: int = 60
+    in_channels: int = 3
+    num_person: int = 2
+    num_point: int = 25
+    num_head: int = 6
+    graph: str = "graph.ntu_rgb_d.Graph"
+    graph_args: dict[str, Any] = field(default_factory=dict)
+    dropout: float = 0.1  # in the perceptrons
+    max_T: int = 100  # most frames that relative positions of frames reach
+    spatial: bool = True  # attention over the joints of a frame
+    temporal: bool = True  # attention over the frames of a joint
+    parallel: bool = False  # both of the same input, instead of one after the other
+    multi_scale: bool = True  # convolutions over 1, 3 and 7 frames; False: over 9
+    relative: bool = True  # relative positions in both attentions
+    adaptive_mask: bool = True  # the graph, times a learnable mask, as a bias of the spatial attention
+    drop_connectivity: bool = False  # drop keys of the temporal attention in training
+    group_relation: bool = True  # a learnt bias between persons
+    person_order: bool = False  # the original's: a `data_bn` for each person, and absent persons count
+
+    def __post_init__(self) -> None:
+        if problems := list(self._problems()):
+            raise ValueError("model_args: " + "; ".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        for name in ("num_class", "in_channels", "num_person", "num_point", "num_head", "max_T"):
+            if getattr(self, name) < 1:
+                yield f"{name}: {getattr(self, name)} is less than 1"
+        if self.num_head > 0 and 12 % self.num_head:
+            yield f"num_head: {self.num_head} does not divide the widths 48, 96, 192 and 276; take 1, 2, 3, 4, 6 or 12"
+        if not 0 <= self.dropout < 1:
+            yield f"dropout: {self.dropout} is not in [0, 1)"
+
+    @property
+    def channel(self) -> int:
+        """C of the input, as ST-TR calls it."""
+        return self.in_channels
+
+
+class Block(nn.Module):
+    """Joints (or persons), then frames, and a residual around both: ReLU(tcn1(h) + residual(x)).
+
+    `parallel`: h = x and what each of both adds to x, instead of one after the other.
+    """
+
+    def __init__(
+        self, spatial: nn.Module, temporal: nn.Module | None, tcn: nn.Module, residual: nn.Module, *, parallel: bool
+    ) -> None:
+        super().__init__()
+        self.spatial = spatial
+        self.temporal = temporal
+        self.tcn1 = tcn
+        self.residual = residual
+        self.parallel = parallel
+
+    def forward(self, x: Tensor, *relation: Tensor) -> Tensor:
+        h = self.spatial(x, *relation)
+        if self.temporal is not None:
+            y = self.temporal((x if self.parallel else h).transpose(1, 2)).transpose(1, 2)
+            h = h + y - x if self.parallel else y
+        return relu(self.tcn1(h) + self.residual(x))
+
+
+class Builder:
+    """Makes the units of a model from its options; the units themselves know no options."""
+
+    def __init__(self, options: Options, A: Tensor) -> None:
+        self.o = options
+        self.A = A
+
+    def transformer(self, width: int, **injected: Any) -> Transformer:
+        H = self.o.num_head
+        attention = Attention(
+            width, width, heads=H, key_width=width // H, value_width=width // H, scale=width**-0.5, **injected
+        )
+        return Transformer(attention, dropout=self.o.dropout)
+
+    def joints(self, width: int, *, learnable: bool) -> nn.Module:
+        if not self.o.spatial:
+            return AdaptiveGCN(width, width, A=self.A)
+        relative = RelativeJoints(self.o.num_point, width // self.o.num_head) if self.o.relative else None
+        bias = MaskedAdjacency(self.A, learnable=learnable) if self.o.adaptive_mask else None
+        return self.transformer(width, relative=relative, bias=bias)
+
+    def frames(self, width: int) -> nn.Module | None:
+        if not self.o.temporal:
+            return None
+        relative = RelativeFrames(self.o.max_T, width // self.o.num_head, option="max_T") if self.o.relative else None
+        return self.transformer(width, relative=relative, drop_connect=self.o.drop_connectivity)
+
+    def tcn(self, in_channels: int, out_channels: int, stride: int = 1) -> MultiScaleTCN:
+        kernels = (1, 3, 7) if self.o.multi_scale else (9,)
+        return MultiScaleTCN(in_channels, out_channels, stride=stride, kernels=kernels)
+
+    def block(self, spatial: nn.Module, in_channels: int, out_channels: int, stride: int = 1) -> Block:
+        same = in_channels == out_channels and stride == 1
+        residual = nn.Identity() if same else Projection(in_channels, out_channels, stride=stride, relu=False)
+        tcn = self.tcn(in_channels, out_channels, stride)
+        return Block(spatial, self.frames(in_channels), tcn, residual, parallel=self.o.parallel)
+
+
+class Model(nn.Module):
+    """ZiT-ZoT, by the keywords of `Options`: (N, C, T, V, M), or (N, C, T, V) of one person -> logits (N, num_class).
+
+    >>> Model(num_class=60, num_point=17, graph="graph.coco.Graph")(torch.randn(8, 3, 64, 17, 2)).shape
+    torch.Size([8, 60])
+    """
+
+    __signature__ = inspect.signature(Options)
+
+    def __init__(self, **model_args: Any) -> None:
+        super().__init__()
+        o = self.options = Options(**model_args)
+        build = Builder(o, torch.from_numpy(adjacency(o.graph, o.graph_args, o.num_point)))
+        self.data_bn = TokenNorm(o.num_point * o.in_channels * (o.num_person if o.person_order else 1))
+        self.gcn1 = AdaptiveGCN(o.in_channels, 48, A=build.A)
+        self.tcn1 = build.tcn(48, 48)
+        self.zit = nn.ModuleList(
+            build.block(build.joints(shape[0], learnable=i >= 4), *shape) for i, shape in enumerate(ZIT, start=2)
+        )
+        self.relation = GroupRelation(192, o.num_head) if o.group_relation else None
+        self.zot = nn.ModuleList(build.block(build.transformer(shape[0]), *shape) for shape in ZOT)
+        self.fc = nn.Linear(276, o.num_class)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[..., None] if x.dim() == 4 else x
+        M = x.shape[-1]
+        persons = x.new_ones(len(x), M) if self.options.person_order else _present(x)
+        x = rearrange(x, "n c t v m -> n t (m v c)")
+        h = rearrange(self.data_bn(x), "n t (m v c) -> (n m) t v c", m=M, c=self.options.in_channels)
+        h = relu(self.tcn1(self.gcn1(h)))
+        for block in self.zit:
+            h = block(h)
+        h = rearrange(h.mean(dim=2), "(n m) t c -> n t m c", m=M)
+        bias = torch.where(persons > 0, 0.0, -torch.inf)[:, None, None, None]  # (N, 1, 1, 1, M)
+        if self.relation is not None:
+            bias = self.relation(h) + bias
+        for block in self.zot:
+            h = block(h, bias)
+        return self.fc(torch.einsum("ntmc,nm->nc", h, persons / (h.shape[1] * persons.sum(dim=1, keepdim=True))))
+
+
+def _present(x: Tensor) -> Tensor:
+    """(N, M): 1 for each person with a number other than zero; where there is none, for all."""
+    present = (x != 0).any(dim=3).any(dim=2).any(dim=1)
+    return torch.where(present.any(dim=1, keepdim=True), present, True).to(x.dtype)
