@@ -17,6 +17,7 @@ from einops import rearrange
 from torch import Tensor
 
 from graph import MODULES, graph_of
+from model import zit_zot
 from model.layers.gcn import GCN, AdaptiveGCN
 from model.st_tr import Model, Options
 
@@ -51,10 +52,26 @@ KEYS = (
     (r"tcn_conv\.(?P<p>(conv|bn)\.\w+)", "conv.{p}", "as it is"),
     (r"data_bn\.(?P<p>\w+)", "norm.{p}", "as it is"),
     (r"mask", "conv.mask", "as it is"),
+    (r"conv(?P<k>\d)1\.(?P<p>weight|bias)", "mix.{p}", "below"),  # Zoom Transformer's, from here on
+    (r"conv12\.(?P<p>weight|bias)", "convs.0.{p}", "as it is"),
+    (r"conv22\.(?P<p>weight|bias)", "convs.1.{p}", "as it is"),
+    (r"conv32\.(?P<p>weight|bias)", "convs.2.{p}", "as it is"),
+    (r"residual\.conv\.(?P<p>weight|bias)", "residual.linear.{p}", "below"),
+    (r"transf1\.layers\.0\.0\.fn\.to_qkv\.(?P<p>\w+)", "spatial.attention.qkv.{p}", "as it is"),
+    (r"transf1\.layers\.0\.0\.fn\.nn1\.(?P<p>\w+)", "spatial.attention.out.{p}", "as it is"),
+    (r"transf1\.layers\.0\.1\.fn\.norm\.(?P<p>\w+)", "spatial.norm.{p}", "as it is"),
+    (r"transf1\.layers\.0\.1\.fn\.fn\.nn1\.(?P<p>\w+)", "spatial.mlp.0.{p}", "as it is"),
+    (r"transf1\.layers\.0\.1\.fn\.fn\.nn2\.(?P<p>\w+)", "spatial.mlp.3.{p}", "as it is"),
 )
-UNIT = re.compile(r"(?P<unit>gcn0\.|tcn0\.|backbone\.\d+\.([gt]cn1\.)?)(?P<rest>.+)")
+UNIT = re.compile(r"(?P<unit>([gt]cn[01]|(backbone|zit|zot)\.\d+(\.[gt]cn1)?)\.)(?P<rest>.+)")
+ZOOM_LAYERS = {
+    "body_transf.l1.": "",
+    **{f"body_transf.l{i + 2}.": f"zit.{i}." for i in range(6)},
+    **{f"group_transf.l{i + 1}.": f"zot.{i}." for i in range(2)},
+    **{"body_transf.": "", "group_transf.": ""},
+}
 IDLE = re.compile(
-    r"person_bn\..+|data_bn\..+|.+\.[gt]cn1\.data_bn\..+|.+\.tcn1\.(tcn_conv|down)\..+|.+\.num_batches_tracked"
+    r"body_transf\.l\d\.mask|group_transf\.conv[12]\..+|person_bn\..+|data_bn\..+|.+\.[gt]cn1\.data_bn\..+|.+\.tcn1\.(tcn_conv|down)\..+|.+\.num_batches_tracked"
 )
 # what published configurations name otherwise, and the options that do nothing there
 RENAMED_IMPORTS = {
@@ -91,7 +108,8 @@ def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] 
     given = {key: value for key, value in (model_args or {}).items() if key not in WITHOUT_EFFECT}
     if "graph" in given:
         given["graph"] = RENAMED_IMPORTS.get(given["graph"], given["graph"])
-    model = Model(**agree(infer_model_args(published, given), given))
+    family = zit_zot.Model if is_zoom(published) else Model
+    model = family(**agree(infer_model_args(published, given), given))
     load_published(model, published)
     return model.eval()
 
@@ -115,7 +133,14 @@ def is_published(state_dict: Mapping[str, Tensor]) -> bool:
     return "fcn.weight" in state_dict and state_dict["fcn.weight"].dim() == 3
 
 
-def load_published(model: Model, published: Mapping[str, Tensor], kept: Mapping[str, Tensor] | None = None) -> None:
+def is_zoom(state_dict: Mapping[str, Any]) -> bool:
+    """Whether these are keys of the original Zoom Transformer."""
+    return "body_transf.data_bn.weight" in state_dict
+
+
+def load_published(
+    model: Model | zit_zot.Model, published: Mapping[str, Tensor], kept: Mapping[str, Tensor] | None = None
+) -> None:
     """Loads a published state dict into `model`, but for the tensors `kept` (by our names).
 
     Raises:
@@ -123,14 +148,16 @@ def load_published(model: Model, published: Mapping[str, Tensor], kept: Mapping[
     """
     model.load_state_dict(convert(published, model, kept or {}))
     adaptive = [unit for unit in model.modules() if isinstance(unit, AdaptiveGCN)]
-    if adaptive:
+    if adaptive and isinstance(model, Model):  # Zoom Transformer's were trained with the true one
         log.info("published agcn weights: fixed adjacency set to %g, with which they were trained", SLIP)
         for name, buffer in model.named_buffers():
             if name.endswith((".A", ".adjacency")):
                 buffer.fill_(SLIP if name.endswith(".A") else SLIP * len(adaptive[0].PA))
 
 
-def convert(published: Mapping[str, Tensor], model: Model, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def convert(
+    published: Mapping[str, Tensor], model: Model | zit_zot.Model, kept: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """A published state dict as one of `model`; tensors without effect on the scores are logged as idle.
 
     Tensors named in `kept` come from there.
@@ -178,6 +205,8 @@ def convert(published: Mapping[str, Tensor], model: Model, kept: Mapping[str, Te
 
 def _translate(key: str) -> tuple[str, int, Fold]:
     """Our name of a published key, its partition's number (0 without one), and how its tensors become ours."""
+    zoom = next((layer for layer in ZOOM_LAYERS if key.startswith(layer)), "")
+    key = ZOOM_LAYERS.get(zoom, "") + key.removeprefix(zoom)
     if key == "fcn.weight":
         return key, 0, FOLDS["below"]
     if inside := UNIT.fullmatch(key):
@@ -196,8 +225,9 @@ def infer_model_args(published: Mapping[str, Any], given: Mapping[str, Any] | No
     Raises:
         ValueError: keys that an ST-TR state dict has are missing, or have no such shapes.
     """
+    seen = _Shapes(published, given or {})
     try:
-        return _infer(_Shapes(published, given or {}))
+        return _infer_zoom(seen) if is_zoom(seen) else _infer(seen)
     except (LookupError, ArithmeticError) as error:
         raise ValueError(f"these weights are of no ST-TR, or lack the keys that tell its options ({error})") from error
 
@@ -242,6 +272,17 @@ def _infer(seen: _Shapes) -> dict[str, Any]:
         args |= seen.attention(seen.last(r"tcn1\.attn_out\.weight"), "only_temporal_attention")
         args |= seen.frames(width)
     return args
+
+
+def _infer_zoom(seen: _Shapes) -> dict[str, Any]:
+    num_point, channel = seen["body_transf.l1.gcn1.PA"][-1], seen["body_transf.l1.gcn1.conv_a.0.weight"][1]
+    return {
+        **zit_zot.ZOOM,
+        **{"num_class": seen["group_transf.fc.bias"][0], "in_channels": channel, "num_point": num_point},
+        "num_person": seen["body_transf.data_bn.weight"][0] // (num_point * channel),
+        "num_head": seen["group_transf.conv1.bias"][0],
+        "graph": seen.given.get("graph") or "graph.volleyball.AdjMatrixGraph",
+    }
 
 
 class _Shapes(dict[str, tuple[int, ...]]):

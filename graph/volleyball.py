@@ -1,0 +1,50 @@
+"""COCO's 17 joints with the edges of Zoom Transformer (Zhang et al., IEEE TCSVT 2022), which hold circles.
+
+Its graph is not degree-normalised. For anything else take `graph.coco`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graph.coco import SKELETON
+from graph.tools import SkeletonGraph
+
+EDGES = (
+    (10, 8),
+    (8, 6),
+    (9, 7),
+    (7, 5),
+    (15, 13),
+    (13, 11),
+    (16, 14),
+    (14, 12),
+    (11, 5),
+    (12, 6),
+    (11, 12),
+    (5, 6),
+    (5, 0),
+    (6, 0),
+    (1, 0),
+    (2, 0),
+    (3, 1),
+    (4, 2),
+)  # (child, parent); fmt: skip
+
+
+class AdjMatrixGraph(SkeletonGraph):
+    """`AdjMatrixGraph(labeling_mode="spatial")`: `A` (3, 17, 17), identity, inward, outward.
+
+    Raises:
+        ValueError: another `labeling_mode`.
+    """
+
+    skeleton = SKELETON
+
+    def __init__(self, labeling_mode: str = "spatial") -> None:
+        if labeling_mode != "spatial":
+            raise ValueError(f"labeling_mode: {labeling_mode!r}; graph.volleyball.AdjMatrixGraph has spatial alone")
+        inward = np.zeros((17, 17), np.float32)
+        for child, parent in EDGES:
+            inward[parent, child] = 1
+        self.A = np.stack([np.eye(17, dtype=np.float32), inward, inward.T])
