@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from data_gen.command_line import Parser, Report, run
 from processor.config import load_config
 from processor.config_check import import_object
+from processor.data import input_shape
 
 
 def fastest(step: Callable[[], object], num_step: int) -> float:
@@ -40,9 +41,8 @@ def measure(config: Path, batch_size: int, num_step: int) -> Report:
     settings = load_config(["--config", str(config)])
     torch.manual_seed(0)
     model = import_object(settings.model)(**settings.model_args)
-    o = model.options
-    x = torch.randn(batch_size, o.channel, o.window_size, o.num_point, o.num_person)
-    label = torch.randint(o.num_class, (batch_size,))
+    x = torch.randn(batch_size, *input_shape(model, settings))
+    label = torch.randint(model.options.num_class, (batch_size,))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
 
     def train() -> None:

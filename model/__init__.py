@@ -1,1 +1,3 @@
-"""Models: one file a family, `published` for foreign checkpoints, `layers` for what they are built of."""
+"""The model families: `model.st_tr.Model` and, as `model.Model`, `model.zit_zot.Model`."""
+
+from model.zit_zot import Model as Model

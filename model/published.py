@@ -93,7 +93,7 @@ WITHOUT_EFFECT = (
 )
 
 
-def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] | None = None) -> Model:
+def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] | None = None) -> Model | zit_zot.Model:
     """The model of a published checkpoint, with its weights, in eval mode.
 
     Args:
@@ -108,8 +108,7 @@ def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] 
     given = {key: value for key, value in (model_args or {}).items() if key not in WITHOUT_EFFECT}
     if "graph" in given:
         given["graph"] = RENAMED_IMPORTS.get(given["graph"], given["graph"])
-    family = zit_zot.Model if is_zoom(published) else Model
-    model = family(**agree(infer_model_args(published, given), given))
+    model = (family(published) or Model)(**agree(infer_model_args(published, given), given))
     load_published(model, published)
     return model.eval()
 
@@ -128,14 +127,14 @@ def agree(settled: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     return {**given, **settled}
 
 
-def is_published(state_dict: Mapping[str, Tensor]) -> bool:
-    """Whether these are keys and shapes of the published code: there `fcn` is a convolution."""
-    return "fcn.weight" in state_dict and state_dict["fcn.weight"].dim() == 3
+def family(state_dict: Mapping[str, Tensor]) -> type[Model | zit_zot.Model] | None:
+    """The class of model that these published keys and shapes are of; None: they are of none.
 
-
-def is_zoom(state_dict: Mapping[str, Any]) -> bool:
-    """Whether these are keys of the original Zoom Transformer."""
-    return "body_transf.data_bn.weight" in state_dict
+    In ST-TR's `fcn` is a convolution; Zoom Transformer has a part for bodies and one for the group.
+    """
+    if "body_transf.data_bn.weight" in state_dict:
+        return zit_zot.Model
+    return Model if "fcn.weight" in state_dict and state_dict["fcn.weight"].dim() == 3 else None
 
 
 def load_published(
@@ -227,7 +226,7 @@ def infer_model_args(published: Mapping[str, Any], given: Mapping[str, Any] | No
     """
     seen = _Shapes(published, given or {})
     try:
-        return _infer_zoom(seen) if is_zoom(seen) else _infer(seen)
+        return _infer_zoom(seen) if family(published) is zit_zot.Model else _infer(seen)
     except (LookupError, ArithmeticError) as error:
         raise ValueError(f"these weights are of no ST-TR, or lack the keys that tell its options ({error})") from error
 

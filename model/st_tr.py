@@ -107,6 +107,22 @@ class Options:
         return dk >= self.Nh and dk % self.Nh == 0 and dv % self.Nh == 0
 
     @property
+    def shape(self) -> tuple[int, int | None, int, int]:
+        """(C, T, V, M) of the input; T is None where it may be any."""
+        return self.channel, self.window_size, self.num_point, self.num_person
+
+    @property
+    def title(self) -> str:
+        """The name that papers have for such a model."""
+        names = {
+            (True, True): "spatial and temporal attention in one stream (ST-TR-1s)",
+            (True, False): "spatial attention (S-TR)",
+            (False, True): "temporal attention (T-TR)",
+            (False, False): "graph convolutions without attention",
+        }
+        return names[self.attention, self.tcn_attention] + (", adaptive graph (AGCN)" if self.agcn else "")
+
+    @property
     def widths(self) -> list[int]:
         """Channels of the three stages."""
         return [width * (2 if self.double_channel else 1) for width in self.channels]

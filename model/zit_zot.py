@@ -79,9 +79,22 @@ class Options:
             yield f"dropout: {self.dropout} is not in [0, 1)"
 
     @property
-    def channel(self) -> int:
-        """C of the input, as ST-TR calls it."""
-        return self.in_channels
+    def shape(self) -> tuple[int, int | None, int, int]:
+        """(C, T, V, M) of the input; T is None where it may be any."""
+        return self.in_channels, None, self.num_point, self.num_person
+
+    @property
+    def longest(self) -> int | None:
+        """The most frames that the input may have; None: any number."""
+        return self.max_T if self.temporal and self.relative else None
+
+    @property
+    def title(self) -> str:
+        """What the blocks are made of."""
+        order = "parallel to" if self.parallel else "then"
+        parts = ["spatial transformer" if self.spatial else "graph convolution"]
+        parts += [f"{order} temporal transformer"] * self.temporal
+        return f"ZiT-ZoT: {' '.join(parts)}, then {'multi-scale ' if self.multi_scale else ''}temporal convolution"
 
 
 class Block(nn.Module):

@@ -53,18 +53,20 @@ def check_fit(feeder: Any, model: nn.Module, config: Config, part: str) -> None:
         return
     if part == "train" and getattr(feeder, "num_clips", 1) > 1:
         raise ValueError("train_feeder_args: num_clips is for tests; training sees one window of a sample an epoch")
-    C, _, V, M = feeder[0][0].shape[-4:]
+    C, T, V, M = feeder[0][0].shape[-4:]
     problems = [
         f"{what} {found} in the data, {key} {getattr(options, key)} in model_args"
         for what, found, key in (
-            ("channels", C, "channel"),
+            ("channels", C, "channel" if hasattr(options, "channel") else "in_channels"),
             ("joints", V, "num_point"),
             ("persons", M, "num_person"),
         )
         if found != getattr(options, key)
     ]
-    if options.channel == 2 * C:
+    if options.shape[0] == 2 * C:
         problems[0] += f" (`stream: joint+bone` in {part}_feeder_args adds the bones)"
+    if (most := getattr(options, "longest", None)) and most < T:
+        problems.append(f"frames {T} in the data, max_T {most} in model_args")
     labels = feeder.label
     if min(labels) < 0 or max(labels) >= options.num_class:
         problems.append(
@@ -75,6 +77,13 @@ def check_fit(feeder: Any, model: nn.Module, config: Config, part: str) -> None:
         problems.append(f"{len(names)} class_names, num_class {options.num_class} in model_args")
     if problems:
         raise ValueError(f"{part} data and model do not fit: " + "; ".join(problems))
+
+
+def input_shape(model: nn.Module, config: Config) -> tuple[int, int, int, int]:
+    """(C, T, V, M) of a sample; a model that takes any number of frames gets the feeder's, or 64."""
+    options: Any = model.options
+    C, T, V, M = options.shape
+    return C, T or max(config.test_feeder_args.get("window_size", 0), 0) or 64, V, M
 
 
 class Shuffled(Sampler[int]):

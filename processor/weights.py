@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.published import agree, infer_model_args, is_published, load_published
-from model.st_tr import Model
+from model.published import agree, family, infer_model_args, load_published
 from processor.checkpoint import misfit, read_checkpoint
 from processor.config import Config, model_of
 from processor.config_check import check_call, import_object
@@ -43,9 +42,15 @@ class Weights:
     about: dict[str, Any]
 
     @property
-    def published(self) -> bool:
-        """Whether they are of the published ST-TR code."""
-        return is_published(self.state)
+    def published(self) -> str | None:
+        """The import path of the model whose published code they are of."""
+        model = family(self.state)
+        return f"{model.__module__}.{model.__name__}" if model else None
+
+    @property
+    def model(self) -> str | None:
+        """The import path of the model that they are of, where the file tells."""
+        return self.trained[0] if self.trained else self.published
 
     def settled(self, given: Mapping[str, Any], model: str) -> dict[str, Any]:
         """`model_args` that the file settles; those in `given` decide where its tensors leave a choice.
@@ -53,11 +58,11 @@ class Weights:
         Raises:
             ValueError: the file is of another model than the one at the import path `model`.
         """
+        if self.model and self.model != model:
+            raise ValueError(f"these weights are of {self.model}, not of {model}; set `model: {self.model}`")
         if self.trained is None:
             return infer_model_args(self.state, given) if self.published else {}
-        path, saved = self.trained
-        if path != model:
-            raise ValueError(f"these weights are of {path}, not of {model}; set `model: {path}`")
+        saved = self.trained[1]
         if not str(saved.get("graph", "graph.")).startswith("graph.") and saved["graph"] != given.get("graph"):
             raise ValueError(
                 f"these weights name a graph from elsewhere; if it is to be trusted, give it: {saved['graph']}"
@@ -134,7 +139,7 @@ def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ())
         if not any(name.startswith(prefix) for name in own):
             raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
     kept = {name: value for name, value in own.items() if name.startswith(tuple(ignore))}
-    if weights.published and isinstance(model, Model):
+    if family(weights.state) is type(model):
         try:
             load_published(model, weights.state, kept)
         except ValueError as error:

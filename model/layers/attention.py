@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from model.layers.pieces import in_pieces
 
 LONG = 64  # tokens from which a GPU's fused attention is faster than two products, and (L, L) too large to keep
+SHORT = 16  # tokens below which a CPU's softmax is several times slower than its formula
 DROP = 0.5  # probability that `drop_connect` drops a key (published)
 
 
@@ -63,7 +64,15 @@ def _products(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, bias: Te
         logits = logits + torch.einsum("...id,ijd->...ij", q, relative)
     if bias is not None:
         logits = logits + bias
-    return logits.softmax(dim=-1) @ v
+    return _softmax(logits) @ v
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Of the last axis; torch's own takes rows that no vector register holds, on a CPU, number by number."""
+    if not logits.is_cpu or logits.shape[-1] >= SHORT:
+        return logits.softmax(dim=-1)
+    p = (logits - logits.detach().amax(dim=-1, keepdim=True)).exp()
+    return p / p.sum(dim=-1, keepdim=True)
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

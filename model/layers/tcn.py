@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model.layers.norm import TokenNorm
+from model.layers.norm import Dropout, TokenNorm
 
 
 class TemporalConv(nn.Module):
@@ -20,7 +20,7 @@ class TemporalConv(nn.Module):
         self, in_channels: int, out_channels: int, *, kernel: int = 9, stride: int = 1, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.conv = nn.Conv2d(
             in_channels, out_channels, (kernel, 1), stride=(stride, 1), padding=((kernel - 1) // 2, 0)
         )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.layers.attention import Attention
-from model.layers.norm import Projection, TokenNorm
+from model.layers.norm import Dropout, Projection, TokenNorm
 
 
 class MaskedAdjacency(nn.Module):
@@ -60,8 +60,8 @@ class Transformer(nn.Module):
         self.attention = attention
         self.norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            *(nn.Linear(width, 2 * width), nn.ReLU(), nn.Dropout(dropout)),
-            *(nn.Linear(2 * width, width), nn.Dropout(dropout)),
+            *(nn.Linear(width, 2 * width), nn.ReLU(), Dropout(dropout)),
+            *(nn.Linear(2 * width, width), Dropout(dropout)),
         )
 
     def forward(self, x: Tensor, relation: Tensor | None = None) -> Tensor:
