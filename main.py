@@ -10,6 +10,7 @@ from logging.handlers import MemoryHandler
 import torch
 
 from processor.config import load_config
+from processor.folds import cross_validate
 from processor.info import info
 from processor.train import test, train
 
@@ -23,7 +24,11 @@ def main(argv: Sequence[str]) -> int:
     logging.getLogger().addHandler(early)
     try:
         config = load_config(argv)
-        PHASES[config.phase](config)
+        run = PHASES[config.phase]
+        if config.folds and config.phase != "info":
+            cross_validate(run, config)
+        else:
+            run(config)
     except OSError as error:
         sys.stderr.write(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}\n")
         return 1

@@ -54,6 +54,7 @@ class Config:
     train_feeder_args: dict[str, Any] = option({}, "its arguments for training")
     test_feeder_args: dict[str, Any] = option({}, "its arguments for evaluation and test")
     class_names: str | list[str] | None = option(None, "names for reports, or the import path of a tuple of them")
+    folds: list[int] = option([], "cross-validation: run each of them; {fold} in any value stands for its number")
     make_data: str | None = option(None, "import path of a function that makes data files which are missing")
     make_data_args: dict[str, Any] = option({}, "the function's arguments")
     data_help: str | None = option(None, "what to tell a user whose data files are missing")

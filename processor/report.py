@@ -45,8 +45,8 @@ def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str
     names = list(class_names or map(str, range(num_class)))
     counts = confusion_matrix(scores.labels, scores.scores.argmax(axis=1), labels=range(num_class))
     folder = Path(work_dir)
-    _write_csv(folder / "per_class_accuracy.csv", _accuracy_rows(counts, names))
-    _write_csv(
+    write_csv(folder / "per_class_accuracy.csv", _accuracy_rows(counts, names))
+    write_csv(
         folder / "confusion_matrix.csv",
         [["true \\ predicted", *names], *([name, *row] for name, row in zip(names, counts, strict=True))],
     )
@@ -150,6 +150,7 @@ def _write_png(path: Path, figure: Figure) -> None:
         FigureCanvasAgg(figure).print_figure(temporary, format="png", bbox_inches="tight", pad_inches=0.3)
 
 
-def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table, whole or not at all."""
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)
