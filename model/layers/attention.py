@@ -40,7 +40,7 @@ def attend(
         q, k: (..., L, d), `q` already scaled.
         v: (..., L, dv).
         keep: (..., L, 1) bool, False where a key is dropped for all queries.
-        relative: (L, L, d), r_ij of query i and key j.
+        relative: (L, L, d), r_ij of query i and key j; or (2L - 1, d), where r_ij is that of the distance j - i.
         bias: (L, L) or (..., L, L), added to the logits.
 
     Returns:
@@ -61,10 +61,21 @@ def _products(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, bias: Te
     """Logits, softmax, values: the formula as it is written."""
     logits = q @ k.transpose(-1, -2)
     if relative is not None:
-        logits = logits + torch.einsum("...id,ijd->...ij", q, relative)
+        logits = logits + _relative(q, relative)
     if bias is not None:
         logits = logits + bias
     return _softmax(logits) @ v
+
+
+def _relative(q: Tensor, r: Tensor) -> Tensor:
+    """q_i·r_ij, (..., L, L)."""
+    L = q.shape[-2]
+    if r.dim() == 3:
+        return torch.einsum("...id,ijd->...ij", q, r)
+    if L == 1:
+        return q @ r.T
+    products = (q @ r.T).flatten(-2)  # (i, j) stands at (i, j - i + L - 1) of (L, 2L - 1): L - 1 on in rows one shorter
+    return products[..., L - 1 : -1].unflatten(-1, (L, 2 * L - 2))[..., :L]
 
 
 def _softmax(logits: Tensor) -> Tensor:
@@ -90,7 +101,7 @@ class Attention(nn.Module):
         heads: number of heads H.
         key_width, value_width: channels of one head's keys and values.
         scale: factor of the queries (the published models do not always take `key_width ** -0.5`).
-        relative: module that gives r_ij (L, L, key_width) for a length L, or None.
+        relative: module that gives r_ij for a length L, as `attend` takes them, or None.
         bias: module that gives (L, L) for the logits, or None.
         drop_connect: in training drop keys with probability 0.5, drawn per sample, row and head.
     """

@@ -1,8 +1,8 @@
 """Relative positions for attention: learnable vectors r_ij that a query is compared with.
 
 Sources: Shaw et al., *Self-Attention with Relative Position Representations*, NAACL 2018; Bello et al., *Attention
-Augmented Convolutional Networks*, ICCV 2019, section 3.2. Each module gives the table (L, L, d) of r_ij for query i
-and key j; one table serves all heads.
+Augmented Convolutional Networks*, ICCV 2019, section 3.2. Each module gives r_ij of query i and key j for a length L,
+as `attend` takes them; one table serves all heads.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ class RelativeJoints(nn.Module):
         self.register_buffer("index", index, persistent=False)
 
     def forward(self, length: int) -> Tensor:
+        """(L, L, width), for L joints."""
         return torch.cat([self.key_rel_diagonal, self.key_rel])[self.index]
 
 
 class RelativeFrames(nn.Module):
-    """A vector for every signed distance j - i: `key_rel` (2·frames - 1, width), distance 0 in the middle."""
+    """A vector for every signed distance j - i: `key_rel` (2·frames - 1, width), distance 0 in the middle.
+
+    Gives those of the distances that occur, (2L - 1, width).
+    """
 
     def __init__(self, frames: int, width: int, option: str = "window_size") -> None:
         super().__init__()
@@ -46,5 +50,4 @@ class RelativeFrames(nn.Module):
                 f"relative: {length} frames reach the attention, its table holds distances of {self.frames}; "
                 f"set model_args.{self.option} to the number of frames of the input"
             )
-        i = torch.arange(length, device=self.key_rel.device)
-        return self.key_rel[i[None, :] - i[:, None] + self.frames - 1]
+        return self.key_rel[self.frames - length : self.frames + length - 1]

@@ -26,15 +26,20 @@ def inputs(L: int, d: int = 4, dv: int = 6) -> tuple[torch.Tensor, ...]:
 
 
 @pytest.mark.parametrize("long", [1, 1000], ids=["fused", "products"])
-@pytest.mark.parametrize("extra", ["", "relative", "bias"])
-def test_attention_equals_the_loop(monkeypatch: pytest.MonkeyPatch, long: int, extra: str) -> None:
+@pytest.mark.parametrize("extra", ["", "relative", "distances", "bias"])
+@pytest.mark.parametrize("L", [1, 7, 17])
+def test_attention_equals_the_loop(monkeypatch: pytest.MonkeyPatch, long: int, extra: str, L: int) -> None:
     monkeypatch.setattr(module, "LONG", long)
-    q, k, v = inputs(L=7)
-    keep = torch.rand(2, 3, 7, 1) > 0.5
+    q, k, v = inputs(L=L)
+    keep = torch.rand(2, 3, L, 1) > 0.5
     keep[0, 0] = False  # all keys dropped
-    relative = torch.randn(7, 7, 4).double() if extra == "relative" else None
-    bias = torch.randn(7, 7).double() if extra == "bias" else None
-    y = attend(q, k, v, keep=keep, relative=relative, bias=bias)
+    relative = torch.randn(L, L, 4).double() if extra == "relative" else None
+    bias = torch.randn(L, L).double() if extra == "bias" else None
+    distances = torch.randn(2 * L - 1, 4).double()
+    y = attend(q, k, v, keep=keep, relative=distances if extra == "distances" else relative, bias=bias)
+    if extra == "distances":
+        i = torch.arange(L)
+        relative = distances[i[None, :] - i[:, None] + L - 1]
     for b in range(2):
         for h in range(3):
             arrays = (x[b, h].detach().numpy() for x in (q, k, v))
@@ -65,7 +70,6 @@ def test_long_attention_keeps_nothing_of_size_L_x_L(
         relative=RelativeFrames(L, 4) if relative else None,
     )  # fmt: skip
     sizes: list[int] = []
-    table = (2 * L) * L if relative else 0  # the index of the table; r itself is no larger than (L, L, d), once
 
     def note(x: torch.Tensor) -> torch.Tensor:
         if x.untyped_storage().nbytes() and x.dtype != torch.int64:
@@ -76,7 +80,7 @@ def test_long_attention_keeps_nothing_of_size_L_x_L(
         attention(torch.randn(2, 3, L, 8))
     per_row = 2 * 3 * 2 * L * L  # (B, R, H, L, L)
     assert sizes
-    assert max(sizes) < per_row / 2 + table
+    assert max(sizes) < per_row / 2
 
 
 def test_drop_connect_draws_keys_for_every_row_and_head_and_only_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,10 +136,8 @@ def test_relative_joints_fill_row_by_row() -> None:
 
 def test_relative_frames_are_signed_distances_and_refuse_longer_input() -> None:
     table = RelativeFrames(4, 2)
-    r = table(3)
-    for i in range(3):
-        for j in range(3):
-            torch.testing.assert_close(r[i, j], table.key_rel[j - i + 3])
+    assert torch.equal(table(4), table.key_rel)
+    assert torch.equal(table(3), table.key_rel[1:6])  # distance 0 in the middle
     with pytest.raises(ValueError, match=r"5 frames reach the attention.*window_size"):
         table(5)
 
