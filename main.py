@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from logging.handlers import MemoryHandler
 
 import torch
 
-from processor.config import load_config
+from processor.config import Config, load_config
 from processor.folds import cross_validate
 from processor.info import info
 from processor.train import test, train
 
-PHASES = {"train": train, "test": test, "info": info}
+PHASES: dict[str, Callable[[Config], object]] = {
+    "train": lambda config: cross_validate(train, config) if config.folds else train(config),
+    "test": lambda config: cross_validate(test, config) if config.folds else test(config),
+    "info": info,
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,11 +28,7 @@ def main(argv: Sequence[str]) -> int:
     logging.getLogger().addHandler(early)
     try:
         config = load_config(argv)
-        run = PHASES[config.phase]
-        if config.folds and config.phase != "info":
-            cross_validate(run, config)
-        else:
-            run(config)
+        PHASES[config.phase](config)
     except OSError as error:
         sys.stderr.write(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}\n")
         return 1

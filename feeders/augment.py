@@ -10,6 +10,7 @@ Convolution*, ICCV 2021 (rotation, scaling, frame sampling of its NW-UCLA recipe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -87,10 +88,19 @@ def mirror(x: Sample, partner: Sequence[int], axes: int = 3) -> Sample:
     return y
 
 
-def center(x: Sample, joint: int) -> Sample:
-    """Subtracts the place of `joint` of the first person in the first valid frame; what is empty stays empty."""
-    (frames,) = np.nonzero(x[:, :, :, 0].any(axis=(0, 2)))
-    origin = x[:, frames[0] if len(frames) else 0, joint, 0]
+def center(x: Sample, joint: int, *, person: Literal["first", "mean"] = "first") -> Sample:
+    """Subtracts the place of `joint` in the first valid frame; what is empty stays empty.
+
+    Args:
+        person: whose joint: the first person's, in the first frame that holds that person; or the mean of all that
+            the first valid frame holds.
+    """
+    seen = x[..., :1] if person == "first" else x
+    frame = int(np.argmax(seen.any(axis=(0, 2, 3))))
+    (there,) = np.nonzero(seen[:, frame].any(axis=(0, 1)))
+    if not len(there):
+        return x
+    origin = seen[:, frame, joint, there].mean(axis=1, dtype=np.float64).astype(x.dtype)
     return np.where(present(x), x - origin[:, None, None, None], x)
 
 

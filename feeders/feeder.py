@@ -50,6 +50,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         p_interval: the part for `resize`: [share], from the middle, or [lowest, highest], at a random place.
         num_clips: in tests: so many windows of each sample, each drawn anew, whose scores are averaged.
         center: subtract this joint (0-based) of the first valid frame; None: nothing.
+        center_person: the joint of the `first` person, or the `mean` of those who are there, for interactions.
         random_rotation: largest angles about x, y and z, in degrees; None: no rotation.
         random_scaling: lowest and highest factor; None: no scaling.
         joint_jitter: deviation of noise on every channel of every joint, in the array's unit.
@@ -79,6 +80,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         p_interval: Sequence[float] = (1.0,),
         num_clips: int = 1,
         center: int | None = None,
+        center_person: Literal["first", "mean"] = "first",
         random_rotation: tuple[float, float, float] | None = None,
         random_scaling: tuple[float, float] | None = None,
         joint_jitter: float = 0.0,
@@ -124,6 +126,8 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(f"random_rotation: turns x, y and z, {data_path} has {C} channels; drop it")
         if center is not None and not 0 <= center < V:
             raise ValueError(f"center: {center} is no joint of {data_path}, which has {V}")
+        if center_person not in ("first", "mean"):
+            raise ValueError(f"center_person: {center_person!r} is neither first nor mean")
         if debug:
             self.data, self.sample_name, self.label = (
                 self.data[:100],
@@ -140,6 +144,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         self.p_interval = p_interval
         self.num_clips = num_clips
         self.center = center
+        self.center_person: Literal["first", "mean"] = center_person
         self.random_rotation = random_rotation
         self.random_scaling = random_scaling
         self.joint_jitter = joint_jitter
@@ -185,7 +190,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         if self.statistics is not None:
             x = np.where(augment.present(x), (x - self.statistics[0]) / self.statistics[1], x)
         if self.center is not None:
-            x = augment.center(x, self.center)
+            x = augment.center(x, self.center, person=self.center_person)
         if self.random_rotation:
             x = augment.random_rotation(x, self.random_rotation, rng)
         if self.random_scaling:

@@ -32,6 +32,7 @@ from model.layers.transformer import GroupRelation, MaskedAdjacency, Transformer
 
 ZIT = ((48, 48, 1), (48, 48, 1), (48, 96, 2), (96, 96, 1), (96, 192, 2), (192, 192, 1))  # in, out, stride of l2 to l7
 ZOT = ((192, 276), (276, 276))
+STD = 0.1  # of relative positions at the start; docs/benchmarks.md compares it with 1
 ZOOM = {
     **{"temporal": False, "relative": False, "adaptive_mask": False, "group_relation": False},
     "person_order": True,
@@ -138,14 +139,16 @@ class Builder:
     def joints(self, width: int, *, learnable: bool) -> nn.Module:
         if not self.o.spatial:
             return AdaptiveGCN(width, width, A=self.A)
-        relative = RelativeJoints(self.o.num_point, width // self.o.num_head) if self.o.relative else None
+        head = width // self.o.num_head
+        relative = RelativeJoints(self.o.num_point, head, std=STD) if self.o.relative else None
         bias = MaskedAdjacency(self.A, learnable=learnable) if self.o.adaptive_mask else None
         return self.transformer(width, relative=relative, bias=bias)
 
     def frames(self, width: int) -> nn.Module | None:
         if not self.o.temporal:
             return None
-        relative = RelativeFrames(self.o.max_T, width // self.o.num_head, option="max_T") if self.o.relative else None
+        head = width // self.o.num_head
+        relative = RelativeFrames(self.o.max_T, head, option="max_T", std=STD) if self.o.relative else None
         return self.transformer(width, relative=relative, drop_connect=self.o.drop_connectivity)
 
     def tcn(self, in_channels: int, out_channels: int, stride: int = 1) -> MultiScaleTCN:

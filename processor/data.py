@@ -54,16 +54,17 @@ def check_fit(feeder: Any, model: nn.Module, config: Config, part: str) -> None:
     if part == "train" and getattr(feeder, "num_clips", 1) > 1:
         raise ValueError("train_feeder_args: num_clips is for tests; training sees one window of a sample an epoch")
     C, T, V, M = feeder[0][0].shape[-4:]
+    channel = "channel" if hasattr(options, "channel") else "in_channels"
     problems = [
         f"{what} {found} in the data, {key} {getattr(options, key)} in model_args"
         for what, found, key in (
-            ("channels", C, "channel" if hasattr(options, "channel") else "in_channels"),
+            ("channels", C, channel),
             ("joints", V, "num_point"),
             ("persons", M, "num_person"),
         )
         if found != getattr(options, key)
     ]
-    if options.shape[0] == 2 * C:
+    if getattr(options, channel) == 2 * C:
         problems[0] += f" (`stream: joint+bone` in {part}_feeder_args adds the bones)"
     if (most := getattr(options, "longest", None)) and most < T:
         problems.append(f"frames {T} in the data, max_T {most} in model_args")

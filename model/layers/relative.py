@@ -2,7 +2,7 @@
 
 Sources: Shaw et al., *Self-Attention with Relative Position Representations*, NAACL 2018; Bello et al., *Attention
 Augmented Convolutional Networks*, ICCV 2019, section 3.2. Each module gives r_ij of query i and key j for a length L,
-as `attend` takes them; one table serves all heads.
+as `attend` takes them; one table serves all heads. It starts normal, with the deviation `std` (published: 1).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class RelativeJoints(nn.Module):
 
     index: Tensor
 
-    def __init__(self, num_point: int, width: int) -> None:
+    def __init__(self, num_point: int, width: int, *, std: float = 1.0) -> None:
         super().__init__()
-        self.key_rel = nn.Parameter(torch.randn(num_point**2 - num_point, width))
-        self.key_rel_diagonal = nn.Parameter(torch.randn(1, width))
+        self.key_rel = nn.Parameter(std * torch.randn(num_point**2 - num_point, width))
+        self.key_rel_diagonal = nn.Parameter(std * torch.randn(1, width))
         index = torch.zeros(num_point, num_point, dtype=torch.long)  # row 0 of the table is the diagonal's
         index[~torch.eye(num_point, dtype=torch.bool)] = torch.arange(1, num_point**2 - num_point + 1)
         self.register_buffer("index", index, persistent=False)
@@ -38,11 +38,11 @@ class RelativeFrames(nn.Module):
     Gives those of the distances that occur, (2L - 1, width).
     """
 
-    def __init__(self, frames: int, width: int, option: str = "window_size") -> None:
+    def __init__(self, frames: int, width: int, *, option: str = "window_size", std: float = 1.0) -> None:
         super().__init__()
         self.frames = frames
         self.option = option
-        self.key_rel = nn.Parameter(torch.randn(2 * frames - 1, width))
+        self.key_rel = nn.Parameter(std * torch.randn(2 * frames - 1, width))
 
     def forward(self, length: int) -> Tensor:
         if length > self.frames:
@@ -50,4 +50,5 @@ class RelativeFrames(nn.Module):
                 f"relative: {length} frames reach the attention, its table holds distances of {self.frames}; "
                 f"set model_args.{self.option} to the number of frames of the input"
             )
-        return self.key_rel[self.frames - length : self.frames + length - 1]
+        middle = self.frames - 1
+        return self.key_rel[middle - length + 1 : middle + length].clone()  # hooks of modules stumble over views

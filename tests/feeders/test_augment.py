@@ -55,12 +55,13 @@ def slow_shift(x: Array, rng: Generator) -> Array:
     return placed(frames, T, int(rng.integers(T - len(frames) + 1)))
 
 
-def slow_center(x: Array, joint: int) -> Array:
+def slow_center(x: Array, joint: int, persons: list[int]) -> Array:
     y = x.copy()
-    first = next(t for t in range(T) if somebody(x, t, 0))
+    first = next(t for t in range(T) if any(somebody(x, t, m) for m in persons))
+    there = [m for m in persons if somebody(x, first, m)]
     for c, t, v, m in np.ndindex(x.shape):
         if somebody(x, t, m):
-            y[c, t, v, m] = x[c, t, v, m] - x[c, first, joint, 0]
+            y[c, t, v, m] = x[c, t, v, m] - sum(float(x[c, first, joint, n]) for n in there) / len(there)
     return y
 
 
@@ -148,7 +149,11 @@ Draws = Callable[[Array, Generator], Array]
 PAIRS: dict[str, tuple[Draws, Draws]] = {
     "valid": (lambda x, _: augment.valid_frames(x), lambda x, _: np.stack(slow_valid(x), axis=1)),
     "shift": (augment.random_shift, slow_shift),
-    "center": (lambda x, _: augment.center(x, 4), lambda x, _: slow_center(x, 4)),
+    "center": (lambda x, _: augment.center(x, 4), lambda x, _: slow_center(x, 4, [0])),
+    "center of persons": (
+        lambda x, _: augment.center(x, 4, person="mean"),
+        lambda x, _: slow_center(x, 4, list(range(M))),
+    ),
     "rotation": (
         lambda x, r: augment.random_rotation(x, [17, 30, 60], r),
         lambda x, r: slow_rotation(x, [17, 30, 60], r),

@@ -110,6 +110,21 @@ def test_center_puts_the_joint_of_the_first_valid_frame_at_zero(sample: np.ndarr
     assert not y[:, :6, :, 1].any()
 
 
+def test_center_of_persons_is_the_mean_of_those_in_the_first_valid_frame(sample: np.ndarray) -> None:
+    sample[:, 2, :, 1] = sample[:, 6, :, 1]
+    y = augment.center(sample, 1, person="mean")
+    np.testing.assert_allclose(y[:, 2, 1].mean(axis=1), 0, atol=1e-6)
+    np.testing.assert_allclose(augment.center(sample[..., ::-1], 1, person="mean"), y[..., ::-1], atol=1e-6)
+    alone = sample.copy()
+    alone[..., 1] = 0
+    np.testing.assert_array_equal(augment.center(alone, 1, person="mean"), augment.center(alone, 1))
+
+
+def test_center_leaves_a_sample_without_anybody(sample: np.ndarray) -> None:
+    for person in ("first", "mean"):
+        assert not augment.center(np.zeros_like(sample), 1, person=person).any()
+
+
 def test_rotation_keeps_lengths_and_turns_about_the_axis_asked_for(
     sample: np.ndarray, rng: np.random.Generator
 ) -> None:
@@ -230,7 +245,13 @@ def test_a_mapped_feeder_is_pickled_without_its_data(paths: dict[str, str]) -> N
 def test_mistakes_are_named(paths: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="sampling: 'evn' is none of crop, even, random"):
         Feeder(**paths, sampling="evn")
-    for wrong in ({"center": 25}, {"random_scaling": (2, 1)}, {"random_rotation": (-1, 0, 0)}, {"window_size": 0}):
+    for wrong in (
+        {"center": 25},
+        {"center_person": "last"},
+        {"random_scaling": (2, 1)},
+        {"random_rotation": (-1, 0, 0)},
+        {"window_size": 0},
+    ):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}: "):
             Feeder(**paths, **wrong)
     with pytest.raises(ValueError, match="window_size: -1"):

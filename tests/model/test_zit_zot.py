@@ -65,7 +65,11 @@ class TestOriginal:
 
     @pytest.mark.parametrize(
         ("V", "M", "C", "T", "graph"),
-        [(25, 2, 3, 9, "graph.ntu_rgb_d.Graph"), (15, 1, 2, 4, "graph.sbu.Graph"), (20, 5, 6, 5, "graph.nw_ucla.Graph")],
+        [
+            (25, 2, 3, 9, "graph.ntu_rgb_d.Graph"),
+            (15, 1, 2, 4, "graph.sbu.Graph"),
+            (20, 5, 6, 5, "graph.nw_ucla.Graph"),
+        ],
     )
     def test_other_skeletons_and_groups_give_the_logits_of_the_twin(
         self, V: int, M: int, C: int, T: int, graph: str
@@ -244,7 +248,7 @@ class TestOptions:
         still = [
             name
             for name, p in model.named_parameters()
-            if p.grad is None or not (p.grad.abs().sum() > 0) and not name.endswith("attention.qkv.bias")
+            if p.grad is None or (not (p.grad.abs().sum() > 0) and not name.endswith("attention.qkv.bias"))
         ]
         assert not still
 
@@ -255,7 +259,9 @@ class TestOptions:
         model, other = small().double(), Model(**{**SMALL, name: not getattr(Options, name)}).double().eval()
         with torch.no_grad():
             state = {**other.state_dict(), **{k: v for k, v in model.state_dict().items() if k in other.state_dict()}}
-            state = {k: v if v.shape == other.state_dict()[k].shape else other.state_dict()[k] for k, v in state.items()}
+            state = {
+                k: v if v.shape == other.state_dict()[k].shape else other.state_dict()[k] for k, v in state.items()
+            }
             other.load_state_dict(state)
             x = torch.randn(1, 3, 8, 17, 3).double()
             assert error(model(x), other(x)) > 1e-6
