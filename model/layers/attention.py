@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from model.layers.pieces import in_pieces
 
 LONG = 64  # tokens from which a GPU's fused attention is faster than two products, and (L, L) too large to keep
+PART = 2**28  # most logits that a GPU holds at once where its fused attention cannot add relative positions
 SHORT = 16  # tokens below which a CPU's softmax is several times slower than its formula
 DROP = 0.5  # probability that `drop_connect` drops a key (published)
 
@@ -49,15 +50,15 @@ def attend(
     if keep is not None:
         v = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1) * keep
     if q.is_cpu or q.shape[-2] < LONG:
-        y = _products(q, k, v, relative, bias)
+        y = _products(q, k, v, bias, relative)
     elif relative is None and bias is None:
         y = _fused(q, k, v)
     else:
-        y = checkpoint(_products, q, k, v, relative, bias, use_reentrant=False, preserve_rng_state=False)
+        y = _in_parts(q, k, v, bias, relative)
     return y if keep is None else y[..., :-1] / (y[..., -1:] + 1e-8)
 
 
-def _products(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, bias: Tensor | None) -> Tensor:
+def _products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, relative: Tensor | None) -> Tensor:
     """Logits, softmax, values: the formula as it is written."""
     logits = q @ k.transpose(-1, -2)
     if relative is not None:
@@ -65,6 +66,16 @@ def _products(q: Tensor, k: Tensor, v: Tensor, relative: Tensor | None, bias: Te
     if bias is not None:
         logits = logits + bias
     return _softmax(logits) @ v
+
+
+def _in_parts(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, relative: Tensor | None) -> Tensor:
+    """The same for some samples at a time, and again for each in backward: nothing of size (L, L) stays."""
+    size = max(1, PART // (q[0, ..., 0].numel() * q.shape[-2]))
+    n = -(-len(q) // size)
+    own = bias is not None and bias.dim() == q.dim() and len(bias) == len(q)
+    biases = bias.split(size) if own and bias is not None else [bias] * n
+    parts = zip(q.split(size), k.split(size), v.split(size), biases, strict=True)
+    return torch.cat([checkpoint(_products, *part, relative, use_reentrant=False) for part in parts])
 
 
 def _relative(q: Tensor, r: Tensor) -> Tensor:
@@ -132,22 +143,22 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, relation: Tensor | None = None) -> Tensor:
         """`relation` (B, R or 1, H or 1, L or 1, L) is added to the logits."""
         B, R, L, _ = x.shape
-        relative = None if self.relative is None else self.relative(L)
-        bias = None if self.bias is None else self.bias()
         keep = None
         if self.drop_connect and self.training:
             keep = torch.rand(B, R, self.heads, L, 1, device=x.device) >= DROP
 
-        def piece(x: Tensor, keep: Tensor | None, relation: Tensor | None) -> Tensor:
-            parts = self.qkv(x).split(self.widths, dim=-1)
+        def piece(x: Tensor, keep: Tensor | None, relation: Tensor | None, *shared: Tensor) -> Tensor:
+            weight, start, relative, bias = shared
+            parts = F.linear(x, weight, start).split(self.widths, dim=-1)
             q, k, v = (rearrange(part, "b r l (h d) -> b r h l d", h=self.heads) for part in parts)
             y = attend(q * self.scale, k, v, keep=keep, relative=relative, bias=_sum(bias, relation))
             return rearrange(y, "b r h l d -> b r l (h d)")
 
-        shared = [*self.qkv.parameters(), relative, bias]
-        return in_pieces(
-            piece, self.out, x, keep, relation, shared=shared, inside=L * (self.heads * L + sum(self.widths))
-        )
+        relative = None if self.relative is None else self.relative(L)
+        bias = None if self.bias is None else self.bias()
+        shared = [self.qkv.weight, self.qkv.bias, relative, bias]
+        inside = L * (self.heads * L + sum(self.widths))
+        return in_pieces(piece, self.out, x, keep, relation, shared=shared, inside=inside)
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

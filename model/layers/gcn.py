@@ -52,7 +52,7 @@ class GraphConv(nn.Module):
         """`adaptive` (B, K, V, V) is added to the adjacency of each sample."""
         A = self.A if self.mask is None else self.A * self.mask
 
-        def piece(x: Tensor, adaptive: Tensor | None) -> Tensor:
+        def piece(x: Tensor, adaptive: Tensor | None, A: Tensor) -> Tensor:
             return propagate(x, A if adaptive is None else A + adaptive)
 
         own = None if adaptive is None else adaptive[:, None]

@@ -20,20 +20,24 @@ def in_pieces(
     shared: Sequence[Tensor | None],
     inside: int,
 ) -> Tensor:
-    """`linear(function(...))` of tensors (B, R, ...), by pieces of both axes, whose rows must not depend on each other.
+    """`linear(function(x, *others, *shared))` of tensors (B, R, ...), by pieces of both axes; rows must be independent.
 
     On a CPU, what a piece needs inside stays in the cache, and backward computes it again instead of fetching it from
     memory: that is about as fast as the whole at once, and nothing inside is kept. GPUs take the whole.
 
     Args:
-        function: of pieces (b, r, ...) of `x` and `others`; gives (b, r, ...).
+        function: of pieces (b, r, ...) of `x` and `others`, and of `shared`; gives (b, r, ...). It must not depend on
+            other tensors that gradients are for.
         linear: what ends each piece; this is not computed again.
         others: their R may be 1.
-        shared: what else `function` computes with and gradients are for.
+        shared: what all rows are computed with.
         inside: how many numbers a row takes inside.
+
+    Raises:
+        RuntimeError: in backward on a CPU, where a second derivative is asked for.
     """
     if not x.is_cpu:
-        return linear(function(x, *others))
+        return linear(function(x, *others, *shared))
     size = max(1, PIECE // inside)
     return _Pieces.apply(function, size, 1 + len(others), linear.weight, linear.bias, x, *others, *shared)
 
@@ -51,6 +55,10 @@ def _part(x: Any, piece: tuple[slice, slice]) -> Any:
     return None if x is None else x[piece] if x.shape[1] > 1 else x[piece[0]]
 
 
+def _leaf(x: Tensor | None) -> Any:
+    return None if x is None else x.detach().requires_grad_(x.requires_grad)
+
+
 class _Pieces(torch.autograd.Function):
     @staticmethod
     @torch.amp.custom_fwd(device_type="cpu")
@@ -59,9 +67,9 @@ class _Pieces(torch.autograd.Function):
     ) -> Tensor:
         ctx.function, ctx.size, ctx.num_row = function, size, num_row
         ctx.save_for_backward(weight, *rest)
-        rows, out = rest[:num_row], None
+        rows, shared, out = rest[:num_row], rest[num_row:], None
         for piece in _pieces(rows[0], size):
-            y = F.linear(function(*(_part(x, piece) for x in rows)), weight, bias)
+            y = F.linear(function(*(_part(x, piece) for x in rows), *shared), weight, bias)
             if out is None:
                 out = _like(rows[0], y)
             out[piece] = y
@@ -69,20 +77,19 @@ class _Pieces(torch.autograd.Function):
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     @torch.amp.custom_bwd(device_type="cpu")
-    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("there are no second derivatives of attention and graph convolution on a CPU")
         (weight, *rest), num_row = ctx.saved_tensors, ctx.num_row
+        shared = [_leaf(x) for x in rest[num_row:]]
         wanted = [i for i, need in enumerate(ctx.needs_input_grad[5:]) if need]
         grads = {i: torch.zeros_like(rest[i]) for i in wanted}
         grad_weight, grad_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
         for piece in _pieces(rest[0], ctx.size):
-            parts = [
-                None if x is None else _part(x, piece).detach().requires_grad_(x.requires_grad) for x in rest[:num_row]
-            ]
-            inputs = [*parts, *rest[num_row:]]
+            inputs = [*(_leaf(_part(x, piece)) for x in rest[:num_row]), *shared]
             with torch.enable_grad():
-                h = ctx.function(*parts)
+                h = ctx.function(*inputs)
             g = grad[0][piece]
             flat = g.flatten(0, -2)
             grad_weight += flat.T @ h.detach().flatten(0, -2)

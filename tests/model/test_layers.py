@@ -25,16 +25,19 @@ def inputs(L: int, d: int = 4, dv: int = 6) -> tuple[torch.Tensor, ...]:
     return tuple(torch.randn(2, 3, L, width, dtype=torch.float64, requires_grad=True) for width in (d, d, dv))
 
 
-@pytest.mark.parametrize("long", [1, 1000], ids=["fused", "products"])
-@pytest.mark.parametrize("extra", ["", "relative", "distances", "bias"])
+@pytest.mark.parametrize("on_gpu", [False, True])
+@pytest.mark.parametrize("extra", ["", "relative", "distances", "bias", "own bias"])
 @pytest.mark.parametrize("L", [1, 7, 17])
-def test_attention_equals_the_loop(monkeypatch: pytest.MonkeyPatch, long: int, extra: str, L: int) -> None:
-    monkeypatch.setattr(module, "LONG", long)
+def test_attention_equals_the_loop(monkeypatch: pytest.MonkeyPatch, on_gpu: bool, extra: str, L: int) -> None:
+    if on_gpu:  # what a GPU would run for many tokens, in parts of one sample, computed here
+        monkeypatch.setattr(torch.Tensor, "is_cpu", False)
+        monkeypatch.setattr(module, "LONG", 1)
+        monkeypatch.setattr(module, "PART", 3 * L * L)
     q, k, v = inputs(L=L)
     keep = torch.rand(2, 3, L, 1) > 0.5
     keep[0, 0] = False  # all keys dropped
     relative = torch.randn(L, L, 4).double() if extra == "relative" else None
-    bias = torch.randn(L, L).double() if extra == "bias" else None
+    bias = torch.randn(*(2, 3)[: 2 * (extra == "own bias")], L, L).double() if "bias" in extra else None
     distances = torch.randn(2 * L - 1, 4).double()
     y = attend(q, k, v, keep=keep, relative=distances if extra == "distances" else relative, bias=bias)
     if extra == "distances":
@@ -43,7 +46,8 @@ def test_attention_equals_the_loop(monkeypatch: pytest.MonkeyPatch, long: int, e
     for b in range(2):
         for h in range(3):
             arrays = (x[b, h].detach().numpy() for x in (q, k, v))
-            r, e = (None if x is None else x.numpy() for x in (relative, bias))
+            own = bias[b, h] if extra == "own bias" else bias
+            r, e = (None if x is None else x.numpy() for x in (relative, own))
             expected = slow.attend(*arrays, keep[b, h, :, 0].numpy(), r, e)
             np.testing.assert_allclose(y[b, h].detach().numpy(), expected, atol=1e-6)
     y.sum().backward()
@@ -63,7 +67,8 @@ def test_long_attention_keeps_nothing_of_size_L_x_L(
 ) -> None:
     L = 2 * module.LONG
     if on_gpu:  # what a GPU would run, computed here
-        monkeypatch.setattr(module, "in_pieces", lambda function, linear, *rows, **_: linear(function(*rows)))
+        whole = lambda function, linear, *rows, shared, **_: linear(function(*rows, *shared))  # noqa: E731
+        monkeypatch.setattr(module, "in_pieces", whole)
         monkeypatch.setattr(torch.Tensor, "is_cpu", False)
     attention = Attention(
         8, 8, heads=2, key_width=4, value_width=4, scale=0.5, drop_connect=dropping,

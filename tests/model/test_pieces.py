@@ -48,7 +48,8 @@ def test_pieces_equal_the_whole(monkeypatch: pytest.MonkeyPatch, name: str, tran
     with monkeypatch.context() as patch:
         for module in ("attention", "gcn"):
             patch.setattr(
-                f"model.layers.{module}.in_pieces", lambda function, linear, *rows, **_: linear(function(*rows))
+                f"model.layers.{module}.in_pieces",
+                lambda function, linear, *rows, shared, **_: linear(function(*rows, *shared)),
             )
         whole = run(unit, x)
     monkeypatch.setattr(pieces, "PIECE", size)
@@ -89,3 +90,30 @@ def test_only_what_needs_a_gradient_gets_one() -> None:
     unit(torch.randn(2, 3, 5, 6)).sum().backward()
     assert unit.linear.weight.grad is None
     assert unit.linear.bias.grad is not None
+
+
+def test_a_hook_sees_the_gradient_of_a_weight_once_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "PIECE", 1)
+    for name, weight in (("attention", "qkv.weight"), ("relative", "relative.key_rel"), ("graph", "mask")):
+        unit, seen = UNITS[name](), []
+        unit.get_parameter(weight).register_hook(seen.append)
+        unit(torch.randn(3, 7, 5, 6)).sum().backward()
+        assert len(seen) == 1
+        torch.testing.assert_close(seen[0], unit.get_parameter(weight).grad)
+
+
+def test_parameters_given_from_outside_count() -> None:
+    unit, other = UNITS["relative"]().eval(), UNITS["relative"]().eval()
+    x, given = torch.randn(3, 7, 5, 6), {k: v.detach().clone().requires_grad_() for k, v in other.named_parameters()}
+    y = torch.func.functional_call(unit, given, (x,))
+    torch.testing.assert_close(y, other(x))
+    y.sum().backward()
+    assert all(v.grad is not None for v in given.values())
+    assert all(p.grad is None for p in unit.parameters())
+
+
+def test_second_derivatives_are_refused() -> None:
+    unit = UNITS["attention"]().eval()
+    x = torch.randn(2, 3, 5, 6, requires_grad=True)
+    with pytest.raises(RuntimeError, match="no second derivatives"):
+        torch.autograd.grad(unit(x).sum(), x, create_graph=True)
