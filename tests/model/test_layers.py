@@ -54,6 +54,20 @@ def test_attention_equals_the_loop(monkeypatch: pytest.MonkeyPatch, on_gpu: bool
     assert all(torch.isfinite(x.grad).all() for x in (q, k, v))
 
 
+@pytest.mark.parametrize("L", [1, 3, module.SHORT - 1, module.SHORT])
+def test_softmax_of_short_rows_is_softmax(L: int) -> None:
+    x = (100 * torch.randn(5, 4, L, dtype=torch.float64)).requires_grad_()
+    other = x.detach().clone().requires_grad_()
+    with torch.no_grad():
+        x[0, ..., 1:] = other[0, ..., 1:] = -torch.inf
+    weight = torch.randn(5, 4, L, dtype=torch.float64)
+    p, expected = module._softmax(x), other.softmax(dim=-1)
+    torch.testing.assert_close(p, expected)
+    (p * weight).sum().backward()
+    (expected * weight).sum().backward()
+    torch.testing.assert_close(x.grad, other.grad)
+
+
 def test_attention_without_dropped_keys_has_the_loops_gradient() -> None:
     q, k, v = inputs(L=5)
     assert torch.autograd.gradcheck(lambda *x: attend(*x), (q, k, v))
