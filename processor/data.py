@@ -81,10 +81,13 @@ def check_fit(feeder: Any, model: nn.Module, config: Config, part: str) -> None:
 
 
 def input_shape(model: nn.Module, config: Config) -> tuple[int, int, int, int]:
-    """(C, T, V, M) of a sample; a model that takes any number of frames gets the feeder's, or 64."""
+    """(C, T, V, M) of a sample; a model that takes any number of frames gets the feeder's, or 64 if it may."""
     options: Any = model.options
     C, T, V, M = options.shape
-    return C, T or max(config.test_feeder_args.get("window_size", 0), 0) or 64, V, M
+    if T is None:
+        T = config.test_feeder_args.get("window_size", -1)
+        T = T if T > 0 else min(64, options.longest or 64)
+    return C, T, V, M
 
 
 class Shuffled(Sampler[int]):

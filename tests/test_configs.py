@@ -24,7 +24,8 @@ def test_a_config_builds_a_model_that_trains(path: Path) -> None:
     config = load_config(["--config", str(path)])
     model = import_object(config.model)(**config.model_args)
     o = model.options
-    x = torch.randn(1, o.channel, min(o.window_size, 12), o.num_point, o.num_person)
+    C, T, V, M = o.shape
+    x = torch.randn(1, C, min(T or 12, 12), V, M)
     loss = torch.nn.functional.cross_entropy(model(x), torch.tensor([o.num_class - 1]))
     loss.backward()
     assert torch.isfinite(loss)
