@@ -1,7 +1,8 @@
-"""Published ST-TR checkpoints: what their keys mean, and the model they are of.
+"""Published checkpoints, of ST-TR and of Zoom Transformer: what their keys mean, and the model they are of.
 
-Source: the published implementation's state dicts (Plizzari et al., CVIU 2021). The map below is the only place that
-knows their keys. Axis legend of the shape comments: K partitions, V joints, o and i channels out and in.
+Source: the published implementations' state dicts (Plizzari et al., CVIU 2021; Zhang et al., IEEE TCSVT 2022). The map
+below is the only place that knows their keys. Axis legend of the shape comments: K partitions, V joints, o and i
+channels out and in.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 
 PARTITIONS = {"spatial": 3, "distance": 2}  # of a labelling mode, else 1
 SLIP = 1e-6  # the value of every entry of the fixed adjacency that published agcn weights were trained with
-
 
 Fold = Callable[[list[Tensor]], Tensor]
 FOLDS: dict[str, Fold] = {
@@ -222,13 +222,13 @@ def infer_model_args(published: Mapping[str, Any], given: Mapping[str, Any] | No
     Where several values give the same shapes (`int(dk * width)`), it is the given one, or else the releases' one.
 
     Raises:
-        ValueError: keys that an ST-TR state dict has are missing, or have no such shapes.
+        ValueError: keys that such a state dict has are missing, or have no such shapes.
     """
     seen = _Shapes(published, given or {})
     try:
         return _infer_zoom(seen) if family(published) is zit_zot.Model else _infer(seen)
     except (LookupError, ArithmeticError) as error:
-        raise ValueError(f"these weights are of no ST-TR, or lack the keys that tell its options ({error})") from error
+        raise ValueError(f"these weights are of no published model, or lack the keys that tell its options ({error})") from error
 
 
 def _infer(seen: _Shapes) -> dict[str, Any]:

@@ -205,5 +205,5 @@ class Model(nn.Module):
 
 def _present(x: Tensor) -> Tensor:
     """(N, M): 1 for each person with a number other than zero; where there is none, for all."""
-    present = (x != 0).any(dim=3).any(dim=2).any(dim=1)
+    present = (x != 0).flatten(1, 3).any(dim=1)
     return torch.where(present.any(dim=1, keepdim=True), present, True).to(x.dtype)
