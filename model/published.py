@@ -228,7 +228,9 @@ def infer_model_args(published: Mapping[str, Any], given: Mapping[str, Any] | No
     try:
         return _infer_zoom(seen) if family(published) is zit_zot.Model else _infer(seen)
     except (LookupError, ArithmeticError) as error:
-        raise ValueError(f"these weights are of no published model, or lack the keys that tell its options ({error})") from error
+        raise ValueError(
+            f"these weights are of no published model, or lack keys that tell its options ({error})"
+        ) from error
 
 
 def _infer(seen: _Shapes) -> dict[str, Any]:
