@@ -1,7 +1,8 @@
 """Skeletons as data, and the adjacency partitions of their graphs.
 
 Source: Yan et al., *Spatial Temporal Graph Convolutional Networks*, AAAI 2018, section 3.3 (partition
-strategies); the matrices are those of the published ST-TR code. Axis legend: K partitions, V joints.
+strategies); the matrices are those of the published ST-TR code, `spatial*` those of Zoom Transformer.
+Axis legend: K partitions, V joints.
 
 Features are multiplied from the left, `(x·A)_w = sum_v x_v A_vw`; for an edge (child, parent) the inward
 matrix has `A[parent, child] = 1`, the outward one is its transpose.
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LABELING_MODES = ("uniform", "distance*", "distance", "spatial", "DAD", "DLD")
+LABELING_MODES = ("uniform", "distance*", "distance", "spatial", "spatial*", "DAD", "DLD")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def partitions(skeleton: Skeleton, labeling_mode: str = "spatial") -> np.ndarray
         labeling_mode: one of `LABELING_MODES`.
 
     Returns:
-        (K, V, V) float32, K = 3 for `spatial`, 2 for `distance`, else 1.
+        (K, V, V) float32, K = 3 for `spatial` and, not normalised, `spatial*`, 2 for `distance`, else 1.
 
     Raises:
         ValueError: `labeling_mode` is not one of `LABELING_MODES`.
@@ -90,6 +91,7 @@ def partitions(skeleton: Skeleton, labeling_mode: str = "spatial") -> np.ndarray
         "distance*": lambda: [identity - normalize_columns(neighbours)],
         "distance": lambda: [identity, normalize_columns(neighbours)],
         "spatial": lambda: [identity, normalize_columns(inward), normalize_columns(outward)],
+        "spatial*": lambda: [identity, inward, outward],
         "DAD": lambda: [normalize_symmetric(neighbours + identity)],
         "DLD": lambda: [identity - normalize_symmetric(neighbours)],
     }

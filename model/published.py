@@ -24,7 +24,7 @@ from model.st_tr import Model, Options
 
 log = logging.getLogger(__name__)
 
-PARTITIONS = {"spatial": 3, "distance": 2}  # of a labelling mode, else 1
+PARTITIONS = {"spatial": 3, "spatial*": 3, "distance": 2}  # of a labelling mode, else 1
 SLIP = 1e-6  # the value of every entry of the fixed adjacency that published agcn weights were trained with
 
 Fold = Callable[[list[Tensor]], Tensor]
@@ -277,13 +277,17 @@ def _infer(seen: _Shapes) -> dict[str, Any]:
 
 def _infer_zoom(seen: _Shapes) -> dict[str, Any]:
     num_point, channel = seen["body_transf.l1.gcn1.PA"][-1], seen["body_transf.l1.gcn1.conv_a.0.weight"][1]
-    return {
+    args: dict[str, Any] = {
         **zit_zot.ZOOM,
         **{"num_class": seen["group_transf.fc.bias"][0], "in_channels": channel, "num_point": num_point},
         "num_person": seen["body_transf.data_bn.weight"][0] // (num_point * channel),
         "num_head": seen["group_transf.conv1.bias"][0],
-        "graph": seen.given.get("graph") or "graph.volleyball.AdjMatrixGraph",
     }
+    if "graph" not in seen.given and num_point == 17:
+        args["graph"] = "graph.volleyball.AdjMatrixGraph"
+    elif "graph" not in seen.given:
+        args |= {"graph": graph_of(num_point), "graph_args": {"labeling_mode": "spatial*"}}
+    return args
 
 
 class _Shapes(dict[str, tuple[int, ...]]):

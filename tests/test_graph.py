@@ -9,18 +9,32 @@ import numpy as np
 import pytest
 
 from graph import coco, graph_of, skeleton_of
+from graph.nw_ucla import Graph
 from graph.tools import LABELING_MODES, Skeleton
+from graph.volleyball import AdjMatrixGraph
 
 SKELETONS = ("ntu_rgb_d", "kinetics", "nw_ucla", "coco", "sbu")
 
 
-@pytest.mark.parametrize("mode", LABELING_MODES)
+@pytest.mark.parametrize("mode", [mode for mode in LABELING_MODES if mode != "spatial*"])
 @pytest.mark.parametrize("name", ["ntu_rgb_d", "kinetics"])
 def test_partitions_equal_the_published_ones(golden: Path, name: str, mode: str) -> None:
     expected = np.load(golden / "graphs.npz")[f"{name}.{mode}"]
     A = import_module(f"graph.{name}").Graph(mode).A
     assert A.dtype == np.float32
     np.testing.assert_allclose(A, expected.reshape(A.shape), atol=1e-7)
+
+
+def test_zoom_transformer_s_partitions_are_not_normalised() -> None:
+    A = Graph("spatial*").A
+    assert set(np.unique(A)) == {0, 1}
+    np.testing.assert_array_equal(A > 0, Graph("spatial").A > 0)
+    volleyball = AdjMatrixGraph().A
+    np.testing.assert_array_equal(volleyball.sum(axis=(1, 2)), [17, 18, 18])
+    np.testing.assert_array_equal(volleyball[2], volleyball[1].T)
+    assert volleyball[1, 8, 10] == 1  # the wrist is the elbow's child
+    with pytest.raises(ValueError, match=r"labeling_mode: 'DAD'; graph\.volleyball\.AdjMatrixGraph has spatial alone"):
+        AdjMatrixGraph("DAD")
 
 
 @pytest.mark.parametrize("name", SKELETONS)

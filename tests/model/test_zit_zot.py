@@ -13,7 +13,7 @@ import zoom_twin as twin
 from golden.golden import golden_input, weight
 from torch import Tensor
 
-from graph import adjacency
+from graph import adjacency, graph_of
 from model import Model
 from model.layers.transformer import GroupRelation
 from model.published import from_published
@@ -72,14 +72,15 @@ class TestOriginal:
         ],
     )
     def test_other_skeletons_and_groups_give_the_logits_of_the_twin(
-        self, V: int, M: int, C: int, T: int, graph: str
+        self, V: int, M: int, C: int, T: int, graph: str | None
     ) -> None:
         weights = published(twin.shapes(ZOOM["state"], V=V, M=M, C=C))
         x = torch.from_numpy(golden_input([2, C, T, V, M])).double()
-        model = from_published(weights, {"graph": graph}).double()
+        A = adjacency(graph or graph_of(V), {"labeling_mode": "spatial" if graph else "spatial*"}, V)
+        model = from_published(weights, {"graph": graph} if graph else None).double()
         state = {key: torch.from_numpy(w).double() for key, w in weights.items()}
         with torch.no_grad():
-            assert error(model(x), twin.logits(state, x, adjacency(graph, {}, V), 6)) < 1e-6
+            assert error(model(x), twin.logits(state, x, A, 6)) < 1e-6
 
     def test_it_is_as_large_as_the_original(self) -> None:
         model = from_published(published(ZOOM["state"]))
