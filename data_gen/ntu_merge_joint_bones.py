@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_gen.command_line import Report, run
 from data_gen.derived import BONE, JOINT_BONES, Rows, beside, derive, derive_parser
 from data_gen.storage import open_array, read_chunks
-from graph.streams import joints_and_bones
+from graph.streams import joined
 
 
 def merge_joint_bones(data_folder: str | Path, *, strict: bool = False) -> Report:
@@ -32,7 +32,7 @@ def _merged_rows(source: Path) -> Rows:
     if open_array(bone).shape != shape:
         raise ValueError(f"{bone} belongs to other joints: run data_gen/ntu_gen_bones.py again")
     pairs = zip(read_chunks(source), read_chunks(bone), strict=True)
-    return Rows((n, 2 * c, *rest), (joints_and_bones(*pair) for pair in pairs))
+    return Rows((n, 2 * c, *rest), (joined(pair) for pair in pairs))
 
 
 def main(argv: Sequence[str] | None = None) -> Report:

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from feeders import augment
 from feeders.labels import load_labels
 from graph.custom import skeleton_of_array
-from graph.streams import STREAMS, derive
+from graph.streams import derive
 
 SAMPLINGS = ("crop", "even", "random", "resize", "uniform")
 
@@ -24,15 +24,15 @@ SAMPLINGS = ("crop", "even", "random", "resize", "uniform")
 class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
     """Samples (C, T, V, M) float32, or several clips of each (clips, C, T, V, M), with their label and index.
 
-    What the arguments say is done in this order: stream, normalization, center, rotation, scaling, mirroring,
+    What the arguments say is done in this order: center, stream, normalization, rotation, scaling, mirroring,
     min_max, shift, window, jitter, move.
 
     Args:
         data_path: `.npy` array (N, C, T, V, M).
         label_path: pickle of (sample_names, labels).
-        stream: what is made of joints: `joint`, `bone`, `joint_motion`, `bone_motion` or `joint+bone` (twice the
-            channels, joints first), as if the array itself held it. Bones are those of `skeleton.yaml` beside the
-            array, or of the known skeleton with as many joints.
+        stream: what is made of joints, as if the array itself held it: `joint`, `bone`, `joint_motion`, `bone_motion`,
+            or several joined by `+` (`joint+bone` has twice the channels, joints first). Bones are those of
+            `skeleton.yaml` beside the array, or of the known skeleton with as many joints.
         random_choose: a window of `window_size` frames from a random place.
         random_shift: place the valid frames at a random place.
         random_move: slow random camera motion in the image plane.
@@ -67,7 +67,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         data_path: str,
         label_path: str,
         *,
-        stream: Literal["joint", "bone", "joint_motion", "bone_motion", "joint+bone"] = "joint",
+        stream: str = "joint",
         random_choose: bool = False,
         random_shift: bool = False,
         random_move: bool = False,
@@ -88,8 +88,6 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         seed: int = 0,
     ) -> None:
         drawn = random_choose or sampling in ("random", "uniform") or (sampling == "resize" and len(p_interval) > 1)
-        if stream not in STREAMS:
-            raise ValueError(f"stream: {stream!r} is none of {', '.join(STREAMS)}")
         if sampling not in SAMPLINGS:
             raise ValueError(f"sampling: {sampling!r} is none of {', '.join(SAMPLINGS)}")
         if random_choose and sampling != "crop":
@@ -124,6 +122,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         C, V = self.data.shape[1], self.data.shape[3]
         if random_rotation and C % 3:
             raise ValueError(f"random_rotation: turns x, y and z, {data_path} has {C} channels; drop it")
+        derive(np.zeros((1, 1, V, 1), np.float32), stream, range(V))  # says what is wrong with `stream`
         if center is not None and not 0 <= center < V:
             raise ValueError(f"center: {center} is no joint of {data_path}, which has {V}")
         if center_person not in ("first", "mean"):
@@ -184,13 +183,13 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), index
 
     def _derive(self, joints: augment.Sample) -> augment.Sample:
+        if self.center is not None:
+            joints = augment.center(joints, self.center, person=self.center_person)
         return derive(joints, self.stream, self.parents)
 
     def _transform(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
         if self.statistics is not None:
             x = np.where(augment.present(x), (x - self.statistics[0]) / self.statistics[1], x)
-        if self.center is not None:
-            x = augment.center(x, self.center, person=self.center_person)
         if self.random_rotation:
             x = augment.random_rotation(x, self.random_rotation, rng)
         if self.random_scaling:
@@ -237,7 +236,7 @@ def _statistics(data: np.ndarray, derive: Callable[[np.ndarray], np.ndarray]) ->
     """Mean and deviation (C, 1, V, 1) over all frames with a skeleton, in one pass of bounded memory."""
     count, total, squares = 0, np.zeros(()), np.zeros(())
     for start in range(0, len(data), 256):
-        x = derive(data[start : start + 256]).astype(np.float64)
+        x = np.stack([derive(sample) for sample in data[start : start + 256]]).astype(np.float64)
         count += np.count_nonzero(x.any(axis=(1, 3)))
         total = total + x.sum(axis=(0, 2, 4))  # what is absent is zero, and adds nothing
         squares = squares + (x**2).sum(axis=(0, 2, 4))

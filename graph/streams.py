@@ -1,4 +1,4 @@
-"""Streams of joint arrays: bones, motion, and joints with bones.
+"""Streams of joint arrays: bones, motion, and several of them beside each other.
 
 Sources: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019, section 3.5 (bones); Shi et al.,
 *Skeleton-Based Action Recognition with Multi-Stream Adaptive Graph Convolutional Networks*, TIP 2020, section III-E
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-STREAMS = ("joint", "bone", "joint_motion", "bone_motion", "joint+bone")
+STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 
 
 def bones(joints: np.ndarray, parents: Sequence[int]) -> np.ndarray:
@@ -26,14 +26,20 @@ def motion(x: np.ndarray) -> np.ndarray:
     return y
 
 
-def joints_and_bones(joints: np.ndarray, bone: np.ndarray) -> np.ndarray:
-    """(..., C, T, V, M) twice -> (..., 2C, T, V, M), joints first."""
-    return np.concatenate([joints, bone], axis=-4)
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """(..., C, T, V, M) several times -> (..., sum of C, T, V, M), in order."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-4)
 
 
 def derive(joints: np.ndarray, stream: str, parents: Sequence[int]) -> np.ndarray:
-    """`stream`, one of `STREAMS`, of joints (..., C, T, V, M)."""
-    x = bones(joints, parents) if "bone" in stream else joints
-    if stream == "joint+bone":
-        return joints_and_bones(joints, x)
-    return motion(x) if stream.endswith("motion") else x
+    """`stream` of joints (..., C, T, V, M): one of `STREAMS`, or several of them joined by `+`, beside each other.
+
+    Raises:
+        ValueError: `stream` is nothing of the kind.
+    """
+    names = stream.split("+")
+    if unknown := [name for name in names if name not in STREAMS]:
+        raise ValueError(f"stream: {unknown[0]!r} is none of {', '.join(STREAMS)}, nor several of these joined by +")
+    bone = bones(joints, parents) if "bone" in stream else joints
+    parts = [bone if name.startswith("bone") else joints for name in names]
+    return joined([motion(x) if name.endswith("motion") else x for name, x in zip(names, parts, strict=True)])

@@ -75,6 +75,34 @@ def test_motion_is_the_way_to_the_next_frame(paths: dict[str, str]) -> None:
         np.testing.assert_array_equal(samples(paths, stream=stream), expected)
 
 
+def test_streams_stand_beside_each_other(paths: dict[str, str]) -> None:
+    names = ("joint", "bone", "joint_motion", "bone_motion")
+    np.testing.assert_array_equal(
+        samples(paths, stream="+".join(names)), np.concatenate([samples(paths, stream=name) for name in names], axis=1)
+    )
+
+
+@pytest.mark.parametrize("person", ["first", "mean"])
+def test_bones_and_motion_know_no_place(paths: dict[str, str], person: str) -> None:
+    """Joints are centred before anything is made of them: the centre's own bone and motion are not subtracted."""
+    there = samples(paths).any(axis=(1, 3), keepdims=True)
+    stays = np.concatenate([there[:, :, 1:] == there[:, :, :-1], there[:, :, :1]], axis=2)  # nobody comes or goes
+    for stream in ("bone", "joint_motion", "bone_motion"):
+        centred = samples(paths, stream=stream, center=3, center_person=person)
+        keep = stays | (stream == "bone")
+        np.testing.assert_allclose(centred * keep, samples(paths, stream=stream) * keep, atol=1e-6)
+        assert not np.array_equal(centred, 0 * centred)
+    whole = samples(paths, stream="joint+bone", center=3, center_person=person)
+    np.testing.assert_array_equal(whole[:, :C], samples(paths, center=3, center_person=person))
+
+
+def test_normalization_is_of_the_centred(paths: dict[str, str]) -> None:
+    x = samples(paths, stream="joint+bone", center=3, normalization=True)
+    there = x.any(axis=(1, 3))  # (N, T, M)
+    rows = x.transpose(0, 2, 4, 1, 3)[there]
+    np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-5)
+
+
 def test_windows_see_no_motion_into_what_fills_the_array_up(tmp_path: Path) -> None:
     recorded = np.random.default_rng(0).standard_normal((1, C, 30, V, 1)).astype(np.float32)
     expected = np.diff(recorded, axis=2)
@@ -96,7 +124,7 @@ def test_a_skeleton_beside_the_array_gives_bones_and_sides(tmp_path: Path) -> No
         Feeder(**paths, mirroring=True)
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", [*STREAMS, "joint+bone"])
 def test_windows_take_nothing_of_the_repetitions_that_fill_an_array(tmp_path: Path, stream: str) -> None:
     (tmp_path / "filled").mkdir()
     short = np.random.default_rng(0).standard_normal((1, C, 17, V, M)).astype(np.float32)
@@ -203,7 +231,7 @@ def test_clips_of_a_sample_are_drawn_anew_and_scored_together(paths: dict[str, s
         check_fit(Feeder(**paths, **args), Model(), Config(), "train")
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", [*STREAMS, "joint+bone"])
 @pytest.mark.parametrize("sampling", ["even", "random", "uniform", "resize"])
 def test_an_empty_sample_stays_empty(tmp_path: Path, stream: str, sampling: str) -> None:
     paths = write(tmp_path, np.zeros((1, C, T, V, M), np.float32))
@@ -215,7 +243,7 @@ def test_an_empty_sample_stays_empty(tmp_path: Path, stream: str, sampling: str)
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"stream": "bones"}, "stream: 'bones' is none of joint, bone"),
+        ({"stream": "joint+bones"}, "stream: 'bones' is none of joint, bone"),
         ({"sampling": "even", "random_choose": True, "window_size": 4}, "random_choose: .* drop one"),
         ({"p_interval": [0.5, 1.5]}, "p_interval: "),
         ({"p_interval": [0.9, 0.5]}, "p_interval: "),
