@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 PIECE = 2**20  # numbers inside a piece: 4 MB in float32, which the cache that the cores share holds
+WHOLE = 2**22  # numbers inside all rows up to which nothing is gained by pieces
 
 
 def in_pieces(
@@ -23,7 +24,8 @@ def in_pieces(
     """`linear(function(x, *others, *shared))` of tensors (B, R, ...), by pieces of both axes; rows must be independent.
 
     On a CPU, what a piece needs inside stays in the cache, and backward computes it again instead of fetching it from
-    memory: that is about as fast as the whole at once, and nothing inside is kept. GPUs take the whole.
+    memory: that is about as fast as the whole at once, and nothing inside is kept. GPUs take the whole, and so do CPUs
+    where it is small.
 
     Args:
         function: of pieces (b, r, ...) of `x` and `others`, and of `shared`; gives (b, r, ...). It must not depend on
@@ -34,9 +36,9 @@ def in_pieces(
         inside: how many numbers a row takes inside.
 
     Raises:
-        RuntimeError: in backward on a CPU, where a second derivative is asked for.
+        RuntimeError: in backward of pieces, where a second derivative is asked for.
     """
-    if not x.is_cpu:
+    if not x.is_cpu or x.shape[0] * x.shape[1] * inside <= WHOLE:
         return linear(function(x, *others, *shared))
     size = max(1, PIECE // inside)
     return _Pieces.apply(function, size, 1 + len(others), linear.weight, linear.bias, x, *others, *shared)
@@ -80,7 +82,9 @@ class _Pieces(torch.autograd.Function):
     @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
-            raise RuntimeError("there are no second derivatives of attention and graph convolution on a CPU")
+            raise RuntimeError(
+                "there are no second derivatives of attention and graph convolution in pieces (model/layers/pieces.py)"
+            )
         (weight, *rest), num_row = ctx.saved_tensors, ctx.num_row
         shared = [_leaf(x) for x in rest[num_row:]]
         wanted = [i for i, need in enumerate(ctx.needs_input_grad[5:]) if need]

@@ -80,6 +80,7 @@ def test_long_attention_keeps_nothing_of_size_L_x_L(
     monkeypatch: pytest.MonkeyPatch, on_gpu: bool, relative: bool, dropping: bool
 ) -> None:
     L = 2 * module.LONG
+    monkeypatch.setattr("model.layers.pieces.WHOLE", 0)
     if on_gpu:  # what a GPU would run, computed here
         whole = lambda function, linear, *rows, shared, **_: linear(function(*rows, *shared))  # noqa: E731
         monkeypatch.setattr(module, "in_pieces", whole)

@@ -13,6 +13,12 @@ from model.layers.attention import Attention
 from model.layers.gcn import AdaptiveGCN, GraphConv
 from model.layers.relative import RelativeFrames
 
+
+@pytest.fixture(autouse=True)
+def _no_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "WHOLE", 0)  # these inputs are small
+
+
 UNITS: dict[str, Callable[[], torch.nn.Module]] = {
     "attention": lambda: Attention(6, 6, heads=2, key_width=2, value_width=3, scale=0.5, drop_connect=True),
     "relative": lambda: Attention(
@@ -117,3 +123,12 @@ def test_second_derivatives_are_refused() -> None:
     x = torch.randn(2, 3, 5, 6, requires_grad=True)
     with pytest.raises(RuntimeError, match="no second derivatives"):
         torch.autograd.grad(unit(x).sum(), x, create_graph=True)
+
+
+def test_what_is_small_goes_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    unit, x = UNITS["attention"]().eval(), torch.randn(2, 3, 5, 6, requires_grad=True)
+    expected = unit(x)
+    monkeypatch.setattr(pieces, "WHOLE", 2**22)
+    y = unit(x)
+    torch.testing.assert_close(y, expected)
+    assert torch.autograd.grad(y.sum(), x, create_graph=True)[0].requires_grad

@@ -300,8 +300,9 @@ class TestOptions:
         assert loss < 0.1
 
 
-def test_memory_grows_linearly_with_frames() -> None:
+def test_memory_grows_linearly_with_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept for backward, relative positions included."""
+    monkeypatch.setattr("model.layers.pieces.WHOLE", 0)
     kept = []
     for T in (64, 256):
         model = Model(**{**SMALL, "num_person": 1, "max_T": T})
