@@ -229,6 +229,8 @@ def _load_array(path: str, *, mmap: bool) -> np.ndarray:
         raise ValueError(f"{path} is not a whole .npy array of numbers; make it again") from error
     if not isinstance(data, np.ndarray) or data.ndim != 5 or data.dtype.kind != "f":
         raise ValueError(f"{path} is not an array (N, C, T, V, M) of floats")
+    if 0 in data.shape[1:]:
+        raise ValueError(f"{path} has the shape {data.shape}: its samples are empty; make it again")
     return data
 
 

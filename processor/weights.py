@@ -21,8 +21,17 @@ from processor.config_check import check_call, import_object
 log = logging.getLogger(__name__)
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")  # keys under which checkpoints hold a state dict
-FREE = ("dropout", "drop_connect", "window_size")  # options that trained weights may be used with otherwise
-SETTLED_BY = {"fcn": "num_class", "data_bn": "num_person"}  # what no longer counts when these weights are ignored
+FREE = (
+    "dropout",
+    "drop_connect",
+    "drop_connectivity",
+    "window_size",
+)  # options that trained weights may be used with otherwise
+SETTLED_BY = {
+    "fcn.": "num_class",
+    "fc.": "num_class",
+    "data_bn.": "num_person",
+}  # what no longer counts when these weights are ignored
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class Weights:
 
     Attributes:
         path: the file.
-        state: the state dict, without the `module.` of data parallel training.
+        state: the state dict, without the `module.` of data parallel training and the `_orig_mod.` of compilation.
         trained: the import path of the model and its `model_args`, where the file is a checkpoint of ours.
         about: `epoch` and the other plain values of a checkpoint.
     """
@@ -80,9 +89,10 @@ def read_weights(path: Path) -> Weights:
         ValueError: the file is missing, damaged, holds code, or holds no state dict.
     """
     content = state = read_checkpoint(path)
-    for wrapper in WRAPPERS:
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
+    while wrapper := next(
+        (name for name in WRAPPERS if isinstance(state, dict) and isinstance(state.get(name), dict)), None
+    ):
+        state = state[wrapper]
     if not isinstance(state, dict) or not state or not all(_is_entry(*entry) for entry in state.items()):
         raise ValueError(f"weights: {path} is not a state dict of plain tensors")
     about = {key: value for key, value in content.items() if isinstance(value, bool | int | float | str)}
@@ -91,14 +101,18 @@ def read_weights(path: Path) -> Weights:
         trained = model_of(text) if text else None
     except ValueError as error:
         raise ValueError(f"weights: {path}: {error}") from error
-    state = {re.sub(r"^(module\.)+", "", key): value for key, value in state.items()}
-    return Weights(path=path, state=state, trained=trained, about=about)
+    bare = {re.sub(r"^((module|_orig_mod)\.)+", "", key): value for key, value in state.items()}
+    if len(bare) < len(state):
+        raise ValueError(f"weights: {path} holds tensors twice, with and without `module.`; keep one of each")
+    return Weights(path=path, state=bare, trained=trained, about=about)
 
 
 def _is_entry(name: Any, value: Any) -> bool:
-    """Whether this is a name and a tensor with numbers in it: dense, real, not quantised, in memory."""
+    """Whether this is a name and a tensor with numbers in it: real, not quantised, in memory as large as its shape."""
     plain = isinstance(value, Tensor) and value.layout is torch.strided and value.is_cpu
-    return isinstance(name, str) and plain and not (value.is_quantized or value.is_complex())
+    if not isinstance(name, str) or not plain or value.is_quantized or value.is_complex():
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def complete(config: Config, weights: Weights) -> Config:
@@ -136,7 +150,7 @@ def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ())
     """
     own = model.state_dict()
     for prefix in ignore:
-        if not any(name.startswith(prefix) for name in own):
+        if not prefix or not any(name.startswith(prefix) for name in own):
             raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
     kept = {name: value for name, value in own.items() if name.startswith(tuple(ignore))}
     if family(weights.state) is type(model):
@@ -145,7 +159,8 @@ def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ())
         except ValueError as error:
             raise ValueError(f"weights: {weights.path}: {error}") from error
     else:
-        state = {**weights.state, **kept}
+        count = {name: value for name, value in own.items() if name.endswith(".num_batches_tracked")}  # may be absent
+        state = {**count, **weights.state, **kept}
         if problem := misfit(own, state):
             raise ValueError(
                 f"weights: {weights.path} is of another model: {problem}; take the configuration it was made with"

@@ -291,3 +291,12 @@ def test_damaged_files_are_refused_or_whole(
         return  # anything else is a traceback from inside
     assert len(feeder) == N
     assert feeder[0][0].shape[0] >= 1
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3, 4])
+def test_an_array_of_empty_samples_is_refused(paths: dict[str, str], axis: int) -> None:
+    shape = [N, C, T, V, M]
+    shape[axis] = 0
+    np.save(paths["data_path"], np.zeros(shape, np.float32))
+    with pytest.raises(ValueError, match="its samples are empty; make it again"):
+        Feeder(**paths)

@@ -112,6 +112,28 @@ def test_weights_of_another_number_of_classes_can_be_tuned(data: Data, tmp_path:
         load_weights(model, read_weights(path))
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod."])
+def test_state_dicts_of_other_loops_load(data: Data, tmp_path: Path, prefix: str) -> None:
+    """Compiled, wrapped twice, and without the batch norms' counts."""
+    model = engine.import_object("model.st_tr.Model")(**MODEL)
+    state = {prefix + k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    torch.save({"state_dict": {"model": state}}, tmp_path / "w.pt")
+    other = engine.import_object("model.st_tr.Model")(**MODEL)
+    load_weights(other, read_weights(tmp_path / "w.pt"))
+    x = torch.randn(2, 3, 8, 20, 1)
+    assert torch.equal(other.eval()(x), model.eval()(x))
+
+
+@pytest.mark.parametrize("ignored", ["fcn", "fcn."])
+def test_ignored_weights_may_end_in_a_dot(data: Data, tmp_path: Path, ignored: str) -> None:
+    engine.train(make(data, tmp_path, num_epoch=1))
+    weights = read_weights(tmp_path / "run" / "last.pt")
+    config = make(data, tmp_path, model_args={**MODEL, "num_class": 5}, ignore_weights=[ignored])
+    assert complete(config, weights).model_args["num_class"] == 5
+    with pytest.raises(ValueError, match="ignore_weights: no weights of the model begin with ''"):
+        load_weights(engine.import_object(config.model)(**config.model_args), weights, [""])
+
+
 class Payload:
     """Writes a file when it is unpickled."""
 
@@ -133,11 +155,27 @@ def test_strange_files_are_refused_in_a_sentence(
     torch.save({"weight": torch.eye(2).to_sparse()}, tmp_path / "sparse.pt")
     torch.save({"weight": torch.zeros(2, device="meta")}, tmp_path / "meta.pt")
     torch.save({"weight": torch.zeros(2, dtype=torch.complex64)}, tmp_path / "complex.pt")
+    torch.save({"weight": torch.zeros(1).expand(10**12)}, tmp_path / "huge.pt")
+    torch.save({"a": torch.zeros(2), "module.a": torch.zeros(2)}, tmp_path / "twice.pt")
     torch.save({}, tmp_path / "empty.pt")
     torch.save(model.state_dict(), tmp_path / "good.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "good.pt").read_bytes()[:300])
     (tmp_path / "text.pt").write_text("hello")
-    for name in ("evil", "bare", "number", "numbered", "sparse", "meta", "complex", "empty", "cut", "text", "absent"):
+    for name in (
+        "evil",
+        "bare",
+        "number",
+        "numbered",
+        "sparse",
+        "meta",
+        "complex",
+        "huge",
+        "twice",
+        "empty",
+        "cut",
+        "text",
+        "absent",
+    ):
         for phase in ("info", "test"):
             config = [] if phase == "info" else ["--config", "config/nturgbd/test.yaml"]
             status, _, error = say(
