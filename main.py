@@ -12,6 +12,7 @@ import torch
 from processor.config import Config, load_config
 from processor.folds import cross_validate
 from processor.info import info
+from processor.runtime import StoppedError
 from processor.train import test, train
 
 PHASES: dict[str, Callable[[Config], object]] = {
@@ -38,6 +39,9 @@ def main(argv: Sequence[str]) -> int:
     except torch.OutOfMemoryError:
         sys.stderr.write("error: the device's memory ran out; take a smaller --batch_size and more --accumulation\n")
         return 1
+    except StoppedError as stopped:
+        sys.stderr.write(f"{stopped}\n")
+        return 128 + stopped.signal
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; go on with --resume auto\n")
         return 130

@@ -94,6 +94,7 @@ class Config:
     resume: str | None = option(None, "checkpoint to go on from; auto: the last one in work_dir, if any")
     overwrite: bool = option(False, "whether a work_dir that was used before may be overwritten")
     save_interval: int = option(1, "epochs between checkpoints", minimum=1)
+    checkpoint_minutes: float = option(10.0, "minutes between checkpoints within an epoch; 0: none", minimum=0)
     eval_interval: int = option(1, "epochs between evaluations", minimum=1)
     log_interval: int = option(100, "steps between log lines", minimum=1)
     show_topk: list[int] = option([1, 5], "which top-k accuracies to show", minimum=1)

@@ -91,17 +91,20 @@ def input_shape(model: nn.Module, config: Config) -> tuple[int, int, int, int]:
 
 
 class Shuffled(Sampler[int]):
-    """All indices in an order that (seed, epoch) alone decide, not the number of workers nor what ran before."""
+    """All indices in an order that (seed, epoch) alone decide, not the number of workers nor what ran before.
+
+    `begin`: so many of them are done already.
+    """
 
     def __init__(self, size: int, seed: int) -> None:
-        self.size, self.seed, self.epoch = size, seed, 0
+        self.size, self.seed, self.epoch, self.begin = size, seed, 0, 0
 
     def __len__(self) -> int:
-        return self.size
+        return max(self.size - self.begin, 0)
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(torch.randperm(self.size, generator=generator).tolist())
+        return iter(torch.randperm(self.size, generator=generator).tolist()[self.begin :])
 
 
 class Loader:
@@ -120,10 +123,14 @@ class Loader:
             pin_memory=device.type == "cuda",
         )
 
-    def epoch(self, number: int) -> DataLoader[Any]:
-        """The batches of an epoch, the same whether the run got there at once or was resumed."""
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return -(-len(self.feeder) // (self.batches.batch_size or 1))
+
+    def epoch(self, number: int, begin: int = 0) -> DataLoader[Any]:
+        """The batches of an epoch from the one numbered `begin` on, the same whether the run was resumed or not."""
         if self.order is not None:
-            self.order.epoch = number
+            self.order.epoch, self.order.begin = number, begin * (self.batches.batch_size or 1)
         if hasattr(self.feeder, "set_epoch"):
             self.feeder.set_epoch(number)
         return self.batches

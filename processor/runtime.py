@@ -1,14 +1,51 @@
-"""Where and how a run computes: device, precision, seed."""
+"""Where and how a run computes: device, precision, seed; and how it is asked to stop."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 log = logging.getLogger(__name__)
+
+
+class StoppedError(Exception):
+    """A run that was asked to stop, and has saved all.
+
+    Attributes:
+        signal: by which it was asked.
+    """
+
+    def __init__(self, number: signal.Signals, place: str) -> None:
+        self.signal = number
+        super().__init__(f"stopped by {number.name} {place}; go on with --resume auto")
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[signal.Signals]]:
+    """SIGTERM and SIGINT are noted in the list that it gives; a second one has its usual effect."""
+    noted: list[signal.Signals] = []
+    if threading.current_thread() is not threading.main_thread():  # others cannot handle signals
+        yield noted
+        return
+    earlier = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(number: int, _: object) -> None:
+        noted.append(signal.Signals(number))
+        signal.signal(number, earlier[signal.Signals(number)])
+
+    for number in earlier:
+        signal.signal(number, note)
+    try:
+        yield noted
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def choose_device(wish: str | Sequence[int]) -> torch.device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +16,14 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from processor import work_dir
-from processor.checkpoint import State
+from processor.checkpoint import LAST, Checkpoints, State
 from processor.config import Config, names_of_classes, resolved
 from processor.config_check import import_object
 from processor.data import Loader, check_fit, open_feeder
 from processor.evaluate import evaluate
 from processor.optim import build_optimizer, learning_rate
 from processor.report import write_report
-from processor.runtime import autocast, choose_device, effective_precision, to_device
+from processor.runtime import StoppedError, autocast, choose_device, effective_precision, stop_signals, to_device
 from processor.scores import Scores, save_scores, top_k
 from processor.weights import complete, load_weights, read_weights
 
@@ -50,30 +51,39 @@ def train(config: Config) -> Scores:
         load_weights(model, weights, config.ignore_weights)
     model.to(device)
     state = State(model, build_optimizer(model, config))
-    if path := _resume_path(config):
-        state.load(path, device)
+    path = _resume(state, config, device)
     work_dir.prepare(config, path)
+    checkpoints = Checkpoints(config.work_dir, resolved(config), config.checkpoint_minutes)
     loader = Loader(feeder, config, device, train=True)
     test_loader = Loader(test_feeder, config, device, train=False)
-    with work_dir.journal(config.work_dir, state.step) as writer:
+    with work_dir.journal(config.work_dir, state.step) as writer, stop_signals() as stop:
         precision = effective_precision(device, config.precision)
         log.info("%s: %s parameters, on %s in %s", config.model, f"{_size(model):,}", device, precision)
         log.info("%d training and %d test samples", len(feeder), len(test_feeder))
         if path:
-            log.info("resumed after epoch %d from %s", state.epoch, path)
+            log.info("resumed after epoch %d, batch %d from %s", state.epoch, state.batch, path)
         scores = None
-        for epoch in range(state.epoch, config.num_epoch):
+        while state.epoch < config.num_epoch:
             started = time.perf_counter()
-            train_epoch(state, loader, config, device, writer)
-            state.epoch += 1
-            last = state.epoch == config.num_epoch
-            if last or state.epoch % config.eval_interval == 0:
+            for losses in train_epoch(state, loader, config, device, writer):
+                if stop or checkpoints.due:
+                    losses.mean()  # nothing is saved that is no longer finite
+                    checkpoints.save(state)
+                if stop:
+                    raise StoppedError(stop[0], f"in epoch {state.epoch + 1}")
+            number = state.epoch + 1
+            last = number == config.num_epoch
+            if last or number % config.eval_interval == 0:
                 scores = evaluate(model, test_loader, device, config.precision)
-                _note_accuracy(scores, state, config, writer)
-            state.seconds += time.perf_counter() - started
-            if last or state.epoch % config.save_interval == 0:
-                state.save(config.work_dir / work_dir.LAST, resolved(config))
-            log.info("epoch %d of %d took %.1f s", epoch + 1, config.num_epoch, time.perf_counter() - started)
+                _note_accuracy(scores, number, state, config, writer)
+            state.epoch, state.batch = number, 0
+            if state.best_epoch == number:
+                checkpoints.save_best(state)
+            if stop or last or number % config.save_interval == 0:
+                checkpoints.save(state)
+            if stop and not last:
+                raise StoppedError(stop[0], f"after epoch {number}")
+            log.info("epoch %d of %d took %.1f s", number, config.num_epoch, time.perf_counter() - started)
         if scores is None:
             scores = evaluate(model, test_loader, device, config.precision)
         log.info("trained for %.1f minutes, seed %d", state.seconds / 60, config.seed)
@@ -81,25 +91,31 @@ def train(config: Config) -> Scores:
     return scores
 
 
-def train_epoch(state: State, loader: Loader, config: Config, device: torch.device, writer: SummaryWriter) -> None:
-    """One pass over the training data: accumulate, autocast, clip, step, schedule."""
+def train_epoch(
+    state: State, loader: Loader, config: Config, device: torch.device, writer: SummaryWriter
+) -> Iterator[Losses]:
+    """What is left of a pass over the training data: accumulate, autocast, clip, step, schedule.
+
+    Yields after each step, when the state is whole.
+    """
     model, optimizer = state.model.train(), state.optimizer
-    batches = loader.epoch(state.epoch)
-    losses: list[Tensor] = []  # of the steps since the last log line
+    losses = Losses(state, loader, config)
     name = f"epoch {state.epoch + 1}/{config.num_epoch}"
-    bar = tqdm(batches, desc=name, leave=False, dynamic_ncols=True, disable=None)
-    for i, (x, label, _) in enumerate(bar):
+    batches = loader.epoch(state.epoch, begin=state.batch)
+    done, total = state.batch, len(loader)
+    bar = tqdm(batches, desc=name, total=total, initial=done, leave=False, dynamic_ncols=True, disable=None)
+    for i, (x, label, index) in enumerate(bar, start=done):
         first = i - i % config.accumulation
-        group = min(config.accumulation, len(batches) - first)  # batches that make this step, and their samples
+        group = min(config.accumulation, total - first)  # batches that make this step, and their samples
         samples = min(group * config.batch_size, len(loader.feeder) - first * config.batch_size)
         x, label = to_device(x, device), to_device(label, device)
         with autocast(device, config.precision):
             loss = F.cross_entropy(model(x).float(), label, label_smoothing=config.label_smoothing)
         (loss * (len(x) / samples)).backward()
-        losses.append(loss.detach())
+        losses.add(loss.detach(), index)
         if i + 1 < first + group:
             continue
-        lr = learning_rate(config, state.epoch + (first + group) / len(batches))
+        lr = learning_rate(config, state.epoch + (first + group) / total)
         for parameters in optimizer.param_groups:
             parameters["lr"] = lr
         if config.max_grad_norm is not None:
@@ -107,13 +123,51 @@ def train_epoch(state: State, loader: Loader, config: Config, device: torch.devi
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         state.step += 1
-        if state.step % config.log_interval == 0 or i + 1 == len(batches):
-            mean = _finite_mean(losses, state, lr)
+        state.batch = i + 1
+        if state.step % config.log_interval == 0 or i + 1 == total:
+            mean = losses.mean()
+            losses.clear()
             bar.set_postfix(loss=f"{mean:.3f}")
             writer.add_scalar("train/loss", mean, state.step)
             writer.add_scalar("train/lr", lr, state.step)
             log.info("epoch %d, step %d: loss %.4f, lr %.3g", state.epoch + 1, state.step, mean, lr)
-            losses.clear()
+        yield losses
+
+
+class Losses:
+    """The losses of the batches since the last log line, and which samples they are of."""
+
+    def __init__(self, state: State, loader: Loader, config: Config) -> None:
+        self.state, self.loader, self.config = state, loader, config
+        self.clear()
+
+    def add(self, loss: Tensor, index: Tensor) -> None:
+        self.values.append(loss)
+        self.indices.append(index)
+
+    def clear(self) -> None:
+        self.values: list[Tensor] = []
+        self.indices: list[Tensor] = []
+
+    def mean(self) -> float:
+        """Their mean; nan if there is none.
+
+        Raises:
+            ValueError: one of them is infinite or not a number; the names of its batch are in `work_dir`.
+        """
+        if not self.values:
+            return math.nan
+        values = torch.stack(self.values).cpu()
+        if torch.isfinite(values).all():
+            return values.mean().item()
+        index = self.indices[int((~torch.isfinite(values)).nonzero()[0])]
+        path = self.config.work_dir / work_dir.NOT_FINITE
+        path.write_text("".join(f"{self.loader.feeder.sample_name[i]}\n" for i in index.tolist()), encoding="utf-8")
+        raise ValueError(
+            f"the loss is no longer finite in epoch {self.state.epoch + 1}, at or before step {self.state.step}; the "
+            f"samples of the first such batch are in {path}: check them for NaN, or try a smaller base_lr, a "
+            "warm_up_epoch or max_grad_norm; earlier checkpoints are untouched"
+        )
 
 
 def test(config: Config) -> Scores:
@@ -123,7 +177,7 @@ def test(config: Config) -> Scores:
         ValueError: a user's mistake, before anything is written.
     """
     device = choose_device(config.device)
-    own = config.work_dir / work_dir.LAST
+    own = config.work_dir / LAST
     path = config.weights or own
     if not path.is_file():
         raise ValueError(f"weights: {path} is no file; name a checkpoint with --weights, or train first")
@@ -149,14 +203,13 @@ def finish(scores: Scores, config: Config, weights: str) -> None:
     log.info("scores, reports, checkpoints and log are in %s", config.work_dir)
 
 
-def _note_accuracy(scores: Scores, state: State, config: Config, writer: SummaryWriter) -> None:
-    """Logs an evaluation during training, and keeps the weights if they are the best so far."""
+def _note_accuracy(scores: Scores, epoch: int, state: State, config: Config, writer: SummaryWriter) -> None:
+    """Logs an evaluation during training, and notes whether it is the best so far."""
     for k in config.show_topk:
-        writer.add_scalar(f"test/top{k}", _top(scores, k), state.epoch)
-    log.info("epoch %d, test: %s", state.epoch, _accuracy(scores, config))
+        writer.add_scalar(f"test/top{k}", _top(scores, k), epoch)
+    log.info("epoch %d, test: %s", epoch, _accuracy(scores, config))
     if (top1 := _top(scores, 1)) > state.best:
-        state.best, state.best_epoch = top1, state.epoch
-        state.save(config.work_dir / work_dir.BEST, resolved(config))
+        state.best, state.best_epoch = top1, epoch
 
 
 def _accuracy(scores: Scores, config: Config) -> str:
@@ -167,28 +220,13 @@ def _top(scores: Scores, k: int) -> float:
     return top_k(scores.scores, scores.labels, k)
 
 
-def _finite_mean(losses: list[Tensor], state: State, lr: float) -> float:
-    """Mean loss of some steps.
-
-    Raises:
-        ValueError: one of them is infinite or not a number.
-    """
-    mean = torch.stack(losses).mean().item()
-    if not math.isfinite(mean):
-        raise ValueError(
-            f"the loss is no longer finite in epoch {state.epoch + 1}, at or before step {state.step} "
-            f"(learning rate {lr:.3g}); try a smaller base_lr, a warm_up_epoch or max_grad_norm, or check the "
-            "data for NaN; checkpoints of earlier epochs are untouched"
-        )
-    return mean
-
-
-def _resume_path(config: Config) -> Path | None:
-    """The checkpoint to go on from, or None for a new run."""
-    if config.resume != "auto":
-        return None if config.resume is None else Path(config.resume)
-    last = config.work_dir / work_dir.LAST
-    return last if last.is_file() else None
+def _resume(state: State, config: Config, device: torch.device) -> Path | None:
+    """Takes `state` from the checkpoint to go on from, and gives its path; None for a new run."""
+    if config.resume == "auto":
+        return state.load_newest(config.work_dir, device)
+    if config.resume is not None:
+        state.load(Path(config.resume), device)
+    return None if config.resume is None else Path(config.resume)
 
 
 def _size(model: nn.Module) -> int:

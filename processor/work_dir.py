@@ -12,11 +12,13 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from processor.checkpoint import BEST, LAST, PREVIOUS
 from processor.config import Config, resolved
 
-LAST, BEST, CONFIG, LOG, SCORE = "last.pt", "best.pt", "config.yaml", "log.txt", "test_score.npz"
+CONFIG, LOG, SCORE, NOT_FINITE = "config.yaml", "log.txt", "test_score.npz", "not_finite.txt"
 RESULTS = (SCORE, *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")))
-RUN = (LAST, BEST, CONFIG, LOG, "events.out.tfevents.*")
+CHECKPOINTS = (LAST, PREVIOUS, BEST)
+RUN = (*CHECKPOINTS, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
 
 
 def prepare(config: Config, resumed: Path | None = None) -> None:
@@ -35,7 +37,7 @@ def prepare(config: Config, resumed: Path | None = None) -> None:
     if config.overwrite and config.resume:
         raise ValueError("overwrite, resume: one replaces a run, the other goes on with it; leave one out")
     own = resumed is not None and resumed.parent.resolve() == folder.resolve()
-    begun = config.resume == "auto" and not any(path.name in (LAST, BEST, *RESULTS) for path in used)
+    begun = config.resume == "auto" and not any(path.name in (*CHECKPOINTS, *RESULTS) for path in used)
     if used and not config.overwrite and not own and not begun:  # begun: stopped before its first checkpoint
         raise ValueError(
             f"work_dir: {folder} holds an earlier run ({used[0].name}); "

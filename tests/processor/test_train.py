@@ -81,8 +81,8 @@ def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(
 
     save = State.save
 
-    def save_and_stop(self: State, path: Path, text: str) -> None:
-        save(self, path, text)
+    def save_and_stop(self: State, path: Path, text: str, **previous: Path) -> None:
+        save(self, path, text, **previous)
         if path.name == "last.pt" and self.epoch == stop_after:
             raise PowerCutError
 
@@ -146,8 +146,11 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(config: Config) ->
         def split(self, size: int) -> Sequence[torch.Tensor]:
             return torch.arange(len(self.feeder)).split(size)
 
-        def epoch(self, number: int) -> Sequence[tuple[torch.Tensor, ...]]:
-            return self.batches
+        def __len__(self) -> int:
+            return len(self.batches)
+
+        def epoch(self, number: int, begin: int) -> Sequence[tuple[torch.Tensor, ...]]:
+            return self.batches[begin:]
 
     ends = []
     for size, accumulation in ((12, 1), (6, 2), (4, 3)):  # the second step sees 8: 6 and 2, 4 and 4
@@ -157,7 +160,8 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(config: Config) ->
             base_lr=0.5, batch_size=size, accumulation=accumulation, max_grad_norm=0.3, num_epoch=1, step=[]
         )
         state = State(model, build_optimizer(model, settings))
-        engine.train_epoch(state, Batches(size), settings, torch.device("cpu"), Recorder())  # type: ignore[arg-type]
+        steps = engine.train_epoch(state, Batches(size), settings, torch.device("cpu"), Recorder())  # type: ignore[arg-type]
+        assert [state.batch for _ in steps] == [accumulation, len(Batches(size))]
         assert state.step == 2
         ends.append(model.weight.detach())
     torch.testing.assert_close(ends[0], ends[1])

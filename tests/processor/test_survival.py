@@ -1,0 +1,186 @@
+"""Whatever ends a run, the next one goes on from the newest sound checkpoint to the same weights."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from runs import Data, make, write_data
+
+from processor import train as engine
+from processor.checkpoint import DamagedError, State, read_checkpoint
+from processor.config import Config
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks are those of POSIX")
+
+
+@pytest.fixture(scope="module")
+def context() -> Any:
+    """Processes that are there at once, torch imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["processor.train", "model.st_tr"])
+    return context
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def config_of(data: Data, folder: Path, **changes: Any) -> Config:
+    return make(
+        data, folder, work_dir=folder, accumulation=1, batch_size=3, resume="auto", lr_schedule="multi-step",
+        **{"num_epoch": 4, **changes},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run of four epochs."""
+    folder = tmp_path_factory.mktemp("whole")
+    engine.train(config_of(data, folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def begun(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two epochs of the same, which have a last checkpoint and the one before."""
+    folder = tmp_path_factory.mktemp("begun")
+    engine.train(config_of(data, folder, num_epoch=2))
+    return folder
+
+
+@pytest.fixture
+def run_of_two(begun: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(begun, tmp_path / "run"))
+
+
+def run(config: Config, begun: Any, limit: int) -> None:
+    """What a process does; `begun` is set when it trains, `limit` are the bytes that a file may have, 0: any."""
+    torch.set_num_threads(1)
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    train_epoch = engine.train_epoch
+    engine.train_epoch = lambda *args: (begun.set(), train_epoch(*args))[1]  # type: ignore[func-returns-value]
+    try:
+        engine.train(config)
+    except engine.StoppedError as stopped:
+        os._exit(128 + stopped.signal)
+    except OSError:
+        os._exit(77)
+
+
+def start(context: Any, config: Config, limit: int = 0) -> Any:
+    begun = context.Event()
+    process = context.Process(target=run, args=(config, begun, limit))
+    process.start()
+    while process.is_alive() and not begun.wait(0.1):
+        pass
+    return process
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = read_checkpoint(folder / "last.pt")["model"]
+    return found
+
+
+def same(a: Path, b: Path) -> bool:
+    x, y = weights(a), weights(b)
+    return all(torch.equal(x[name], y[name]) for name in x)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_weights(
+    context: Any, data: Data, tmp_path: Path, kills: int
+) -> None:
+    engine.train(config_of(data, tmp_path / "whole", num_epoch=kills))
+    folder = tmp_path / "killed"
+    config = config_of(data, folder, num_epoch=kills, checkpoint_minutes=1e-9)  # after each step: kills meet saves
+    rng, moments = random.Random(kills), []
+    while len(moments) < kills:
+        process = start(context, config)
+        process.join(0.2 * rng.random())
+        while process.is_alive() and not (folder / "last.pt").exists() and not moments:
+            time.sleep(0.001)
+        assert process.is_alive(), "done before its time to die"
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        moments.append(max(read_checkpoint(path)["step"] for path in folder.glob("*.pt")))
+    engine.train(config)
+    assert same(tmp_path / "whole", folder)
+    assert moments == sorted(moments)
+    assert len(set(moments)) > kills / 4
+
+
+def test_a_run_that_is_asked_to_stop_saves_where_it_is(context: Any, data: Data, whole: Path, tmp_path: Path) -> None:
+    config = config_of(data, tmp_path)
+    process = start(context, config)
+    while not (tmp_path / "last.pt").exists():
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join()
+    assert process.exitcode == 128 + signal.SIGTERM
+    assert 9 <= read_checkpoint(tmp_path / "last.pt")["step"] < 36
+    engine.train(config)
+    assert same(whole, tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["a bit", "cut", "gone", "empty"])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
+    data: Data, whole: Path, run_of_two: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    path = run_of_two / "last.pt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    if damage == "gone":  # killed between two renames
+        path.unlink()
+    else:
+        path.write_bytes({"a bit": bytes(content), "cut": bytes(content[:-1000]), "empty": b""}[damage])
+    caplog.set_level("INFO")
+    engine.train(config_of(data, run_of_two))
+    assert ("is damaged" in caplog.text) == (damage != "gone")
+    assert "resumed after epoch 1, batch 0" in caplog.text
+    assert same(whole, run_of_two)
+
+
+def test_without_a_sound_checkpoint_nothing_is_begun_anew(data: Data, run_of_two: Path) -> None:
+    for path in run_of_two.glob("*.pt"):
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"resume: no checkpoint in .* is sound; begin again with --overwrite"):
+        engine.train(config_of(data, run_of_two))
+
+
+def test_a_full_disk_leaves_the_checkpoints_that_are_there(context: Any, data: Data, run_of_two: Path) -> None:
+    before = {path.name: path.read_bytes() for path in run_of_two.glob("*.pt")}
+    process = start(context, config_of(data, run_of_two), limit=100_000)
+    process.join()
+    assert process.exitcode == 77
+    assert {path.name: path.read_bytes() for path in run_of_two.glob("*.pt")} == before
+    assert not list(run_of_two.glob("*.tmp"))
+
+
+def test_a_checkpoint_of_something_else_is_refused(data: Data, begun: Path, tmp_path: Path) -> None:
+    config = config_of(data, tmp_path)
+    good = read_checkpoint(begun / "last.pt")
+    model = engine.import_object(config.model)(**config.model_args)
+    for key, value in (
+        ("model", 3),
+        ("optimizer", []),
+        ("epoch", "many"),
+        ("generator", torch.zeros(3)),
+        ("step", None),
+    ):
+        torch.save({**good, key: value}, tmp_path / "forged.pt")
+        with pytest.raises(DamagedError, match="does not hold what a run saves"):
+            State(model, torch.optim.AdamW(model.parameters())).load(tmp_path / "forged.pt", torch.device("cpu"))
