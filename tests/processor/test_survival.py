@@ -5,10 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
-import resource
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from processor import train as engine
 from processor.checkpoint import DamagedError, State, read_checkpoint
 from processor.config import Config
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks are those of POSIX")
+resource = pytest.importorskip("resource", reason="signals and forks are those of POSIX")
 
 
 @pytest.fixture(scope="module")
