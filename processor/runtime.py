@@ -28,12 +28,13 @@ class StoppedError(Exception):
 
 @contextmanager
 def stop_signals() -> Iterator[list[signal.Signals]]:
-    """SIGTERM and SIGINT are noted in the list that it gives; a second one has its usual effect."""
+    """SIGTERM and SIGINT, if not ignored, are noted in the list that it gives; a second one has its usual effect."""
     noted: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():  # others cannot handle signals
         yield noted
         return
-    earlier = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    earlier = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
 
     def note(number: int, _: object) -> None:
         noted.append(signal.Signals(number))

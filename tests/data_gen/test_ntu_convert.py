@@ -286,12 +286,13 @@ def test_a_run_that_dies_midway_leaves_finished_output_alone(
 
 
 _KILLED = """
-import os, sys
+import os, signal, sys
 from data_gen import command_line, ntu_convert
 from data_gen.preprocess import main
 
 original, name, number = ntu_convert.convert_file, *sys.argv[1:3]
 del sys.argv[1:3]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests in the background ignore
 
 def convert_file(path, **options):
     if path.name == name:
