@@ -192,8 +192,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data: 
     x = np.load(data["train"]["data_path"])
     x[7] = np.nan
     np.save(data["train"]["data_path"], x)
-    with pytest.raises(ValueError, match="no longer finite in epoch 2, at or before step"):
-        engine.train(make(data, tmp_path, num_epoch=2, resume="auto"))
+    with pytest.raises(ValueError, match=r"no longer finite in epoch 2, at or before step .* are in .*not_finite\.txt"):
+        engine.train(make(data, tmp_path, num_epoch=2, resume="auto", log_interval=100))
+    names = (tmp_path / "run" / "not_finite.txt").read_text().split()
+    assert "train7" in names
+    assert len(names) <= 6  # of one batch
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
 
 
