@@ -110,6 +110,8 @@ class State:
         for path in paths:
             try:
                 self.load(path, device)
+                if path.name == PREVIOUS:  # or the next save would put a damaged file in its place
+                    os.replace(path, folder / LAST)
                 return path
             except DamagedError as error:
                 log.warning("%s", error)

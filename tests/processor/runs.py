@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+import main as program
 from processor.config import Config
 
 Data = dict[str, dict[str, str]]  # feeder arguments of each part
@@ -41,3 +44,11 @@ def make(data: Data, tmp_path: Path, **changes: Any) -> Config:
         "show_topk": [1, 2], "warm_up_epoch": 1, "lr_schedule": "cosine", "log_interval": 1,
     }  # fmt: skip
     return Config(**{**settings, **changes})
+
+
+def say(argv: list[str], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> tuple[int, str, str]:
+    """Exit status of the program, what it says in order, and its error."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        status = program.main(argv)
+    return status, "\n".join(caplog.messages), capsys.readouterr().err

@@ -182,3 +182,15 @@ def test_a_checkpoint_of_something_else_is_refused(data: Data, begun: Path, tmp_
         torch.save({**good, key: value}, tmp_path / "forged.pt")
         with pytest.raises(DamagedError, match="does not hold what a run saves"):
             State(model, torch.optim.AdamW(model.parameters())).load(tmp_path / "forged.pt", torch.device("cpu"))
+
+
+def test_the_checkpoint_that_a_run_goes_on_from_is_not_replaced_by_a_damaged_one(
+    data: Data, run_of_two: Path, tmp_path: Path
+) -> None:
+    (run_of_two / "last.pt").write_bytes(b"")
+    config = config_of(data, run_of_two)
+    model = engine.import_object(config.model)(**config.model_args)
+    state = State(model, engine.build_optimizer(model, config))
+    state.load_newest(run_of_two, torch.device("cpu"))
+    assert read_checkpoint(run_of_two / "last.pt")["epoch"] == 1
+    assert not (run_of_two / "previous.pt").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import numpy as np
 import pytest
 import torch
 from golden.golden import golden_input, weight
-from runs import MODEL, Data, make, write_data
+from runs import MODEL, Data, make, say, write_data
 
-import main as program
 from model.published import from_published
 from processor import train as engine
 from processor.checkpoint import State, read_checkpoint
@@ -35,14 +33,6 @@ def published(path: Path, name: str, *, prefix: str = "", wrapper: str = "") -> 
     state = {prefix + key: torch.as_tensor(weight(key, shape)) for key, shape in VARIANTS[name]["state"].items()}
     torch.save({"epoch": 7, wrapper: state} if wrapper else state, path)
     return path
-
-
-def say(argv: list[str], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> tuple[int, str, str]:
-    """Exit status of the program, what it says in order, and its error."""
-    caplog.clear()
-    with caplog.at_level(logging.INFO):
-        status = program.main(argv)
-    return status, "\n".join(caplog.messages), capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import numpy as np
 import pytest
 import torch
 from golden.golden import golden_input, weight
-from runs import Data, make, write_data
+from runs import Data, make, say, write_data
 
-import main as program
 from processor.config import resolved
 from processor.scores import load_scores
 from processor.train import train
@@ -36,13 +34,6 @@ def zoom(tmp_path: Path) -> Path:
     path = tmp_path / "zoom.pt"
     torch.save({key: torch.as_tensor(weight(key, shape)) for key, shape in ZOOM["state"].items()}, path)
     return path
-
-
-def say(argv: list[str], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> tuple[int, str, str]:
-    caplog.clear()
-    with caplog.at_level(logging.INFO):
-        status = program.main(argv)
-    return status, "\n".join(caplog.messages), capsys.readouterr().err
 
 
 def test_it_trains_and_tests_and_tells_what_it_is(
