@@ -1,14 +1,20 @@
-"""Train or test a model: `python main.py --config config/demo/train.yaml [--key value ...]`."""
+"""Train or test a model: `python main.py --config config/demo/train.yaml [--key value ...]`.
+
+Several processes, a GPU each: `--device 0 1`, or `torchrun --nproc-per-node 2 main.py --config ...`.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from logging.handlers import MemoryHandler
+from pathlib import Path
 
 import torch
 
+from processor import distributed
 from processor.config import Config, load_config
 from processor.folds import cross_validate
 from processor.info import info
@@ -28,26 +34,40 @@ def main(argv: Sequence[str]) -> int:
     early = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL)  # lines for a log file that is not open yet
     logging.getLogger().addHandler(early)
     try:
-        config = load_config(argv)
-        PHASES[config.phase](config)
+        with distributed.joined():
+            if distributed.rank():
+                logging.getLogger().setLevel(logging.ERROR)
+            config = load_config(argv)
+            if number := _processes(config):
+                return distributed.launch(Path(__file__), argv, number)
+            PHASES[config.phase](config)
     except OSError as error:
-        sys.stderr.write(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}\n")
-        return 1
+        return _say(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}", 1)
     except ValueError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+        return _say(f"error: {error}", 1)
     except torch.OutOfMemoryError:
-        sys.stderr.write("error: the device's memory ran out; take a smaller --batch_size and more --accumulation\n")
-        return 1
+        return _say("error: the device's memory ran out; take a smaller --batch_size and more --accumulation", 1)
     except StoppedError as stopped:
-        sys.stderr.write(f"{stopped}\n")
-        return 128 + stopped.signal
+        return _say(f"{stopped}", 128 + stopped.signal)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; go on with --resume auto\n")
-        return 130
+        return _say("interrupted; go on with --resume auto", 130)
     finally:
         logging.getLogger().removeHandler(early)
     return 0
+
+
+def _processes(config: Config) -> int:
+    """How many processes are to be started for GPUs that are named, 0: this one does it."""
+    several = isinstance(config.device, list) and len(config.device) > 1 and config.phase in ("train", "test")
+    return len(config.device) if several and torch.cuda.is_available() and not distributed.started() else 0
+
+
+def _say(message: str, status: int) -> int:
+    if number := distributed.rank():
+        time.sleep(2)  # what concerns all, the first process says, and ends them
+        message = f"process {number}: {message}"
+    sys.stderr.write(f"{message}\n")
+    return status
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from processor import distributed
 from processor.files import written_whole
 from processor.runtime import random_state, set_random_state
 
@@ -46,25 +47,33 @@ class State:
     def save(self, path: Path, config: str, previous: Path | None = None) -> None:
         """Writes the state with the resolved config; `path` holds either the old file or the whole new one.
 
+        All processes call it, the first of them writes.
+
         Args:
             previous: what the old file becomes.
         """
+        device = next(self.model.parameters()).device
+        distributed.agree(self.model)
+        generators = distributed.gather((torch.get_rng_state(), random_state(device)))
         content = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             **{name: getattr(self, name) for name in self.COUNTERS},
-            "generator": torch.get_rng_state(),
-            "generator_of_device": random_state(next(self.model.parameters()).device),
+            "generator": generators[0][0],
+            "generator_of_device": generators[0][1],
+            "generators_of_others": generators[1:],
             "optimizer_name": type(self.optimizer).__name__,
             "config": config,
         }
-        with written_whole(path) as temporary:
-            with temporary.open("wb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            if previous is not None and path.exists():
-                os.replace(path, previous)
+        if distributed.rank() == 0:
+            with written_whole(path) as temporary:
+                with temporary.open("wb") as file:
+                    torch.save(content, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if previous is not None and path.exists():
+                    os.replace(path, previous)
+        distributed.wait()  # a process that ended would end those that still write
 
     def load(self, path: Path, device: torch.device) -> None:
         """Takes everything back from a file that `save` wrote.
@@ -92,8 +101,12 @@ class State:
             self.model.load_state_dict(content["model"])
             for name in self.COUNTERS:
                 setattr(self, name, type(getattr(self, name))(content.get(name, 0)))  # older files know no `batch`
-            torch.set_rng_state(content["generator"])
-            set_random_state(device, content["generator_of_device"])
+            generators = [(content["generator"], content["generator_of_device"])]
+            generators += content.get("generators_of_others", [])
+            if distributed.rank() < len(generators):  # of a run of fewer processes there is none
+                own, of_device = generators[distributed.rank()]
+                torch.set_rng_state(own)
+                set_random_state(device, of_device)
         except Exception as error:  # a forged file can raise anything
             raise DamagedError(f"resume: {path} does not hold what a run saves; nothing can go on from it") from error
 
@@ -101,7 +114,7 @@ class State:
         """Goes on from the newest sound checkpoint of a folder; damaged ones are told of.
 
         Returns:
-            Its path; None where there is no checkpoint.
+            Its path, now that of the last; None where there is no checkpoint.
 
         Raises:
             ValueError: none of them is sound, or it is of another model or optimiser.
@@ -111,7 +124,7 @@ class State:
             try:
                 self.load(path, device)
                 if path.name == PREVIOUS:  # or the next save would put a damaged file in its place
-                    os.replace(path, folder / LAST)
+                    return path.replace(folder / LAST)
                 return path
             except DamagedError as error:
                 log.warning("%s", error)

@@ -77,10 +77,11 @@ class Config:
     label_smoothing: float = option(0.0, "share of the label that goes to all classes", minimum=0)
     max_grad_norm: float | None = option(None, "norm to which longer gradients are cut", minimum=0)
 
-    batch_size: int = option(32, "samples of a training batch", minimum=1, title="Training")
+    batch_size: int = option(32, "samples of a training batch, of each process", minimum=1, title="Training")
     test_batch_size: int = option(32, "samples of a test batch", minimum=1)
     accumulation: int = option(1, "batches whose gradients make one step", minimum=1)
     num_epoch: int = option(120, "epochs to train", minimum=0)
+    sync_batch_norm: bool = option(False, "several processes: batch norm over the batches of all")
     precision: Literal["float32", "bfloat16"] = option("float32", "of activations; bfloat16 by autocast")
     seed: int = option(0, "seed of weights, augmentation and order", minimum=0)
 

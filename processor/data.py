@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from processor.config import Config, names_of_classes
 from processor.config_check import import_object
+from processor.distributed import one_by_one, rank, world
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,8 @@ def open_feeder(config: Config, part: str) -> Any:
     if config.make_data is not None:
         if missing := _missing(args):
             log.info("%s not found, making it by %s", missing[0], config.make_data)
-        import_object(config.make_data)(**config.make_data_args)  # it knows what is there, and of which settings
+        with one_by_one():
+            import_object(config.make_data)(**config.make_data_args)  # it knows what is there, and of which settings
     if missing := _missing(args):
         made = f" ({config.make_data} ran)" if config.make_data else ""
         raise ValueError(f"data: {' and '.join(missing)} not found{made}\n{config.data_help or ''}".rstrip())
@@ -90,47 +93,71 @@ def input_shape(model: nn.Module, config: Config) -> tuple[int, int, int, int]:
     return C, T, V, M
 
 
-class Shuffled(Sampler[int]):
-    """All indices in an order that (seed, epoch) alone decide, not the number of workers nor what ran before.
+class Batches(Sampler[list[int]]):
+    """The indices of this process's part of every batch, in an order that (seed, epoch) alone decide.
 
-    `begin`: so many of them are done already.
+    Each index is in one batch of one process. What would be too few for every process joins the batch before.
+
+    Args:
+        batch_size: of a process.
+        seed: None: the order that they have.
+
+    Attributes:
+        sizes: how many indices each batch has in all processes together.
+        epoch: whose order it is; `begin`: so many of its batches are done already.
     """
 
-    def __init__(self, size: int, seed: int) -> None:
+    def __init__(self, size: int, batch_size: int, seed: int | None) -> None:
         self.size, self.seed, self.epoch, self.begin = size, seed, 0, 0
+        self.starts = list(range(0, size, batch_size * world()))
+        if len(self.starts) > 1 and size - self.starts[-1] < world():
+            self.starts.pop()
+        self.sizes = [end - start for start, end in pairwise([*self.starts, size])]
 
     def __len__(self) -> int:
-        return max(self.size - self.begin, 0)
+        return max(len(self.sizes) - self.begin, 0)
 
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(torch.randperm(self.size, generator=generator).tolist()[self.begin :])
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.arange(self.size)
+        if self.seed is not None:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            order = torch.randperm(self.size, generator=generator)
+        for start, size in list(zip(self.starts, self.sizes, strict=True))[self.begin :]:
+            if part := order[start : start + size][rank() :: world()].tolist():
+                yield part
 
 
 class Loader:
-    """Batches (x, label, index) of a feeder; in training shuffled anew each epoch."""
+    """Batches (x, label, index) of a feeder, this process's part of them; in training shuffled anew each epoch.
+
+    Raises:
+        ValueError: in training, there are fewer samples than processes.
+    """
 
     def __init__(self, feeder: Any, config: Config, device: torch.device, *, train: bool) -> None:
+        if train and len(feeder) < world():
+            raise ValueError(f"{len(feeder)} training samples do not suffice for {world()} processes; start fewer")
         self.feeder = feeder
-        self.order = Shuffled(len(feeder), config.seed) if train else None
+        self.order = Batches(
+            len(feeder), config.batch_size if train else config.test_batch_size, config.seed if train else None
+        )
         self.batches: DataLoader[Any] = DataLoader(
             feeder,
-            batch_size=config.batch_size if train else config.test_batch_size,
-            sampler=self.order,
+            batch_sampler=self.order,
             generator=torch.Generator(),  # workers' seeds come from here, not from the model's generator
             num_workers=config.num_worker,
             persistent_workers=config.num_worker > 0,
             pin_memory=device.type == "cuda",
         )
 
-    def __len__(self) -> int:
-        """Batches of an epoch."""
-        return -(-len(self.feeder) // (self.batches.batch_size or 1))
+    @property
+    def sizes(self) -> list[int]:
+        """How many samples each batch of an epoch has, in all processes together."""
+        return self.order.sizes
 
     def epoch(self, number: int, begin: int = 0) -> DataLoader[Any]:
         """The batches of an epoch from the one numbered `begin` on, the same whether the run was resumed or not."""
-        if self.order is not None:
-            self.order.epoch, self.order.begin = number, begin * (self.batches.batch_size or 1)
+        self.order.epoch, self.order.begin = number, begin
         if hasattr(self.feeder, "set_epoch"):
             self.feeder.set_epoch(number)
         return self.batches

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import numpy as np
 import torch
-from torch import nn
-from tqdm import tqdm
+from torch import Tensor, nn
 
 from processor.data import Loader
-from processor.runtime import autocast, to_device
+from processor.distributed import gather
+from processor.runtime import autocast, progress, to_device
 from processor.scores import Scores
 
 
-@torch.no_grad()
 def evaluate(model: nn.Module, loader: Loader, device: torch.device, precision: str) -> Scores:
-    """The scores (N, num_class) of all samples of the loader's feeder, in its order; those of clips are averaged."""
+    """The scores (N, num_class) of all samples of the loader's feeder, in its order; those of clips are averaged.
+
+    Processes score a part each, and all get the whole.
+    """
+    batches = progress(loader.epoch(0), "test", total=len(loader.sizes))
+    scored = list(score(model, batches, device, precision))  # a GPU is not waited for in between
+    own = [(index.numpy(), logits.cpu().numpy()) for index, logits in scored]
+    parts = [part for of_process in gather(own) for part in of_process]
+    order = np.argsort(np.concatenate([index for index, _ in parts]))
+    scores = np.concatenate([logits for _, logits in parts])[order]
+    return Scores(tuple(loader.feeder.sample_name), scores, np.asarray(loader.feeder.label, np.int64))
+
+
+@torch.no_grad()
+def score(
+    model: nn.Module, batches: Iterable[Any], device: torch.device, precision: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The indices (N,) and the logits (N, num_class), still on the device, of each batch."""
     model.eval()
-    logits, order = [], []
-    for x, _, index in tqdm(loader.epoch(0), desc="test", leave=False, dynamic_ncols=True, disable=None):
+    for x, _, index in batches:
         clips = to_device(x if x.dim() == 6 else x[:, None], device)  # (N, clips, C, T, V, M)
         with autocast(device, precision):
-            logits.append(model(clips.flatten(0, 1)).float().unflatten(0, clips.shape[:2]).mean(dim=1))
-        order.append(index)
-    scores = np.empty((len(loader.feeder), logits[0].shape[1]), np.float32)
-    scores[torch.cat(order).numpy()] = torch.cat(logits).cpu().numpy()
-    return Scores(tuple(loader.feeder.sample_name), scores, np.asarray(loader.feeder.label, np.int64))
+            logits = model(clips.flatten(0, 1)).float()
+        yield index, logits.unflatten(0, clips.shape[:2]).mean(dim=1)

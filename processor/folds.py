@@ -13,6 +13,7 @@ import numpy as np
 
 from processor.config import Config, names_of_classes
 from processor.data import open_feeder
+from processor.distributed import rank
 from processor.report import write_csv, write_report
 from processor.scores import Scores, save_scores, top_k
 from processor.work_dir import SCORE
@@ -39,15 +40,16 @@ def cross_validate(run: Callable[[Config], Scores], config: Config) -> Scores:
         log.info("fold %d of %s", fold, ", ".join(map(str, configs)))
         scores[fold] = run(own)
     accuracy = {fold: 100 * top_k(s.scores, s.labels, 1) for fold, s in scores.items()}
-    rows = ((fold, len(scores[fold].names), f"{a:.4f}") for fold, a in accuracy.items())
-    write_csv(config.work_dir / SUMMARY, [("fold", "samples", "top1"), *rows])
     together = Scores(
         tuple(name for s in scores.values() for name in s.names),
         np.concatenate([s.scores for s in scores.values()]),
         np.concatenate([_labels(s) for s in scores.values()]),
     )
-    save_scores(config.work_dir / SCORE, together)
-    write_report(config.work_dir, together, names_of_classes(config))
+    if rank() == 0:
+        rows = ((fold, len(scores[fold].names), f"{a:.4f}") for fold, a in accuracy.items())
+        write_csv(config.work_dir / SUMMARY, [("fold", "samples", "top1"), *rows])
+        save_scores(config.work_dir / SCORE, together)
+        write_report(config.work_dir, together, names_of_classes(config))
     log.info("top-1 of folds %s: %s", ", ".join(map(str, accuracy)), ", ".join(f"{a:.2f}" for a in accuracy.values()))
     log.info("mean %s; all are in %s", mean_and_spread(list(accuracy.values())), config.work_dir)
     return together

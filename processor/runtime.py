@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from tqdm import tqdm
+
+from processor.distributed import local_rank, rank
 
 log = logging.getLogger(__name__)
 
@@ -50,34 +53,33 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
 
 
 def choose_device(wish: str | Sequence[int]) -> torch.device:
-    """The device that the key `device` means: `auto`, `cpu`, `mps`, `cuda`, or the number of a GPU.
+    """The device that the key `device` means: `auto`, `cpu`, `mps`, `cuda`, or GPU numbers, one for each process.
 
-    GPU numbers on a machine without any mean `auto`, with a warning.
+    Processes of one machine take a GPU each. GPU numbers on a machine without any mean `auto`, with a warning.
 
     Raises:
         ValueError: this machine has no such device, or not so many.
     """
+    if torch.cuda.is_available() and wish in ("auto", "cuda"):
+        wish = [*range(local_rank() + 1)]
     if wish == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", 0)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if not isinstance(wish, str):
         if not torch.cuda.is_available():  # configurations come from other machines, published ones name four GPUs
             device = choose_device("auto")
             log.warning("device: GPU %s is asked for, this machine has none; computing on %s", list(wish), device)
             return device
-        if len(wish) > 1:
-            log.warning(
-                "device: %s names %d GPUs, a run takes one; computing on GPU %d", list(wish), len(wish), wish[0]
-            )
-        if wish[0] >= torch.cuda.device_count():
+        if local_rank() >= len(wish):
+            raise ValueError(f"device: {list(wish)} has no GPU for process {local_rank()}; start {len(wish)} processes")
+        number = wish[local_rank()]
+        if number >= torch.cuda.device_count():
             raise ValueError(
-                f"device: GPU {wish[0]} is asked for, this machine has {torch.cuda.device_count()}; "
+                f"device: GPU {number} is asked for, this machine has {torch.cuda.device_count()}; "
                 "take another number, or --device cpu"
             )
-        torch.cuda.set_device(wish[0])  # threads that pin memory work on the current one
-        return torch.device("cuda", wish[0])
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        torch.cuda.set_device(number)  # threads that pin memory work on the current one
+        return torch.device("cuda", number)
+    available = {"cpu": True, "cuda": False, "mps": torch.backends.mps.is_available()}
     if not available[wish]:
         raise ValueError(f"device: {wish} is asked for, this machine has none; take --device cpu")
     return torch.device(wish)
@@ -106,6 +108,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def to_device(x: torch.Tensor, device: torch.device) -> torch.Tensor:
     """`x` on the device, without waiting where its memory is pinned (CUDA); elsewhere that would not be safe."""
     return x.to(device, non_blocking=device.type == "cuda")
+
+
+def progress(batches: Iterable[Any], name: str, **about: int) -> tqdm[Any]:
+    """`batches`, with a bar on the terminal of the first process."""
+    return tqdm(batches, name, leave=False, dynamic_ncols=True, disable=True if rank() else None, **about)
 
 
 def random_state(device: torch.device) -> torch.Tensor | None:

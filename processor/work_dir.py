@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from logging.handlers import MemoryHandler
@@ -12,11 +12,13 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from processor import distributed
 from processor.checkpoint import BEST, LAST, PREVIOUS
 from processor.config import Config, resolved
 
 CONFIG, LOG, SCORE, NOT_FINITE = "config.yaml", "log.txt", "test_score.npz", "not_finite.txt"
 RESULTS = (SCORE, *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")))
+Record = Callable[[str, float, int], None]  # of a scalar: name, value, step
 CHECKPOINTS = (LAST, PREVIOUS, BEST)
 RUN = (*CHECKPOINTS, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
 
@@ -32,6 +34,8 @@ def prepare(config: Config, resumed: Path | None = None) -> None:
     Raises:
         ValueError: an earlier run is in it, which is neither resumed nor to be overwritten.
     """
+    if distributed.rank():
+        return
     folder = config.work_dir
     used = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
     if config.overwrite and config.resume:
@@ -52,11 +56,15 @@ def prepare(config: Config, resumed: Path | None = None) -> None:
 
 
 @contextmanager
-def journal(folder: Path, step: int = 0) -> Iterator[SummaryWriter]:
-    """Log lines also go to `log.txt`, scalars to TensorBoard's event file, both in `folder`.
+def journal(folder: Path, step: int = 0) -> Iterator[Record]:
+    """Log lines also go to `log.txt`, scalars that it takes to TensorBoard's event file, both in `folder`.
 
-    `step` is the optimiser's step that a resumed run goes on from: scalars beyond it are of no run.
+    Of several processes only the first writes. `step` is the optimiser's step that a resumed run goes on from:
+    scalars beyond it are of no run.
     """
+    if distributed.rank():
+        yield lambda *_: None
+        return
     handler = logging.FileHandler(folder / LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     root, level = logging.getLogger(), logging.getLogger().level
@@ -69,7 +77,7 @@ def journal(folder: Path, step: int = 0) -> Iterator[SummaryWriter]:
     writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
     try:
         with logging_redirect_tqdm():
-            yield writer
+            yield writer.add_scalar
     finally:
         writer.close()
         root.setLevel(level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -65,16 +66,36 @@ class TokenNorm(nn.BatchNorm1d):
 
     Args:
         relu: end in ReLU.
+
+    Attributes:
+        total: sum of a tensor over the processes whose batches have common statistics in training; None: alone.
     """
+
+    total: Callable[[Tensor], Tensor] | None = None
 
     def __init__(self, num_features: int, *, relu: bool = False) -> None:
         super().__init__(num_features)
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
-        y = super().forward(x.reshape(-1, self.num_features))
+        rows = x.reshape(-1, self.num_features)
+        y = self._together(rows, self.total) if self.training and self.total else super().forward(rows)
         # no `view`, for which autograd would copy gradients when the next layer changes the result in place
         return torch.ops.aten._unsafe_view(relu(y) if self.relu else y, x.shape)
+
+    def _together(self, x: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
+        """Normalises (n, C) by the statistics of all processes: their mean, and then the variance around it."""
+        number = torch.tensor([float(len(x))], device=x.device)
+        sums = total(torch.cat([x.float().sum(dim=0), number]))
+        mean, number = sums[:-1] / sums[-1], sums[-1]
+        centred = x - mean
+        variance = total(centred.square().sum(dim=0)) / number
+        with torch.no_grad():
+            unbiased = variance * number / (number - 1)
+            for running, found in ((self.running_mean, mean), (self.running_var, unbiased)):
+                running.lerp_(found, self.momentum)  # type: ignore[union-attr, arg-type]
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        return (centred * (self.weight * (variance + self.eps).rsqrt()) + self.bias).to(x.dtype)
 
 
 class Projection(nn.Module):

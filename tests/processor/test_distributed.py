@@ -1,0 +1,169 @@
+"""Two processes do what one does with twice the batch; each sample is seen once; a process that dies ends the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from runs import MODEL, Data, make, write_data
+from torch import Tensor
+
+import main as program
+from model.st_tr import Model
+from processor import data as loading
+from processor.checkpoint import read_checkpoint
+from processor.config import Config, resolved
+from processor.data import Batches
+from processor.scores import load_scores
+from processor.train import train
+
+ROOT = Path(program.__file__).parent
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+DEVICES = (  # what `--device 0 1` does, on a CPU
+    "-c",
+    "import sys, pathlib, processor.distributed as d; sys.exit(d.launch(pathlib.Path(sys.argv[1]), sys.argv[2:], 2))",
+)
+EXACT = {**MODEL, "dropout": 0.0, "drop_connect": False}  # nothing is drawn, or processes would draw other numbers
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def processes(config: Config, command: Sequence[str] = TORCHRUN) -> subprocess.Popen[str]:
+    """Two processes of the program with this configuration."""
+    file = config.work_dir.with_suffix(".yaml")
+    file.write_text(resolved(config), encoding="utf-8")
+    return subprocess.Popen(
+        [sys.executable, *command, str(ROOT / "main.py"), "--config", str(file)],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)},
+    )  # fmt: skip
+
+
+def finished(run: subprocess.Popen[str]) -> str:
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 0, output
+    return output
+
+
+def weights(folder: Path, name: str = "last.pt") -> dict[str, Tensor]:
+    state = read_checkpoint(folder / name)["model"]
+    return {name: x for name, x in state.items() if x.is_floating_point()}
+
+
+def difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
+    """The largest, relative to the largest number of each tensor, or to a hundredth of the largest of all."""
+    assert a.keys() == b.keys()
+    size = {name: float(x.abs().max()) for name, x in b.items()}
+    least = max(size.values()) / 100
+    return max(float((a[name] - x).abs().max()) / max(size[name], least) for name, x in b.items())
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [4, 5, 7, 12, 13, 24, 25, 26])
+def test_every_sample_is_in_one_batch_of_one_process(monkeypatch: pytest.MonkeyPatch, world: int, size: int) -> None:
+    monkeypatch.setattr(loading, "world", lambda: world)
+    parts = []
+    for rank in range(world):
+        monkeypatch.setattr(loading, "rank", lambda rank=rank: rank)
+        order = Batches(size, 3, seed=7)
+        order.epoch = 2
+        parts.append(list(order))
+        order.begin = 1
+        assert list(order) == parts[-1][1:]
+    assert sorted(i for part in parts for batch in part for i in batch) == list(range(size))
+    assert len({len(part) for part in parts}) == 1  # all take as many steps
+    assert [sum(map(len, batches)) for batches in zip(*parts, strict=True)] == order.sizes
+    monkeypatch.setattr(loading, "world", lambda: 1)
+    monkeypatch.setattr(loading, "rank", lambda: 0)
+    alone = Batches(size, 3 * world, seed=7)
+    alone.epoch = 2
+    together = [sorted(chain(*batches)) for batches in zip(*parts, strict=True)]
+    if 0 < size % (3 * world) < world:  # the rest joins the batch before
+        assert together[:-1] == [sorted(batch) for batch in alone][:-2]
+    else:
+        assert together == [sorted(batch) for batch in alone]
+
+
+def test_two_processes_are_one_with_twice_the_batch(data: Data, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"model_args": EXACT, "num_epoch": 2, "accumulation": 1, "optimizer": "SGD"}
+    settings |= {"base_lr": 0.02, "max_grad_norm": 1.0, "warm_up_epoch": 0, "sync_batch_norm": True}
+    one = make(data, tmp_path, batch_size=10, work_dir=tmp_path / "one", **settings)
+    both = replace(one, batch_size=5, test_batch_size=3, work_dir=tmp_path / "both")
+    output = finished(processes(both))
+    assert output.count("epoch 1 of 2 took") == 1  # the first process alone speaks
+    alone = train(one)
+    assert difference(weights(both.work_dir), weights(one.work_dir)) < 2e-5
+    scores = load_scores(both.work_dir / "test_score.npz")
+    assert scores.names == alone.names
+    torch.testing.assert_close(torch.tensor(scores.scores), torch.tensor(alone.scores), rtol=1e-4, atol=1e-4)
+    assert len(list(both.work_dir.glob("events.out.tfevents.*"))) == 1
+
+
+def test_gradients_are_those_of_twice_the_batch(data: Data, tmp_path: Path) -> None:
+    """One step of SGD at a rate of 1 subtracts the gradient: of 25 samples in two batches, the last of them uneven."""
+    settings: dict[str, Any] = {"model_args": EXACT, "num_epoch": 1, "accumulation": 2, "optimizer": "SGD"}
+    settings |= {"base_lr": 1.0, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0, "warm_up_epoch": 0}
+    settings |= {"sync_batch_norm": True, "lr_schedule": "multi-step"}
+    one = make(data, tmp_path, batch_size=14, work_dir=tmp_path / "one", **settings)
+    both = replace(one, batch_size=7, work_dir=tmp_path / "both")
+    finished(processes(both))
+    train(one)
+    torch.manual_seed(0)
+    start = Model(**EXACT).state_dict()
+    a, b = ({name: x - start[name] for name, x in weights(c.work_dir).items()} for c in (both, one))
+    assert max(float(x.abs().max()) for x in b.values()) > 0.01
+    assert difference(a, b) < 1e-4
+
+
+def test_a_dead_process_ends_the_run_which_then_goes_on(data: Data, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"feeder": "dying.Feeder", "batch_size": 3, "num_epoch": 3, "resume": "auto"}
+    config = make(data, tmp_path, **settings)
+    mark = {"mark": str(tmp_path / "dead")}
+    config = replace(
+        config,
+        train_feeder_args={**config.train_feeder_args, **mark},
+        test_feeder_args={**config.test_feeder_args, **mark},
+    )
+    run = processes(config, DEVICES)
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 128 + signal.SIGKILL
+    assert "process 1 of the run ended with status 137; the others were stopped" in output
+    assert (tmp_path / "dead").exists()
+    assert "resumed after epoch 1" in finished(processes(config, DEVICES))
+    undisturbed = replace(config, work_dir=tmp_path / "undisturbed")
+    finished(processes(undisturbed, DEVICES))
+    a, b = weights(config.work_dir), weights(undisturbed.work_dir)
+    assert all(torch.equal(a[name], b[name]) for name in a)  # dropout and statistics of both processes included
+
+
+@pytest.mark.slow
+def test_a_signal_saves_and_stops_all(data: Data, tmp_path: Path) -> None:
+    config = make(data, tmp_path, batch_size=3, num_epoch=40, resume="auto")
+    run = processes(config)
+    assert run.stdout is not None
+    for line in run.stdout:
+        if "epoch 3 of 40" in line:
+            run.send_signal(signal.SIGTERM)
+    assert run.wait(timeout=120)
+    finished(processes(config))
+    undisturbed = replace(config, work_dir=tmp_path / "undisturbed")
+    finished(processes(undisturbed))
+    assert difference(weights(config.work_dir), weights(undisturbed.work_dir)) < 1e-5
+
+
+def test_too_few_samples(data: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(loading, "world", lambda: 26)
+    with pytest.raises(ValueError, match="25 training samples do not suffice for 26 processes; start fewer"):
+        train(make(data, tmp_path))
