@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from processor import distributed
+from processor.benchmark import benchmark
 from processor.config import Config, load_config
-from processor.folds import cross_validate
+from processor.folds import cross_validate, of_fold
 from processor.info import info
 from processor.runtime import StoppedError
 from processor.train import test, train
@@ -25,6 +26,7 @@ PHASES: dict[str, Callable[[Config], object]] = {
     "train": lambda config: cross_validate(train, config) if config.folds else train(config),
     "test": lambda config: cross_validate(test, config) if config.folds else test(config),
     "info": info,
+    "benchmark": lambda config: benchmark(of_fold(config, config.folds[0]) if config.folds else config),
 }
 
 

@@ -85,8 +85,8 @@ class Config:
     precision: Literal["float32", "bfloat16"] = option("float32", "of activations; bfloat16 by autocast")
     seed: int = option(0, "seed of weights, augmentation and order", minimum=0)
 
-    phase: Literal["train", "test", "info"] = option(
-        "train", "train and test, test alone, or what a model is", title="Run"
+    phase: Literal["train", "test", "info", "benchmark"] = option(
+        "train", "train and test, test alone, what a model is, or how fast", title="Run"
     )
     training: bool = option(True, "published switch: false is `phase: test`")
     device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", minimum=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def open_feeder(config: Config, part: str) -> Any:
     Raises:
         ValueError: data is missing, with what the config's `data_help` says about it.
     """
-    args = dict(config.train_feeder_args if part == "train" else config.test_feeder_args)
+    args = _args(config, part)
     if config.make_data is not None:
         if missing := _missing(args):
             log.info("%s not found, making it by %s", missing[0], config.make_data)
@@ -39,6 +39,15 @@ def open_feeder(config: Config, part: str) -> Any:
     if "seed" in inspect.signature(feeder).parameters:
         args.setdefault("seed", config.seed)
     return feeder(**args)
+
+
+def has_data(config: Config, part: str) -> bool:
+    """Whether the files of `part` are there, or can be made."""
+    return config.make_data is not None or not _missing(_args(config, part))
+
+
+def _args(config: Config, part: str) -> dict[str, Any]:
+    return dict(config.train_feeder_args if part == "train" else config.test_feeder_args)
 
 
 def _missing(args: dict[str, Any]) -> list[str]:
@@ -137,7 +146,7 @@ class Loader:
     def __init__(self, feeder: Any, config: Config, device: torch.device, *, train: bool) -> None:
         if train and len(feeder) < world():
             raise ValueError(f"{len(feeder)} training samples do not suffice for {world()} processes; start fewer")
-        self.feeder = feeder
+        self.feeder, self.training = feeder, train
         self.order = Batches(
             len(feeder), config.batch_size if train else config.test_batch_size, config.seed if train else None
         )
@@ -155,7 +164,7 @@ class Loader:
         """How many samples each batch of an epoch has, in all processes together."""
         return self.order.sizes
 
-    def epoch(self, number: int, begin: int = 0) -> DataLoader[Any]:
+    def epoch(self, number: int, begin: int = 0) -> Iterable[Any]:
         """The batches of an epoch from the one numbered `begin` on, the same whether the run was resumed or not."""
         self.order.epoch, self.order.begin = number, begin
         if hasattr(self.feeder, "set_epoch"):

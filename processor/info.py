@@ -70,15 +70,15 @@ def _model(model: nn.Module, config: Config) -> dict[str, str]:
         "joints": f"{V} ({o.graph})",
         "classes": f"{o.num_class}",
         "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
-        "FLOPs": f"{_flops(model, shape) / 1e9:.2f} G a sample, forward, two a multiply-add",
+        "FLOPs": f"{count_flops(model, shape) / 1e9:.2f} G a sample, forward, two a multiply-add",
     }
     known = {name: value for name, value in asdict(o).items() if name in config.model_args}
     assumed = {name: value for name, value in asdict(o).items() if name not in config.model_args}
     return {**rows, "options": _list(known), "by default": _list(assumed)}
 
 
-def _flops(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """Of one sample of zeros."""
+def count_flops(model: nn.Module, shape: tuple[int, ...]) -> int:
+    """FLOPs of the forward pass of one sample of zeros (C, T, V, M), two a multiply-add."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.eval()(torch.zeros(1, *shape))
     return int(counter.get_total_flops())
