@@ -37,13 +37,13 @@ from processor.info import count_flops
 from processor.optim import build_optimizer
 from processor.runtime import autocast, choose_device, effective_precision
 from processor.train import train_epoch
+from processor.work_dir import BENCHMARK, check_place
 
 try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-RESULT = "benchmark.json"
 PARTS: dict[str, tuple[type[nn.Module], ...]] = {
     "gcn": (GCN, AdaptiveGCN, GraphConv),
     "attention": (SpatialAttention, TemporalAttention, Transformer),
@@ -82,6 +82,7 @@ def benchmark(config: Config) -> dict[str, Speed]:
     Raises:
         ValueError: a user's mistake, before anything is written.
     """
+    check_place(config.work_dir)
     device = choose_device(config.device)
     precision = effective_precision(device, config.precision)
     torch.manual_seed(config.seed)
@@ -105,9 +106,9 @@ def benchmark(config: Config) -> dict[str, Speed]:
         "model": {"class": config.model, "args": config.model_args, "input": shape, "flops": flops},
         **{phase: {**asdict(speed), "peak_share": speed.flops_per_s / peak} for phase, speed in found.items()},
     }
-    with written_whole(config.work_dir / RESULT) as temporary:
+    with written_whole(config.work_dir / BENCHMARK) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    log.info("all of it is in %s", config.work_dir / RESULT)
+    log.info("all of it is in %s", config.work_dir / BENCHMARK)
     return found
 
 

@@ -16,6 +16,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)  # it might be a link
     try:
         yield temporary
         os.replace(temporary, path)

@@ -16,12 +16,11 @@ from processor.data import open_feeder
 from processor.distributed import rank
 from processor.report import write_csv, write_report
 from processor.scores import Scores, save_scores, top_k
-from processor.work_dir import SCORE
+from processor.work_dir import FOLDS, SCORE, check_place
 
 log = logging.getLogger(__name__)
 
 MARK = "{fold}"  # what a fold's number replaces
-SUMMARY = "folds.csv"
 
 
 def cross_validate(run: Callable[[Config], Scores], config: Config) -> Scores:
@@ -33,6 +32,7 @@ def cross_validate(run: Callable[[Config], Scores], config: Config) -> Scores:
     Raises:
         ValueError: `{fold}` stands in no feeder argument, a fold's data are missing, or two folds test the same sample.
     """
+    check_place(config.work_dir)
     configs = {fold: of_fold(config, fold) for fold in config.folds}
     _check(config, configs)
     scores = {}
@@ -47,7 +47,7 @@ def cross_validate(run: Callable[[Config], Scores], config: Config) -> Scores:
     )
     if rank() == 0:
         rows = ((fold, len(scores[fold].names), f"{a:.4f}") for fold, a in accuracy.items())
-        write_csv(config.work_dir / SUMMARY, [("fold", "samples", "top1"), *rows])
+        write_csv(config.work_dir / FOLDS, [("fold", "samples", "top1"), *rows])
         save_scores(config.work_dir / SCORE, together)
         write_report(config.work_dir, together, names_of_classes(config))
     log.info("top-1 of folds %s: %s", ", ".join(map(str, accuracy)), ", ".join(f"{a:.2f}" for a in accuracy.values()))

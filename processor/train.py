@@ -209,6 +209,7 @@ def test(config: Config) -> Scores:
     feeder = open_feeder(config, "test")
     check_fit(feeder, model, config, "test")
     load_weights(model, weights)
+    work_dir.check_place(config.work_dir)
     if path.parent.resolve() != config.work_dir.resolve():  # a folder's own weights may renew its test results
         work_dir.prepare(config)
     with work_dir.journal(config.work_dir):

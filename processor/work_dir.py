@@ -17,10 +17,31 @@ from processor.checkpoint import BEST, LAST, PREVIOUS
 from processor.config import Config, resolved
 
 CONFIG, LOG, SCORE, NOT_FINITE = "config.yaml", "log.txt", "test_score.npz", "not_finite.txt"
+FOLDS, BENCHMARK = "folds.csv", "benchmark.json"
 RESULTS = (SCORE, *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")))
 Record = Callable[[str, float, int], None]  # of a scalar: name, value, step
 CHECKPOINTS = (LAST, PREVIOUS, BEST)
 RUN = (*CHECKPOINTS, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def check_place(folder: Path) -> None:
+    """Sees that a run which writes into `folder` writes there, and nowhere else.
+
+    Raises:
+        ValueError: it is a link or a file, holds one in the place of a file of ours, or belongs to something else.
+    """
+    place = folder.resolve()
+    if place in (ROOT, *ROOT.parents, Path.home()):
+        raise ValueError(f"work_dir: {folder} is no folder for a run alone; name a new one, such as work_dir/run")
+    if folder.is_symlink():
+        raise ValueError(f"work_dir: {folder} is a symbolic link; name what it stands for, {place}")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"work_dir: {folder} is a file; name another folder")
+    for path in (path for pattern in (*RUN, *RESULTS, FOLDS, BENCHMARK) for path in folder.glob(pattern)):
+        if path.is_symlink() or not path.is_file():
+            kind = "a symbolic link" if path.is_symlink() else "no plain file"
+            raise ValueError(f"work_dir: {path} is {kind}, where a run writes; remove it, or choose another --work_dir")
 
 
 def prepare(config: Config, resumed: Path | None = None) -> None:
@@ -32,11 +53,12 @@ def prepare(config: Config, resumed: Path | None = None) -> None:
         resumed: the checkpoint that the run goes on from; its folder is its own.
 
     Raises:
-        ValueError: an earlier run is in it, which is neither resumed nor to be overwritten.
+        ValueError: an earlier run is in it, which is neither resumed nor to be overwritten, or it is no place for one.
     """
     if distributed.rank():
         return
     folder = config.work_dir
+    check_place(folder)
     used = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
     if config.overwrite and config.resume:
         raise ValueError("overwrite, resume: one replaces a run, the other goes on with it; leave one out")
@@ -51,6 +73,8 @@ def prepare(config: Config, resumed: Path | None = None) -> None:
         for path in used:
             path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.*.tmp"):  # what was being written when an earlier run was killed
+        path.unlink()
     if config.phase == "train" or not used:
         (folder / CONFIG).write_text(resolved(replace(config, overwrite=False)), encoding="utf-8")
 
