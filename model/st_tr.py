@@ -148,9 +148,7 @@ class Block(nn.Module):
         self.down1 = residual
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.tcn1(self.gcn1(x))
-        y += self.down1(x)
-        return y
+        return self.tcn1(self.gcn1(x)) + self.down1(x)
 
 
 class Builder:

@@ -14,8 +14,8 @@ def attend(
 ) -> Array:
     """Attention of one batch entry and head: q, k (L, d), v (L, dv), keep (L,), relative (L, L, d), bias (L, L).
 
-    The published rule of `drop_connect`: softmax over all keys, dropped ones set to zero, the rest divided by its sum
-    + 1e-8.
+    The rule of `drop_connect`: softmax over all keys, dropped ones set to zero, the rest divided by its sum, to which
+    the published code adds 1e-8.
     """
     L, y = len(q), np.zeros_like(v)
     for i in range(L):
@@ -30,7 +30,7 @@ def attend(
         weights = [math.exp(logit - max(logits)) for logit in logits]
         kept = [w / sum(weights) if keep[j] else 0.0 for j, w in enumerate(weights)]
         for j in range(L):
-            y[i] += kept[j] / (sum(kept) + 1e-8) * v[j]
+            y[i] += kept[j] / sum(kept) * v[j] if any(keep) else 0.0
     return y
 
 

@@ -9,17 +9,21 @@ Axis legend: B samples, R rows of tokens (the frames or joints of a sample), L t
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from model.layers.linear import Linear
 from model.layers.pieces import in_pieces
 
 LONG = 64  # tokens from which a GPU's fused attention is faster than two products, and (L, L) too large to keep
 PART = 2**28  # most logits that a GPU holds at once where its fused attention cannot add relative positions
 SHORT = 16  # tokens below which a CPU's softmax is several times slower than its formula
+DROPPED = -1e30  # logit of a dropped key
 DROP = 0.5  # probability that `drop_connect` drops a key (published)
 
 
@@ -34,8 +38,9 @@ def attend(
 ) -> Tensor:
     """softmax(q·k + q·r + bias)·v over the kept keys.
 
-    Dropped keys need no mask: their values are zero, and one more value, 1 where a key is kept, sums up the kept
-    probability, by which the rest is divided (the published code adds 1e-8; all dropped: zero).
+    Dropped keys need no mask of their own: one more channel of the queries is 1, and that of the keys so low where they
+    are dropped that nothing is left of them; their values are zero, for the case that all are. (The published code takes
+    them out behind the softmax and divides by what is left, plus 1e-8: the same, unless hardly anything is left.)
 
     Args:
         q, k: (..., L, d), `q` already scaled.
@@ -48,24 +53,38 @@ def attend(
         (..., L, dv).
     """
     if keep is not None:
-        v = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1) * keep
+        q = torch.cat([q, torch.ones_like(q[..., :1])], dim=-1)
+        k = torch.cat([k, torch.where(keep, 0.0, DROPPED).to(k.dtype)], dim=-1)
+        v = v * keep
     if q.is_cpu or q.shape[-2] < LONG:
-        y = _products(q, k, v, bias, relative)
-    elif relative is None and bias is None:
-        y = _fused(q, k, v)
-    else:
-        y = _in_parts(q, k, v, bias, relative)
-    return y if keep is None else y[..., :-1] / (y[..., -1:] + 1e-8)
+        return _products(q, k, v, bias, relative)
+    if relative is None and bias is None:
+        return _fused(q, k, v)
+    return _in_parts(q, k, v, bias, relative)
 
 
 def _products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, relative: Tensor | None) -> Tensor:
     """Logits, softmax, values: the formula as it is written."""
-    logits = q @ k.transpose(-1, -2)
+    logits = _Products.apply(q, k)
     if relative is not None:
-        logits = logits + _relative(q, relative)
+        logits = logits + _relative(q[..., : relative.shape[-1]], relative)
     if bias is not None:
         logits = logits + bias
     return _softmax(logits) @ v
+
+
+class _Products(torch.autograd.Function):
+    """q·k of all queries and keys; keys have few channels, and a CPU takes products of few columns slowly."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor) -> Tensor:
+        ctx.save_for_backward(q, k)
+        return q @ k.transpose(-1, -2)
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, Tensor]:
+        q, k = (x.transpose(-1, -2) for x in ctx.saved_tensors)
+        return (k @ grad[0].transpose(-1, -2)).transpose(-1, -2), (q @ grad[0]).transpose(-1, -2)
 
 
 def _in_parts(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, relative: Tensor | None) -> Tensor:
@@ -134,8 +153,8 @@ class Attention(nn.Module):
         self.heads = heads
         self.widths = [heads * key_width, heads * key_width, heads * value_width]
         self.scale = scale
-        self.qkv = nn.Linear(in_channels, sum(self.widths))
-        self.out = nn.Linear(heads * value_width, out_channels)
+        self.qkv = Linear(in_channels, sum(self.widths))
+        self.out = Linear(heads * value_width, out_channels)
         self.relative = relative
         self.bias = bias
         self.drop_connect = drop_connect
@@ -147,18 +166,17 @@ class Attention(nn.Module):
         if self.drop_connect and self.training:
             keep = torch.rand(B, R, self.heads, L, 1, device=x.device) >= DROP
 
-        def piece(x: Tensor, keep: Tensor | None, relation: Tensor | None, *shared: Tensor) -> Tensor:
-            weight, start, relative, bias = shared
-            parts = F.linear(x, weight, start).split(self.widths, dim=-1)
+        def piece(qkv: Tensor, keep: Tensor | None, relation: Tensor | None, *shared: Tensor | None) -> Tensor:
+            relative, bias = shared
+            parts = qkv.split(self.widths, dim=-1)
             q, k, v = (rearrange(part, "b r l (h d) -> b r h l d", h=self.heads) for part in parts)
             y = attend(q * self.scale, k, v, keep=keep, relative=relative, bias=_sum(bias, relation))
             return rearrange(y, "b r h l d -> b r l (h d)")
 
         relative = None if self.relative is None else self.relative(L)
         bias = None if self.bias is None else self.bias()
-        shared = [self.qkv.weight, self.qkv.bias, relative, bias]
-        inside = L * (self.heads * L + sum(self.widths))
-        return in_pieces(piece, self.out, x, keep, relation, shared=shared, inside=inside)
+        inside = self.heads * L * L
+        return self.out(in_pieces(piece, self.qkv(x), keep, relation, shared=[relative, bias], inside=inside))
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

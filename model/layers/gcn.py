@@ -12,6 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from model.layers.linear import Linear
 from model.layers.norm import Projection, TokenNorm, relu
 from model.layers.pieces import in_pieces
 
@@ -45,7 +46,7 @@ class GraphConv(nn.Module):
         super().__init__()
         self.register_buffer("A", A.clone())
         self.mask = nn.Parameter(torch.ones_like(A)) if mask_learning else None
-        self.linear = nn.Linear(len(A) * in_channels, out_channels)
+        self.linear = Linear(len(A) * in_channels, out_channels)
         nn.init.normal_(self.linear.weight, std=std or (2 / out_channels) ** 0.5)
 
     def forward(self, x: Tensor, adaptive: Tensor | None = None) -> Tensor:
@@ -56,7 +57,7 @@ class GraphConv(nn.Module):
             return propagate(x, A if adaptive is None else A + adaptive)
 
         own = None if adaptive is None else adaptive[:, None]
-        return in_pieces(piece, self.linear, x, own, shared=[A], inside=len(A) * x[0, 0].numel())
+        return in_pieces(piece, x, own, shared=[A], inside=len(A) * x[0, 0].numel(), end=self.linear)
 
 
 class GCN(nn.Module):
@@ -86,8 +87,8 @@ class AdaptiveGCN(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, A: Tensor) -> None:
         super().__init__()
         K, width = len(A), out_channels // 4
-        self.query = nn.Linear(in_channels, K * width)
-        self.key = nn.Linear(in_channels, K * width)
+        self.query = Linear(in_channels, K * width)
+        self.key = Linear(in_channels, K * width)
         for layer in (self.query, self.key):
             nn.init.normal_(layer.weight, std=(2 / width) ** 0.5)
             nn.init.zeros_(layer.bias)

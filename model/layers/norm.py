@@ -8,6 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from model.layers.linear import Linear
+
+INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by their bytes
+
 
 class _ReLU(torch.autograd.Function):
     @staticmethod
@@ -19,12 +23,12 @@ class _ReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> Tensor:
         (positive,) = ctx.saved_tensors
-        return grad[0] * positive
+        return _kept(grad[0], positive)
 
 
 def relu(x: Tensor) -> Tensor:
     """ReLU in place of `x`, no view, which remembers one byte a number for backward instead of the result."""
-    return _ReLU.apply(x)
+    return _ReLU.apply(x) if torch.is_grad_enabled() and x.requires_grad else x.relu_()
 
 
 class _Dropout(torch.autograd.Function):
@@ -33,8 +37,7 @@ class _Dropout(torch.autograd.Function):
         n, limit = x.numel(), round(p * 2**16)
         bits = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         bits = bits[:n].as_strided(x.shape, x.stride())
-        kind = torch.int16 if x.element_size() == 2 else torch.bool
-        keep = torch.ge(bits, limit - 2**15, out=torch.empty_like(bits, dtype=kind))
+        keep = bits >= limit - 2**15
         ctx.save_for_backward(keep)
         ctx.scale = 2**16 / (2**16 - limit)
         return _kept(x, keep).mul_(ctx.scale)
@@ -46,8 +49,10 @@ class _Dropout(torch.autograd.Function):
 
 
 def _kept(x: Tensor, keep: Tensor) -> Tensor:
-    """`x`, zero where `keep` is; of two bytes as integers: bfloat16 times bool is several times slower."""
-    return (x.view(keep.dtype) * keep).view(x.dtype) if keep.dtype == torch.int16 else x * keep
+    """`x`, zero where `keep` is; its bits, as integers, times bytes: floats times bool take up to six times as long."""
+    if torch.is_grad_enabled():  # for a second derivative
+        return x * keep
+    return (x.view(INTEGERS[x.element_size()]) * keep.view(torch.uint8)).view(x.dtype)
 
 
 class Dropout(nn.Dropout):
@@ -107,7 +112,7 @@ class Projection(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, relu: bool = True) -> None:
         super().__init__()
         self.stride = stride
-        self.linear = nn.Linear(in_channels, out_channels)
+        self.linear = Linear(in_channels, out_channels)
         self.bn = TokenNorm(out_channels, relu=relu)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from model.layers.linear import Linear
 from model.layers.norm import Dropout, TokenNorm
 
 
@@ -41,7 +42,7 @@ class MultiScaleTCN(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, kernels: Sequence[int]) -> None:
         super().__init__()
-        self.mix = nn.Linear(in_channels, len(kernels) * in_channels)
+        self.mix = Linear(in_channels, len(kernels) * in_channels)
         width = out_channels // len(kernels)
         self.convs = nn.ModuleList(
             nn.Conv2d(in_channels, width, (k, 1), stride=(stride, 1), padding=((k - 1) // 2, 0)) for k in kernels

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.layers.attention import Attention
+from model.layers.linear import Linear
 from model.layers.norm import Dropout, Projection, TokenNorm
 
 
@@ -60,8 +61,8 @@ class Transformer(nn.Module):
         self.attention = attention
         self.norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            *(nn.Linear(width, 2 * width), nn.ReLU(), Dropout(dropout)),
-            *(nn.Linear(2 * width, width), Dropout(dropout)),
+            *(Linear(width, 2 * width), nn.ReLU(), Dropout(dropout)),
+            *(Linear(2 * width, width), Dropout(dropout)),
         )
 
     def forward(self, x: Tensor, relation: Tensor | None = None) -> Tensor:
@@ -95,7 +96,7 @@ class SpatialAttention(nn.Module):
         if self.conv is not None:
             y = torch.cat([self.conv(h), y], dim=-1)
         if self.skip:
-            y += x
+            y = y + x
         return self.bn(y)
 
 
