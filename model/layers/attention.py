@@ -39,8 +39,8 @@ def attend(
     """softmax(q·k + q·r + bias)·v over the kept keys.
 
     Dropped keys need no mask of their own: one more channel of the queries is 1, and that of the keys so low where they
-    are dropped that nothing is left of them; their values are zero, for the case that all are. (The published code takes
-    them out behind the softmax and divides by what is left, plus 1e-8: the same, unless hardly anything is left.)
+    are dropped that nothing is left of them; their values are zero, for the case that all are. (The published code
+    takes them out behind the softmax and divides by what is left, plus 1e-8: the same, unless hardly anything is left.)
 
     Args:
         q, k: (..., L, d), `q` already scaled.
