@@ -38,9 +38,9 @@ def attend(
 ) -> Tensor:
     """softmax(q·k + q·r + bias)·v over the kept keys.
 
-    Dropped keys need no mask of their own: one more channel of the queries is 1, and that of the keys so low where they
-    are dropped that nothing is left of them; their values are zero, for the case that all are. (The published code
-    takes them out behind the softmax and divides by what is left, plus 1e-8: the same, unless hardly anything is left.)
+    Dropped keys get logits so low that nothing is left of them; where all are dropped, the result is zero. (The
+    published code takes them out behind the softmax and divides by what is left, plus 1e-8: the same, unless that is
+    next to nothing.)
 
     Args:
         q, k: (..., L, d), `q` already scaled.
@@ -52,24 +52,27 @@ def attend(
     Returns:
         (..., L, dv).
     """
-    if keep is not None:
-        q = torch.cat([q, torch.ones_like(q[..., :1])], dim=-1)
-        k = torch.cat([k, torch.where(keep, 0.0, DROPPED).to(k.dtype)], dim=-1)
-        v = v * keep
+    mask = None if keep is None else torch.where(keep, 0.0, DROPPED).to(q.dtype)
     if q.is_cpu or q.shape[-2] < LONG:
-        return _products(q, k, v, bias, relative)
-    if relative is None and bias is None:
-        return _fused(q, k, v)
-    return _in_parts(q, k, v, bias, relative)
+        y = _products(q, k, v, mask, bias, relative)
+    elif relative is None and bias is None:
+        y = _fused(q, k, v, mask)
+    else:
+        y = _in_parts(q, k, v, mask, bias, relative)
+    return y if keep is None else y * keep.any(dim=-2, keepdim=True).to(y.dtype)
 
 
-def _products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, relative: Tensor | None) -> Tensor:
+def _products(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, relative: Tensor | None
+) -> Tensor:
     """Logits, softmax, values: the formula as it is written."""
     logits = _Products.apply(q, k)
     if relative is not None:
-        logits = logits + _relative(q[..., : relative.shape[-1]], relative)
+        logits = logits + _relative(q, relative)
     if bias is not None:
         logits = logits + bias
+    if mask is not None:
+        logits.add_(mask.transpose(-1, -2))
     return _softmax(logits) @ v
 
 
@@ -87,13 +90,16 @@ class _Products(torch.autograd.Function):
         return (k @ grad[0].transpose(-1, -2)).transpose(-1, -2), (q @ grad[0]).transpose(-1, -2)
 
 
-def _in_parts(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, relative: Tensor | None) -> Tensor:
+def _in_parts(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, relative: Tensor | None
+) -> Tensor:
     """The same for some samples at a time, and again for each in backward: nothing of size (L, L) stays."""
     size = max(1, PART // (q[0, ..., 0].numel() * q.shape[-2]))
     n = -(-len(q) // size)
     own = bias is not None and bias.dim() == q.dim() and len(bias) == len(q)
     biases = bias.split(size) if own and bias is not None else [bias] * n
-    parts = zip(q.split(size), k.split(size), v.split(size), biases, strict=True)
+    masks = [None] * n if mask is None else mask.split(size)
+    parts = zip(q.split(size), k.split(size), v.split(size), masks, biases, strict=True)
     return torch.cat([checkpoint(_products, *part, relative, use_reentrant=False) for part in parts])
 
 
@@ -122,8 +128,13 @@ def _softmax(logits: Tensor) -> Tensor:
     return (p / p.sum(dim=-1, keepdim=True)).to(logits.dtype)
 
 
-def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The same by fused kernels, which want (B, H, L, d) and one width of 8, 16, ... for q, k and v."""
+def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """The same by fused kernels, which want (B, H, L, d) and one width of 8, 16, ... for q, k and v.
+
+    The mask is one more channel of the keys, where that of the queries is 1.
+    """
+    if mask is not None:
+        q, k = torch.cat([q, torch.ones_like(q[..., :1])], dim=-1), torch.cat([k, mask], dim=-1)
     width = -(-max(q.shape[-1], v.shape[-1]) // 8) * 8
     q4, k4, v4 = (F.pad(x, (0, width - x.shape[-1])).flatten(0, -4) for x in (q, k, v))
     y = F.scaled_dot_product_attention(q4, k4, v4, scale=1.0)
