@@ -42,6 +42,8 @@ def main(argv: Sequence[str]) -> int:
             config = load_config(argv)
             if number := _processes(config):
                 return distributed.launch(Path(__file__), argv, number)
+            if distributed.world() > 1 and config.phase not in ("train", "test"):
+                raise ValueError(f"phase: {config.phase} is for one process; leave torchrun out")
             PHASES[config.phase](config)
     except OSError as error:
         return _say(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}", 1)

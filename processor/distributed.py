@@ -67,9 +67,9 @@ def launch(program: Path, argv: Sequence[str], number: int) -> int:
     try:
         torchrun(["--standalone", "--nproc-per-node", str(number), str(program), *argv])
     except ChildFailedError as error:
-        number, failure = error.get_first_failure()
+        first_to_fail, failure = error.get_first_failure()
         status = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
-        sys.stderr.write(f"process {number} of the run ended with status {status}; the others were stopped\n")
+        sys.stderr.write(f"process {first_to_fail} of the run ended with status {status}; the others were stopped\n")
         return status
     except SignalException as stopped:
         return 128 + stopped.sigval
@@ -153,8 +153,7 @@ def synchronise_batch_norm(model: nn.Module) -> None:
 @torch.no_grad()
 def agree(model: nn.Module) -> None:
     """The running statistics of all processes become their mean."""
-    if world() > 1:
-        for buffer in model.buffers():
-            if buffer.is_floating_point():
-                dist.all_reduce(buffer)
-                buffer /= world()
+    for name, buffer in model.named_buffers() if world() > 1 else ():
+        if name.endswith((".running_mean", ".running_var")):
+            dist.all_reduce(buffer)
+            buffer /= world()

@@ -60,7 +60,8 @@ def train(config: Config) -> Scores:
     if config.sync_batch_norm:
         distributed.synchronise_batch_norm(model)
     state = State(model, build_optimizer(model, config))
-    torch.manual_seed(config.seed + distributed.rank())  # each process drops other numbers
+    if distributed.rank():
+        torch.manual_seed(config.seed + distributed.rank())  # each process drops other numbers
     path = _resume(state, config, device)
     replica = distributed.replica(model, device)
     work_dir.prepare(config, path)
