@@ -185,12 +185,12 @@ def _rates(steps: Iterator[object], loader: Timed, device: torch.device) -> tupl
     """Samples per second in rounds of about a second, and the share of the time that was waited for data."""
     for _ in range(2):
         next(steps)
-    number = max(1, round(SECONDS / (3 * ROUNDS) / _seconds(lambda: next(steps), device)))
+    number = max(1, round(SECONDS / (3 * ROUNDS) / seconds_of(lambda: next(steps), device)))
     rates: list[float] = []
     begun, waited = time.perf_counter(), loader.waited
     while len(rates) < ROUNDS or time.perf_counter() - begun < SECONDS:
         before = loader.given
-        seconds = _seconds(lambda: [next(steps) for _ in range(number)], device)
+        seconds = seconds_of(lambda: [next(steps) for _ in range(number)], device)
         rates.append((loader.given - before) / seconds)
     return rates, (loader.waited - waited) / (time.perf_counter() - begun)
 
@@ -215,7 +215,7 @@ def _parts(model: nn.Module, x: Tensor, device: torch.device, precision: str, *,
                     y.backward(torch.ones_like(y))
 
         run()
-        cost = min(_seconds(run, device) for _ in range(3))
+        cost = min(seconds_of(run, device) for _ in range(3))
         kind, outer = found[module]
         seconds[kind] += cost
         if outer:
@@ -245,7 +245,7 @@ def _outermost(module: nn.Module, outer: str | None = None) -> dict[nn.Module, t
     return found
 
 
-def _seconds(function: Callable[[], object], device: torch.device) -> float:
+def seconds_of(function: Callable[[], object], device: torch.device) -> float:
     """How long a call takes until the device is done."""
     _wait(device)
     started = time.perf_counter()
@@ -265,7 +265,7 @@ def _peak(device: torch.device, precision: str) -> float:
     """FLOPs per second of the fastest of ten products of large matrices."""
     side = SIDE[device.type]
     a, b = torch.randn(2, side, side, device=device, dtype=getattr(torch, precision))
-    return 2 * side**3 / min(_seconds(lambda: a @ b, device) for _ in range(10))
+    return 2 * side**3 / min(seconds_of(lambda: a @ b, device) for _ in range(10))
 
 
 def _memory(device: torch.device) -> int | None:

@@ -1,0 +1,98 @@
+# ruff: noqa: E402
+"""Ways to compute small attention: `python benchmarks/attention.py --device cuda --precision bfloat16`.
+
+ST-TR attends over 25 joints, or over 75 to 300 frames, with heads of 2 to 8 channels. For each of these, forward and
+backward of: `attend`; two batched products with a softmax between them; the fused kernels of torch; the products,
+compiled; and, compiled, too, sums without any matrix product. Writes milliseconds of the fastest of several calls.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from data_gen.command_line import Parser, Report, run
+from model.layers.attention import attend
+from processor.benchmark import seconds_of
+from processor.runtime import choose_device
+
+SHAPES = {  # rows, heads, tokens, channels of a key, of a value; of one sample with two persons and 300 frames
+    "S-TR, 128 channels": (300, 8, 25, 4, 16),
+    "S-TR, 256 channels": (150, 8, 25, 8, 32),
+    "T-TR, 128 channels": (50, 8, 150, 4, 16),
+    "T-TR, 256 channels": (50, 8, 75, 8, 32),
+}
+
+
+def products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Two matrix products."""
+    return (q @ k.transpose(-1, -2)).softmax(dim=-1) @ v
+
+
+def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Torch's kernels, which want one width for all."""
+    q, k = (F.pad(x, (0, v.shape[-1] - x.shape[-1])) for x in (q, k))
+    return F.scaled_dot_product_attention(q, k, v, scale=1.0)
+
+
+def sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """No matrix product: sums over an axis of their own, for a compiler."""
+    p = (q[..., :, None, :] * k[..., None, :, :]).sum(dim=-1).softmax(dim=-1)
+    return (p[..., None] * v[..., None, :, :]).sum(dim=-2)
+
+
+WAYS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "attend": attend,
+    "products": products,
+    "fused": fused,
+    "products, compiled": torch.compile(products, dynamic=False),
+    "sums, compiled": torch.compile(sums, dynamic=False),
+}
+
+
+def measure(device: torch.device, precision: str, batch_size: int, num_call: int) -> Report:
+    """Time every way on every shape, and see that all give the same."""
+    report = Report()
+    for name, (rows, heads, L, d, dv) in SHAPES.items():
+        sizes = [(batch_size * rows, heads, L, width) for width in (d, d, dv)]
+        inputs = [
+            torch.randn(*size, device=device, dtype=getattr(torch, precision), requires_grad=True) for size in sizes
+        ]
+        expected = products(*inputs).detach()
+        for way, function in WAYS.items():
+
+            def call(function: Callable[..., Tensor] = function, inputs: Sequence[Tensor] = inputs) -> Tensor:
+                y = function(*inputs)
+                y.backward(torch.ones_like(y))
+                return y
+
+            try:
+                torch.testing.assert_close(call().detach(), expected, rtol=0.05, atol=0.05)
+                best = min(seconds_of(call, device) for _ in range(num_call))
+                report.notes.append(f"{name}, {way}: {1000 * best:.2f} ms")
+            except RuntimeError as error:  # no compiler, too little memory
+                report.notes.append(f"{name}, {way}: {type(error).__name__}")
+    return report
+
+
+def main(argv: Sequence[str] | None = None) -> Report:
+    """Parse the command line and measure."""
+    parser = Parser(description=__doc__)
+    parser.option("device", default="auto", help="cpu, cuda or mps (default: what there is)")
+    parser.option("precision", default="float32", choices=("float32", "bfloat16"), help="(default: %(default)s)")
+    parser.option("batch_size", type=int, default=4, help="samples (default: %(default)s)")
+    parser.option("num_call", type=int, default=10, help="calls, of which the fastest counts (default: %(default)s)")
+    args = parser.parse_args(argv)
+    return measure(choose_device(args.device), args.precision, args.batch_size, args.num_call)
+
+
+if __name__ == "__main__":
+    run(main)
