@@ -124,13 +124,14 @@ def _measure(model: nn.Module, phase: str, flops: int, config: Config, device: t
     rates, waiting = _rates(_steps(model, loader, config, device), loader, device)
     memory = _memory(device)
     x = next(iter(loader.epoch(0)))[0].to(device)
-    parts = _parts(model, x, device, config.precision, training=training)
+    clips = x.shape[1] if x.dim() == 6 else 1
+    parts = _parts(model, x.flatten(0, 1) if x.dim() == 6 else x, device, config.precision, training=training)
     parts["other"] = max(0.0, len(x) / max(rates) - sum(parts.values()))
     return Speed(
         batch_size=len(x),
         samples_per_s=max(rates),
         median_samples_per_s=statistics.median(rates),
-        flops_per_s=max(rates) * flops * (3 if training else 1),
+        flops_per_s=max(rates) * clips * flops * (3 if training else 1),
         memory=memory,
         waiting=waiting if real else None,
         parts=parts,
@@ -175,7 +176,7 @@ def _steps(model: nn.Module, loader: Timed, config: Config, device: torch.device
     state = State(model, build_optimizer(model, config))
     while True:
         if loader.training:
-            state.batch = 0
+            state.samples = 0
             yield from train_epoch(state, model, loader, config, device, lambda *_: None)
         else:
             yield from score(model, loader.epoch(0), device, config.precision)

@@ -36,13 +36,13 @@ class State:
     model: nn.Module
     optimizer: Optimizer
     epoch: int = 0  # epochs done
-    batch: int = 0  # batches of the next one that are done, too
+    samples: int = 0  # of the next one that are done, too
     step: int = 0  # optimiser steps done
     seconds: float = 0.0  # spent so far
     best: float = -1.0  # best top-1 of an evaluation
     best_epoch: int = 0
 
-    COUNTERS = ("epoch", "batch", "step", "seconds", "best", "best_epoch")
+    COUNTERS = ("epoch", "samples", "step", "seconds", "best", "best_epoch")
 
     def save(self, path: Path, config: str, previous: Path | None = None) -> None:
         """Writes the state with the resolved config; `path` holds either the old file or the whole new one.
@@ -84,7 +84,7 @@ class State:
         """
         content = read_checkpoint(path, key="resume")
         needed = {"model", "optimizer", "optimizer_name", "generator", "generator_of_device", *self.COUNTERS}
-        if not isinstance(content, dict) or not needed <= {"batch", *content}:
+        if not isinstance(content, dict) or not needed <= {"samples", *content}:
             raise ValueError(f"resume: {path} holds weights, not a run; start a new run with --weights {path}")
         if not isinstance(content["model"], dict) or not all(isinstance(x, Tensor) for x in content["model"].values()):
             raise DamagedError(f"resume: {path} does not hold what a run saves; nothing can go on from it")
@@ -100,7 +100,7 @@ class State:
             self.optimizer.load_state_dict({**moments, "param_groups": settings})  # the settings are those of this run
             self.model.load_state_dict(content["model"])
             for name in self.COUNTERS:
-                setattr(self, name, type(getattr(self, name))(content.get(name, 0)))  # older files know no `batch`
+                setattr(self, name, type(getattr(self, name))(content.get(name, 0)))  # older files know no `samples`
             generators = [(content["generator"], content["generator_of_device"])]
             generators += content.get("generators_of_others", [])
             if distributed.rank() < len(generators):  # of a run of fewer processes there is none

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import signal
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,12 @@ class Batches(Sampler[list[int]]):
                 yield part
 
 
+def _ignore_signals(worker: int) -> None:
+    """A signal to the whole group is the run's to handle: it still needs its workers, and ends them itself."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Loader:
     """Batches (x, label, index) of a feeder, this process's part of them; in training shuffled anew each epoch.
 
@@ -156,6 +163,7 @@ class Loader:
             generator=torch.Generator(),  # workers' seeds come from here, not from the model's generator
             num_workers=config.num_worker,
             persistent_workers=config.num_worker > 0,
+            worker_init_fn=_ignore_signals,
             pin_memory=device.type == "cuda",
         )
 
@@ -163,6 +171,15 @@ class Loader:
     def sizes(self) -> list[int]:
         """How many samples each batch of an epoch has, in all processes together."""
         return self.order.sizes
+
+    def batches_in(self, samples: int, accumulation: int) -> int:
+        """How many batches of an epoch are done with so many samples, by whole steps of `accumulation` batches.
+
+        A run that goes on with other batches may see samples of less than a step again.
+        """
+        ends = list(accumulate(self.sizes))
+        steps = [i + 1 for i, end in enumerate(ends) if (i + 1) % accumulation == 0 and end <= samples]
+        return len(ends) if samples >= ends[-1] else max(steps, default=0)
 
     def epoch(self, number: int, begin: int = 0) -> Iterable[Any]:
         """The batches of an epoch from the one numbered `begin` on, the same whether the run was resumed or not."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from processor.distributed import local_rank, rank
+from processor.distributed import local_rank, rank, started, world
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,10 @@ class StoppedError(Exception):
 
 @contextmanager
 def stop_signals() -> Iterator[list[signal.Signals]]:
-    """SIGTERM and SIGINT, if not ignored, are noted in the list that it gives; a second one has its usual effect."""
+    """SIGTERM and SIGINT, if not ignored, are noted in the list that it gives; a second one has its usual effect.
+
+    A launcher passes on what its processes may have had already, and kills those that do not end: there it has none.
+    """
     noted: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():  # others cannot handle signals
         yield noted
@@ -41,7 +44,8 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
 
     def note(number: int, _: object) -> None:
         noted.append(signal.Signals(number))
-        signal.signal(number, earlier[signal.Signals(number)])
+        if not started():
+            signal.signal(number, earlier[signal.Signals(number)])
 
     for number in earlier:
         signal.signal(number, note)
@@ -62,8 +66,8 @@ def choose_device(wish: str | Sequence[int]) -> torch.device:
     """
     if torch.cuda.is_available() and wish in ("auto", "cuda"):
         wish = [*range(local_rank() + 1)]
-    if wish == "auto":
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if wish == "auto":  # several processes cannot talk about what is on an MPS device
+        return torch.device("mps" if torch.backends.mps.is_available() and world() == 1 else "cpu")
     if not isinstance(wish, str):
         if not torch.cuda.is_available():  # configurations come from other machines, published ones name four GPUs
             device = choose_device("auto")

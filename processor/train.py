@@ -74,7 +74,7 @@ def train(config: Config) -> Scores:
         log.info("%s: %s parameters, %s in %s", config.model, f"{_size(model):,}", where, precision)
         log.info("%d training and %d test samples", len(feeder), len(test_feeder))
         if path:
-            log.info("resumed after epoch %d, batch %d from %s", state.epoch, state.batch, path)
+            log.info("resumed after epoch %d and %d samples from %s", state.epoch, state.samples, path)
         scores = None
         while state.epoch < config.num_epoch:
             started = time.perf_counter()
@@ -89,9 +89,11 @@ def train(config: Config) -> Scores:
             number = state.epoch + 1
             last = number == config.num_epoch
             if last or number % config.eval_interval == 0:
+                if distributed.world() > 1:
+                    checkpoints.save(state)  # a launcher that stops its processes may not wait for the evaluation
                 scores = evaluate(model, test_loader, device, config.precision)
                 _note_accuracy(scores, number, state, config, record)
-            state.epoch, state.batch = number, 0
+            state.epoch, state.samples = number, 0
             if state.best_epoch == number:
                 checkpoints.save_best(state)
             (stopped,) = distributed.maximum(max(stop, default=0))
@@ -119,8 +121,8 @@ def train_epoch(
     optimizer = state.optimizer
     losses = Losses(state, loader, config)
     name = f"epoch {state.epoch + 1}/{config.num_epoch}"
-    batches = loader.epoch(state.epoch, begin=state.batch)
-    done, total = state.batch, len(loader.sizes)
+    done, total = loader.batches_in(state.samples, config.accumulation), len(loader.sizes)
+    batches = loader.epoch(state.epoch, begin=done)
     bar = progress(batches, name, total=total, initial=done)
     for i, (x, label, index) in enumerate(bar, start=done):
         first = i - i % config.accumulation
@@ -142,7 +144,7 @@ def train_epoch(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         state.step += 1
-        state.batch = i + 1
+        state.samples = sum(loader.sizes[: i + 1])
         if state.step % config.log_interval == 0 or i + 1 == total:
             mean = losses.mean()
             losses.clear()

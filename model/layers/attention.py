@@ -87,7 +87,8 @@ class _Products(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, Tensor]:
         q, k = (x.transpose(-1, -2) for x in ctx.saved_tensors)
-        return (k @ grad[0].transpose(-1, -2)).transpose(-1, -2), (q @ grad[0]).transpose(-1, -2)
+        g = grad[0].to(q.dtype)  # in autocast the product may be of another one
+        return (k @ g.transpose(-1, -2)).transpose(-1, -2), (q @ g).transpose(-1, -2)
 
 
 def _in_parts(

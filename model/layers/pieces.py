@@ -96,17 +96,18 @@ class _Pieces(torch.autograd.Function):
         whole = {i: i < num_row and rest[i].shape[1] > 1 for i in wanted}  # each number is in one piece alone
         grads = {i: (torch.empty_like if whole[i] else torch.zeros_like)(rest[i]) for i in wanted}
         of_weight = None if weight is None else torch.zeros_like(weight)
-        of_bias = None if weight is None else weight.new_zeros(len(weight))
+        of_bias = weight.new_zeros(len(weight)) if ctx.needs_input_grad[4] else None
         for piece in _pieces(rest[0], ctx.size):
             own = [_leaf(_part(x, piece), need) for x, need in zip(rest[:num_row], needs, strict=False)]
             inputs = [*own, *shared]
             with torch.enable_grad():
                 h = ctx.function(*inputs)
             g = grad[0][piece]
-            if of_weight is not None and of_bias is not None:
+            if of_weight is not None:
                 flat = g.flatten(0, -2)
                 of_weight += flat.T @ h.detach().flatten(0, -2)
-                of_bias += flat.sum(dim=0)
+                if of_bias is not None:
+                    of_bias += flat.sum(dim=0)
                 g = linear(g, weight.T)
             if wanted:
                 found = torch.autograd.grad(h, [inputs[i] for i in wanted], g.to(h.dtype))

@@ -63,6 +63,14 @@ def test_without_data_on_random_numbers(data: Data, tmp_path: Path) -> None:
     assert found["training"].waiting is not None
 
 
+def test_clips_of_a_sample_are_so_many_forward_passes(data: Data, tmp_path: Path) -> None:
+    clips = {**data["val"], "sampling": "uniform", "window_size": 8, "num_clips": 3}
+    speed = benchmark(make(data, tmp_path, test_feeder_args=clips, test_batch_size=5))["evaluation"]
+    content = json.loads((tmp_path / "run" / "benchmark.json").read_text(encoding="utf-8"))
+    assert speed.batch_size == 5
+    assert speed.flops_per_s == pytest.approx(3 * content["model"]["flops"] * speed.samples_per_s)
+
+
 def test_every_part_is_measured_once() -> None:
     """A graph convolution beside an attention is the graph convolution's time, not the attention's."""
     model = Model(**{**MODEL, "only_attention": False, "tcn_attention": True, "only_temporal_attention": False})

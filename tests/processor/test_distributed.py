@@ -150,17 +150,40 @@ def test_a_dead_process_ends_the_run_which_then_goes_on(data: Data, tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_signal_saves_and_stops_all(data: Data, tmp_path: Path) -> None:
-    config = make(data, tmp_path, batch_size=3, num_epoch=40, resume="auto")
-    run = processes(config)
+    """The launcher's signal reaches workers that load data, too."""
+    config = make(data, tmp_path, batch_size=3, num_epoch=40, resume="auto", num_worker=1, save_interval=100)
+    run, said = processes(config), ""
     assert run.stdout is not None
     for line in run.stdout:
+        said += line
         if "epoch 3 of 40" in line:
             run.send_signal(signal.SIGTERM)
     assert run.wait(timeout=120)
-    finished(processes(config))
+    assert "stopped by SIGTERM" in said
+    assert "resumed after epoch" in finished(processes(config))
     undisturbed = replace(config, work_dir=tmp_path / "undisturbed")
     finished(processes(undisturbed))
     assert difference(weights(config.work_dir), weights(undisturbed.work_dir)) < 1e-5
+
+
+BARRIER = """
+import sys, time
+from processor import distributed
+with distributed.joined():
+    with distributed.one_by_one():
+        time.sleep(0 if distributed.rank() else 2)
+        open(sys.argv[1], "a").write(f"{distributed.rank()}")
+"""
+
+
+def test_the_first_process_goes_first(tmp_path: Path) -> None:
+    """What it makes in two seconds, the other finds."""
+    (tmp_path / "program.py").write_text(BARRIER, encoding="utf-8")
+    subprocess.run(
+        [sys.executable, *TORCHRUN, str(tmp_path / "program.py"), str(tmp_path / "order")], check=True, timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert (tmp_path / "order").read_text() == "01"
 
 
 def test_too_few_samples(data: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from runs import MODEL, Data, make, write_data
 from torch.nn import functional as F
 
 import main as program
+from processor import runtime
 from processor import train as engine
 from processor.checkpoint import State, read_checkpoint
 from processor.config import Config, load_config
+from processor.data import Loader
 from processor.optim import build_optimizer, learning_rate
 from processor.runtime import choose_device
 from processor.scores import load_scores, top_k
@@ -130,42 +131,60 @@ def test_an_interrupted_save_leaves_the_old_checkpoint(
     assert [p.name for p in tmp_path.glob("last*")] == ["last.pt"]
 
 
-def test_accumulated_batches_make_the_step_of_one_large_batch(config: Config) -> None:
-    class Recorder:
-        def add_scalar(self, *_: object) -> None: ...
+class Samples(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """20 samples of four numbers."""
 
-    class Batches:
-        """20 samples in batches; several make the same step as one that is as large, the short last ones too."""
+    sample_name = tuple(map(str, range(20)))
 
-        def __init__(self, size: int) -> None:
-            rng = torch.Generator().manual_seed(1)
-            x, label = torch.randn(20, 4, generator=rng), torch.randint(3, (20,), generator=rng)
-            self.feeder = range(20)
-            self.batches = list(zip(x.split(size), label.split(size), self.split(size), strict=True))
+    def __init__(self) -> None:
+        rng = torch.Generator().manual_seed(1)
+        self.x, self.label = torch.randn(20, 4, generator=rng), torch.randint(3, (20,), generator=rng)
 
-        def split(self, size: int) -> Sequence[torch.Tensor]:
-            return torch.arange(len(self.feeder)).split(size)
+    def __len__(self) -> int:
+        return 20
 
-        def __len__(self) -> int:
-            return len(self.batches)
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+        return self.x[index], self.label[index], index
 
-        def epoch(self, number: int, begin: int) -> Sequence[tuple[torch.Tensor, ...]]:
-            return self.batches[begin:]
 
-    ends = []
-    for size, accumulation in ((12, 1), (6, 2), (4, 3)):  # the second step sees 8: 6 and 2, 4 and 4
-        torch.manual_seed(0)
-        model = torch.nn.Linear(4, 3)
-        settings = Config(
-            base_lr=0.5, batch_size=size, accumulation=accumulation, max_grad_norm=0.3, num_epoch=1, step=[]
-        )
-        state = State(model, build_optimizer(model, settings))
-        steps = engine.train_epoch(state, Batches(size), settings, torch.device("cpu"), Recorder())  # type: ignore[arg-type]
-        assert [state.batch for _ in steps] == [accumulation, len(Batches(size))]
+def steps_of(size: int, accumulation: int, samples: int = 0) -> tuple[State, list[int]]:
+    """An epoch in batches of `size`, from so many samples on: the state, and how many were seen after each step."""
+    torch.manual_seed(0)
+    settings = Config(
+        base_lr=0.5, batch_size=size, accumulation=accumulation, max_grad_norm=0.3, num_epoch=1, step=[], num_worker=0
+    )
+    model, cpu = torch.nn.Linear(4, 3), torch.device("cpu")
+    state = State(model, build_optimizer(model, settings), samples=samples)
+    loader = Loader(Samples(), settings, cpu, train=True)
+    return state, [state.samples for _ in engine.train_epoch(state, model, loader, settings, cpu, lambda *_: None)]
+
+
+def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
+    """Several make the same step as one that is as large, the short last ones too: the second step sees 8 samples."""
+    weights = []
+    for size, accumulation in ((12, 1), (6, 2), (4, 3)):
+        state, ends = steps_of(size, accumulation)
+        assert ends == [12, 20]
         assert state.step == 2
-        ends.append(model.weight.detach())
-    torch.testing.assert_close(ends[0], ends[1])
-    torch.testing.assert_close(ends[0], ends[2])
+        weights.append(state.model.weight.detach())
+    torch.testing.assert_close(weights[0], weights[1])
+    torch.testing.assert_close(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("size", "accumulation", "samples", "ends"),
+    [
+        (6, 1, 12, [18, 20]),
+        (4, 1, 12, [16, 20]),
+        (5, 1, 12, [15, 20]),  # two are seen again
+        (3, 2, 12, [18, 20]),
+        (4, 2, 12, [16, 20]),  # whole steps alone count
+        (6, 1, 20, []),
+        (40, 1, 12, [20]),
+    ],
+)
+def test_an_epoch_goes_on_with_other_batches(size: int, accumulation: int, samples: int, ends: list[int]) -> None:
+    assert steps_of(size, accumulation, samples)[1] == ends
 
 
 def test_schedules() -> None:
@@ -280,7 +299,11 @@ def test_gpus_that_are_not_there_are_done_without_or_named(
     with pytest.raises(ValueError, match="GPU 97 is asked for, this machine has 2"):
         choose_device([97])
     assert choose_device([1, 0]) == torch.device("cuda", 1)
-    assert "names 2 GPUs" in caplog.text
+    monkeypatch.setattr(runtime, "local_rank", lambda: 1)
+    assert choose_device([1, 0]) == torch.device("cuda", 0)
+    assert choose_device("auto") == torch.device("cuda", 1)
+    with pytest.raises(ValueError, match=r"\[0\] has no GPU for process 1; start 1 processes"):
+        choose_device([0])
 
 
 def test_label_smoothing_and_precision_reach_the_loss(
