@@ -134,6 +134,7 @@ def train_epoch(
                 loss = F.cross_entropy(model(x).float(), label, label_smoothing=config.label_smoothing)
             (loss * (len(x) * distributed.world() / sum(group))).backward()
         losses.add(loss.detach(), index)
+        del loss  # and what hangs on it, before the next forward pass
         if not last:
             continue
         lr = learning_rate(config, state.epoch + (i + 1) / total)
