@@ -19,7 +19,7 @@ from processor.benchmark import benchmark
 from processor.config import Config, load_config
 from processor.folds import cross_validate, of_fold
 from processor.info import info
-from processor.runtime import StoppedError
+from processor.runtime import StoppedError, keep_memory
 from processor.train import test, train
 
 PHASES: dict[str, Callable[[Config], object]] = {
@@ -35,6 +35,7 @@ def main(argv: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     early = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL)  # lines for a log file that is not open yet
     logging.getLogger().addHandler(early)
+    keep_memory()
     try:
         with distributed.joined():
             if distributed.rank():

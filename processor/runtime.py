@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from processor.distributed import local_rank, rank, started, world
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; the latter may be 2**25 at most
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,13 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+def keep_memory() -> None:
+    """Asks glibc to keep what is freed: the system would clear it again, page by page, for the next batch."""
+    with suppress(AttributeError, OSError, TypeError):  # other systems and libraries
+        for parameter, value in ((M_TRIM_THRESHOLD, 2**31 - 1), (M_MMAP_THRESHOLD, 2**25)):
+            ctypes.CDLL(None).mallopt(parameter, value)
 
 
 def choose_device(wish: str | Sequence[int]) -> torch.device:
