@@ -148,7 +148,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     caplog.set_level("INFO")
     engine.train(config_of(data, run_of_two))
     assert ("is damaged" in caplog.text) == (damage != "gone")
-    assert "resumed after epoch 1, batch 0" in caplog.text
+    assert "resumed after epoch 1 and 0 samples" in caplog.text
     assert same(whole, run_of_two)
 
 
