@@ -46,6 +46,7 @@ def train(config: Config) -> Scores:
     Raises:
         ValueError: a user's mistake, before anything is written; or the loss is no longer finite.
     """
+    work_dir.check_place(config.work_dir)
     device = choose_device(config.device)
     weights = read_weights(config.weights) if config.weights else None
     config = complete(config, weights) if weights else config
@@ -123,6 +124,7 @@ def train_epoch(
     name = f"epoch {state.epoch + 1}/{config.num_epoch}"
     done, total = loader.batches_in(state.samples, config.accumulation), len(loader.sizes)
     batches = loader.epoch(state.epoch, begin=done)
+    state.samples = sum(loader.sizes[:done])
     bar = progress(batches, name, total=total, initial=done)
     for i, (x, label, index) in enumerate(bar, start=done):
         first = i - i % config.accumulation
@@ -145,7 +147,7 @@ def train_epoch(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         state.step += 1
-        state.samples = sum(loader.sizes[: i + 1])
+        state.samples += sum(group)
         if state.step % config.log_interval == 0 or i + 1 == total:
             mean = losses.mean()
             losses.clear()
@@ -202,6 +204,7 @@ def test(config: Config) -> Scores:
     Raises:
         ValueError: a user's mistake, before anything is written.
     """
+    work_dir.check_place(config.work_dir)
     device = choose_device(config.device)
     own = config.work_dir / LAST
     path = config.weights or own
@@ -213,7 +216,6 @@ def test(config: Config) -> Scores:
     feeder = open_feeder(config, "test")
     check_fit(feeder, model, config, "test")
     load_weights(model, weights)
-    work_dir.check_place(config.work_dir)
     if path.parent.resolve() != config.work_dir.resolve():  # a folder's own weights may renew its test results
         work_dir.prepare(config)
     with work_dir.journal(config.work_dir):

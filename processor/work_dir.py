@@ -53,12 +53,11 @@ def prepare(config: Config, resumed: Path | None = None) -> None:
         resumed: the checkpoint that the run goes on from; its folder is its own.
 
     Raises:
-        ValueError: an earlier run is in it, which is neither resumed nor to be overwritten, or it is no place for one.
+        ValueError: an earlier run is in it, which is neither resumed nor to be overwritten.
     """
     if distributed.rank():
         return
     folder = config.work_dir
-    check_place(folder)
     used = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
     if config.overwrite and config.resume:
         raise ValueError("overwrite, resume: one replaces a run, the other goes on with it; leave one out")
@@ -73,8 +72,8 @@ def prepare(config: Config, resumed: Path | None = None) -> None:
         for path in used:
             path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.*.tmp"):  # what was being written when an earlier run was killed
-        path.unlink()
+    for path in (path for name in (*CHECKPOINTS, *RESULTS) for path in folder.glob(f"{name}.*.tmp")):
+        path.unlink()  # it was being written when an earlier run was killed
     if config.phase == "train" or not used:
         (folder / CONFIG).write_text(resolved(replace(config, overwrite=False)), encoding="utf-8")
 
