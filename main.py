@@ -6,8 +6,10 @@ Several processes, a GPU each: `--device 0 1`, or `torchrun --nproc-per-node 2 m
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -17,10 +19,12 @@ import torch
 from processor import distributed
 from processor.benchmark import benchmark
 from processor.config import Config, load_config
+from processor.failure import is_expected, sentence
 from processor.folds import cross_validate, of_fold
 from processor.info import info
-from processor.runtime import StoppedError, keep_memory
+from processor.runtime import StoppedError, keep_memory, stop_at_once
 from processor.train import test, train
+from processor.work_dir import log_failure
 
 PHASES: dict[str, Callable[[Config], object]] = {
     "train": lambda config: cross_validate(train, config) if config.folds else train(config),
@@ -36,8 +40,9 @@ def main(argv: Sequence[str]) -> int:
     early = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL)  # lines for a log file that is not open yet
     logging.getLogger().addHandler(early)
     keep_memory()
+    config = None
     try:
-        with distributed.joined():
+        with stop_at_once(), distributed.process_group():
             if distributed.rank():
                 logging.getLogger().setLevel(logging.ERROR)
             config = load_config(argv)
@@ -46,19 +51,25 @@ def main(argv: Sequence[str]) -> int:
             if distributed.world() > 1 and config.phase not in ("train", "test"):
                 raise ValueError(f"phase: {config.phase} is for one process; leave torchrun out")
             PHASES[config.phase](config)
-    except OSError as error:
-        return _say(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}", 1)
-    except ValueError as error:
-        return _say(f"error: {error}", 1)
-    except torch.OutOfMemoryError:
-        return _say("error: the device's memory ran out; take a smaller --batch_size and more --accumulation", 1)
     except StoppedError as stopped:
         return _say(f"{stopped}", 128 + stopped.signal)
     except KeyboardInterrupt:
         return _say("interrupted; go on with --resume auto", 130)
+    except Exception as error:
+        return _say(f"error: {sentence(error)}{_where_to_look(error, config)}", 1)
     finally:
         logging.getLogger().removeHandler(early)
     return 0
+
+
+def _where_to_look(error: Exception, config: Config | None) -> str:
+    """Where the traceback of an error that nobody expected is; without a log it is printed."""
+    if is_expected(error):
+        return ""
+    if config and config.phase != "info" and (path := log_failure(config.work_dir, error)):
+        return f"; the traceback is in {path}"
+    traceback.print_exception(error)
+    return ""
 
 
 def _processes(config: Config) -> int:
@@ -76,4 +87,8 @@ def _say(message: str, status: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    if status and distributed.started():  # what Python does at its end may wait for the other processes
+        sys.stdout.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -29,13 +30,13 @@ from model.layers.tcn import MultiScaleTCN, TemporalConv
 from model.layers.transformer import SpatialAttention, TemporalAttention, Transformer
 from processor.checkpoint import State
 from processor.config import Config
-from processor.config_check import import_object
 from processor.data import Loader, check_fit, has_data, input_shape, open_feeder
 from processor.evaluate import score
 from processor.files import written_whole
 from processor.info import count_flops
+from processor.models import build_model
 from processor.optim import build_optimizer
-from processor.runtime import autocast, choose_device, effective_precision
+from processor.runtime import autocast, choose_device, effective_precision, gradient_scaler
 from processor.train import train_epoch
 from processor.work_dir import BENCHMARK, check_place
 
@@ -86,7 +87,7 @@ def benchmark(config: Config) -> dict[str, Speed]:
     device = choose_device(config.device)
     precision = effective_precision(device, config.precision)
     torch.manual_seed(config.seed)
-    model = import_object(config.model)(**config.model_args)
+    model = build_model(config)
     shape = input_shape(model, config)
     flops = count_flops(model, shape)
     model.to(device)
@@ -96,7 +97,8 @@ def benchmark(config: Config) -> dict[str, Speed]:
         peak = max(peak, _peak(device, precision))
     machine = f"{_name(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}, {precision}"
     product = f"{peak / 1e9:,.0f} GFLOP/s in a product of matrices of {SIDE[device.type]} x {SIDE[device.type]}"
-    model_line = f"{config.model}, {model.options.title}: {shape} (C, T, V, M), {flops / 1e9:.2f} GFLOPs a sample"
+    options: Any = model.options
+    model_line = f"{config.model}, {options.title}: {shape} (C, T, V, M), {flops / 1e9:.2f} GFLOPs a sample"
     log.info("\n%s\n%s\n%s\n%s", model_line, machine, product, _table(found, peak))
     content = {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -120,10 +122,10 @@ def _measure(model: nn.Module, phase: str, flops: int, config: Config, device: t
     options: Any = model.options
     data = open_feeder(config, part) if real else Noise(input_shape(model, config), options.num_class)
     check_fit(data, model, config, part)
-    loader = Timed(data, config, device, train=training)
-    rates, waiting = _rates(_steps(model, loader, config, device), loader, device)
-    memory = _memory(device)
-    x = next(iter(loader.epoch(0)))[0].to(device)
+    with closing(Timed(data, config, device, train=training)) as loader:
+        rates, waiting = _rates(_steps(model, loader, config, device), loader, device)
+        memory = _memory(device)
+        x = next(iter(loader.epoch(0)))[0].to(device)
     clips = x.shape[1] if x.dim() == 6 else 1
     parts = _parts(model, x.flatten(0, 1) if x.dim() == 6 else x, device, config.precision, training=training)
     parts["other"] = max(0.0, len(x) / max(rates) - sum(parts.values()))
@@ -173,7 +175,7 @@ class Timed(Loader):
 def _steps(model: nn.Module, loader: Timed, config: Config, device: torch.device) -> Iterator[object]:
     """Steps of the training loop, or batches of evaluation, for ever."""
     config = replace(config, base_lr=0.0, min_lr=0.0, log_interval=sys.maxsize)
-    state = State(model, build_optimizer(model, config))
+    state = State(model, build_optimizer(model, config), gradient_scaler(device, config.precision))
     while True:
         if loader.training:
             state.samples = 0

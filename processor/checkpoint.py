@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import time
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from processor import distributed
-from processor.files import written_whole
+from processor.failure import is_damage
+from processor.files import sync_folder, written_whole
 from processor.runtime import random_state, set_random_state
 
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+LEARNT = ("class_names", "stream")  # what a run learns from, in its checkpoints
+DAMAGED = "*.pt.damaged*"  # what damaged ones are renamed to
 
 
 class DamagedError(ValueError):
@@ -35,21 +40,24 @@ class State:
 
     model: nn.Module
     optimizer: Optimizer
+    scaler: GradScaler = field(default_factory=lambda: GradScaler("cpu", enabled=False))  # of gradients in float16
     epoch: int = 0  # epochs done
     samples: int = 0  # of the next one that are done, too
     step: int = 0  # optimiser steps done
     seconds: float = 0.0  # spent so far
     best: float = -1.0  # best top-1 of an evaluation
     best_epoch: int = 0
+    evaluated: int = 0  # the last epoch whose evaluation is noted
 
-    COUNTERS = ("epoch", "samples", "step", "seconds", "best", "best_epoch")
+    COUNTERS = ("epoch", "samples", "step", "seconds", "best", "best_epoch", "evaluated")
 
-    def save(self, path: Path, config: str, previous: Path | None = None) -> None:
-        """Writes the state with the resolved config; `path` holds either the old file or the whole new one.
+    def save(self, path: Path, about: Mapping[str, Any], previous: Path | None = None) -> None:
+        """Writes the state; `path` holds either the old file or the complete new one.
 
         All processes call it, the first of them writes.
 
         Args:
+            about: what else the file shall hold, for those who read it.
             previous: what the old file becomes.
         """
         device = next(self.model.parameters()).device
@@ -63,33 +71,38 @@ class State:
             "generator_of_device": generators[0][1],
             "generators_of_others": generators[1:],
             "optimizer_name": type(self.optimizer).__name__,
-            "config": config,
+            "scaler": self.scaler.state_dict(),
+            **about,
         }
         if distributed.rank() == 0:
             with written_whole(path) as temporary:
                 with temporary.open("wb") as file:
                     torch.save(content, file)
-                    file.flush()
-                    os.fsync(file.fileno())
                 if previous is not None and path.exists():
                     os.replace(path, previous)
         distributed.wait()  # a process that ended would end those that still write
 
-    def load(self, path: Path, device: torch.device) -> None:
+    def load(self, path: Path, device: torch.device, about: Mapping[str, Any] | None = None) -> None:
         """Takes everything back from a file that `save` wrote.
 
+        Args:
+            about: what this run learns from; that of the file must be the same.
+
         Raises:
-            ValueError: the file is no such file, or of another model or optimiser.
+            ValueError: the file is no such file, or of another model, optimiser or kind of data.
             DamagedError: it was one.
         """
         content = read_checkpoint(path, key="resume")
         needed = {"model", "optimizer", "optimizer_name", "generator", "generator_of_device", *self.COUNTERS}
-        if not isinstance(content, dict) or not needed <= {"samples", *content}:
+        if not isinstance(content, dict) or not needed <= {"samples", "evaluated", *content}:
             raise ValueError(f"resume: {path} holds weights, not a run; start a new run with --weights {path}")
         if not isinstance(content["model"], dict) or not all(isinstance(x, Tensor) for x in content["model"].values()):
             raise DamagedError(f"resume: {path} does not hold what a run saves; nothing can go on from it")
         if problem := misfit(self.model.state_dict(), content["model"]):
             raise ValueError(f"resume: {path} is of another model: {problem}; resume with its own configuration")
+        for key in LEARNT:
+            if about and content.get(key) and about.get(key) and content[key] != about[key]:
+                raise ValueError(f"resume: {path} was trained with {key} {content[key]}, this run has {about[key]}")
         if content["optimizer_name"] != type(self.optimizer).__name__:
             raise ValueError(
                 f"resume: {path} was trained with {content['optimizer_name']}, not {type(self.optimizer).__name__}; "
@@ -98,9 +111,13 @@ class State:
         moments, settings = content["optimizer"], self.optimizer.state_dict()["param_groups"]
         try:
             self.optimizer.load_state_dict({**moments, "param_groups": settings})  # the settings are those of this run
+            if wrong := _misfit_of_moments(self.optimizer):
+                raise ValueError(wrong)
             self.model.load_state_dict(content["model"])
             for name in self.COUNTERS:
-                setattr(self, name, type(getattr(self, name))(content.get(name, 0)))  # older files know no `samples`
+                setattr(self, name, type(getattr(self, name))(content.get(name, 0)))  # older files lack some
+            if scale := content.get("scaler"):
+                self.scaler.load_state_dict(scale)
             generators = [(content["generator"], content["generator_of_device"])]
             generators += content.get("generators_of_others", [])
             if distributed.rank() < len(generators):  # of a run of fewer processes there is none
@@ -108,40 +125,64 @@ class State:
                 torch.set_rng_state(own)
                 set_random_state(device, of_device)
         except Exception as error:  # a forged file can raise anything
+            if not is_damage(error):
+                raise
             raise DamagedError(f"resume: {path} does not hold what a run saves; nothing can go on from it") from error
 
-    def load_newest(self, folder: Path, device: torch.device) -> Path | None:
-        """Goes on from the newest sound checkpoint of a folder; damaged ones are told of.
+    def load_newest(self, folder: Path, device: torch.device, about: Mapping[str, Any] | None = None) -> Path | None:
+        """Goes on from the newest sound checkpoint of a folder; damaged ones before it are renamed, and told of.
 
         Returns:
             Its path, now that of the last; None where there is no checkpoint.
 
         Raises:
             ValueError: none of them is sound, or it is of another model or optimiser.
+            OSError: the file cannot be read, which says nothing about its content.
         """
-        paths = [path for name in (LAST, PREVIOUS, BEST) if (path := folder / name).is_file()]
-        for path in paths:
+        damaged = []
+        for path in [path for name in (LAST, PREVIOUS, BEST) if (path := folder / name).is_file()]:
             try:
-                self.load(path, device)
-                if path.name == PREVIOUS:  # or the next save would put a damaged file in its place
-                    return path.replace(folder / LAST)
-                return path
+                self.load(path, device, about)
             except DamagedError as error:
                 log.warning("%s", error)
-        if paths:
+                damaged.append(path)
+                continue
+            for other in damaged:
+                log.warning("%s is kept as %s", other, _set_aside(other))
+            return path.replace(folder / LAST) if path.name == PREVIOUS else path
+        if damaged:
             raise ValueError(f"resume: no checkpoint in {folder} is sound; begin again with --overwrite")
         return None
+
+
+def _misfit_of_moments(optimizer: Optimizer) -> str:
+    """Whether what an optimiser remembers of a parameter has another shape than the parameter."""
+    for group in optimizer.param_groups:
+        for x in group["params"]:
+            for name, moment in optimizer.state.get(x, {}).items():
+                if isinstance(moment, Tensor) and moment.dim() and moment.shape != x.shape:
+                    return f"{name} of shape {tuple(moment.shape)} is of no parameter of shape {tuple(x.shape)}"
+    return ""
+
+
+def _set_aside(path: Path) -> Path:
+    """Renames a file to a name that is free, and gives that."""
+    names = [path.with_name(f"{path.name}.damaged{number}") for number in ("", *range(2, 100))]
+    aside = path.replace(next((name for name in names if not name.exists()), names[-1]))
+    sync_folder(path.parent)
+    return aside
 
 
 class Checkpoints:
     """When and where a run is saved.
 
     Args:
+        about: what a checkpoint holds beside the state.
         minutes: between checkpoints within an epoch; 0: none.
     """
 
-    def __init__(self, folder: Path, config: str, minutes: float) -> None:
-        self.folder, self.config, self.seconds = folder, config, 60 * minutes
+    def __init__(self, folder: Path, about: Mapping[str, Any], minutes: float) -> None:
+        self.folder, self.about, self.seconds = folder, about, 60 * minutes
         self.saved = time.monotonic()
 
     @property
@@ -154,11 +195,11 @@ class Checkpoints:
         now = time.monotonic()
         state.seconds += now - self.saved
         self.saved = now
-        state.save(self.folder / LAST, self.config, previous=self.folder / PREVIOUS)
+        state.save(self.folder / LAST, self.about, previous=self.folder / PREVIOUS)
 
     def save_best(self, state: State) -> None:
         """Writes `best.pt`."""
-        state.save(self.folder / BEST, self.config)
+        state.save(self.folder / BEST, self.about)
 
 
 def read_checkpoint(path: Path, *, key: str = "weights") -> Any:
@@ -172,14 +213,21 @@ def read_checkpoint(path: Path, *, key: str = "weights") -> Any:
     """
     if not path.is_file():
         raise ValueError(f"{key}: {path} is no file")
+    content = io.BytesIO(path.read_bytes())  # what fails here says nothing about the content
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as file:
-                assert file.testzip() is None, "a sum is wrong"  # torch does not look at them
+        if zipfile.is_zipfile(content):
+            with zipfile.ZipFile(content) as file:
+                if sum(entry.file_size for entry in file.infolist()) > len(content.getbuffer()):
+                    raise ValueError("it is larger unpacked")  # torch packs nothing, so someone else did
+                if name := file.testzip():
+                    raise ValueError(f"the checksum of {name} is wrong")  # torch does not look at them
+        content.seek(0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that torch did not write
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(content, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or forged file can raise anything
+        if not is_damage(error):
+            raise
         raise DamagedError(
             f"{key}: {path} is damaged, or holds more than tensors and plain values; nothing was loaded"
         ) from error

@@ -82,7 +82,9 @@ class Config:
     accumulation: int = option(1, "batches whose gradients make one step", minimum=1)
     num_epoch: int = option(120, "epochs to train", minimum=0)
     sync_batch_norm: bool = option(False, "several processes: batch norm over the batches of all")
-    precision: Literal["float32", "bfloat16"] = option("float32", "of activations; bfloat16 by autocast")
+    precision: Literal["float32", "bfloat16", "float16"] = option(
+        "float32", "of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"
+    )
     seed: int = option(0, "seed of weights, augmentation and order", minimum=0)
 
     phase: Literal["train", "test", "info", "benchmark"] = option(

@@ -5,18 +5,23 @@ from __future__ import annotations
 import inspect
 import logging
 import signal
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import accumulate, pairwise
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 
 from processor.config import Config, names_of_classes
 from processor.config_check import import_object
 from processor.distributed import one_by_one, rank, world
+from processor.runtime import STOP
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +41,30 @@ def open_feeder(config: Config, part: str) -> Any:
     if missing := _missing(args):
         made = f" ({config.make_data} ran)" if config.make_data else ""
         raise ValueError(f"data: {' and '.join(missing)} not found{made}\n{config.data_help or ''}".rstrip())
-    feeder = import_object(config.feeder)
-    if "seed" in inspect.signature(feeder).parameters:
+    kind = import_object(config.feeder)
+    if "seed" in inspect.signature(kind).parameters:
         args.setdefault("seed", config.seed)
-    return feeder(**args)
+    feeder = kind(**args)
+    _check_parts(feeder, config.feeder)
+    return feeder
+
+
+def _check_parts(feeder: Any, name: str) -> None:
+    """Sees that a user's feeder has what training and test take from it.
+
+    Raises:
+        ValueError: it lacks a part, or gives another kind of sample.
+    """
+    wanted = "a feeder has `sample_name` and `label`, a name and a whole number for each sample"
+    for part in ("sample_name", "label"):
+        if len(getattr(feeder, part, ())) != len(feeder):
+            raise ValueError(f"feeder: {name} has no `{part}` for each of its {len(feeder)} samples; {wanted}")
+    if len(feeder):
+        sample = feeder[0]
+        if not isinstance(sample, tuple | list) or len(sample) != 3 or getattr(sample[0], "ndim", 0) not in (4, 5):
+            raise ValueError(
+                f"feeder: {name} must give (x, label, index), x of shape (C, T, V, M) or (clips, C, T, V, M)"
+            )
 
 
 def has_data(config: Config, part: str) -> bool:
@@ -62,7 +87,10 @@ def check_fit(feeder: Any, model: nn.Module, config: Config, part: str) -> None:
         ValueError: channels, joints, persons or classes differ; both numbers are given.
     """
     options = getattr(model, "options", None)
-    if options is None or not len(feeder):
+    if not len(feeder):
+        return
+    if options is None:
+        _try_out(feeder, model, config.model, part)
         return
     if part == "train" and getattr(feeder, "num_clips", 1) > 1:
         raise ValueError("train_feeder_args: num_clips is for tests; training sees one window of a sample an epoch")
@@ -93,9 +121,34 @@ def check_fit(feeder: Any, model: nn.Module, config: Config, part: str) -> None:
         raise ValueError(f"{part} data and model do not fit: " + "; ".join(problems))
 
 
+def _try_out(feeder: Any, model: nn.Module, name: str, part: str) -> None:
+    """Sees that a model which does not tell its options takes the first sample and gives logits for its labels.
+
+    Raises:
+        ValueError: it does not.
+    """
+    x = torch.as_tensor(feeder[0][0])
+    x = x if x.dim() == 5 else x[None]
+    training = model.training
+    with torch.no_grad():
+        y = model.eval()(x)
+    model.train(training)
+    most = max(feeder.label)
+    if not isinstance(y, Tensor) or y.dim() != 2 or len(y) != len(x) or y.shape[1] <= most:
+        gives = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+        raise ValueError(
+            f"model: {name} gives {gives} for {part} samples {tuple(x.shape)}; logits (N, num_class) are expected, for "
+            f"labels up to {most}"
+        )
+
+
 def input_shape(model: nn.Module, config: Config) -> tuple[int, int, int, int]:
     """(C, T, V, M) of a sample; a model that takes any number of frames gets the feeder's, or 64 if it may."""
-    options: Any = model.options
+    options: Any = getattr(model, "options", None)
+    if not hasattr(options, "shape"):
+        raise ValueError(
+            f"model: {config.model} has no `options` that tell its input, which this phase needs; train or test it"
+        )
     C, T, V, M = options.shape
     if T is None:
         T = config.test_feeder_args.get("window_size", -1)
@@ -106,7 +159,8 @@ def input_shape(model: nn.Module, config: Config) -> tuple[int, int, int, int]:
 class Batches(Sampler[list[int]]):
     """The indices of this process's part of every batch, in an order that (seed, epoch) alone decide.
 
-    Each index is in one batch of one process. What would be too few for every process joins the batch before.
+    Each index is in one batch of one process. A last batch with less than a sample for each process, or in training
+    with one sample, joins the batch before.
 
     Args:
         batch_size: of a process.
@@ -120,7 +174,8 @@ class Batches(Sampler[list[int]]):
     def __init__(self, size: int, batch_size: int, seed: int | None) -> None:
         self.size, self.seed, self.epoch, self.begin = size, seed, 0, 0
         self.starts = list(range(0, size, batch_size * world()))
-        if len(self.starts) > 1 and size - self.starts[-1] < world():
+        least = max(world(), 1 if seed is None else min(2, batch_size))  # batch norm wants more than one to train on
+        if len(self.starts) > 1 and size - self.starts[-1] < least:
             self.starts.pop()
         self.sizes = [end - start for start, end in pairwise([*self.starts, size])]
 
@@ -128,23 +183,50 @@ class Batches(Sampler[list[int]]):
         return max(len(self.sizes) - self.begin, 0)
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = torch.arange(self.size)
-        if self.seed is not None:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-            order = torch.randperm(self.size, generator=generator)
-        for start, size in list(zip(self.starts, self.sizes, strict=True))[self.begin :]:
-            if part := order[start : start + size][rank() :: world()].tolist():
+        order = self._shuffled()
+        for number in range(self.begin, len(self.sizes)):
+            if part := self.part(number, order):
                 yield part
+
+    def part(self, number: int, order: Tensor | None = None) -> list[int]:
+        """This process's indices in the batch of this number."""
+        start, size = self.starts[number], self.sizes[number]
+        indices: list[int] = (self._shuffled() if order is None else order)[start : start + size][
+            rank() :: world()
+        ].tolist()
+        return indices
+
+    def _shuffled(self) -> Tensor:
+        if self.seed is None:
+            return torch.arange(self.size)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        return torch.randperm(self.size, generator=generator)
 
 
 def _ignore_signals(worker: int) -> None:
     """A signal to the whole group is the run's to handle: it still needs its workers, and ends them itself."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP:
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _deaths_ignored() -> Iterator[None]:
+    """Inside, torch raises no error for a worker that ends."""
+    number = getattr(signal, "SIGCHLD", None)  # not on Windows
+    if number is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, handler)
 
 
 class Loader:
     """Batches (x, label, index) of a feeder, this process's part of them; in training shuffled anew each epoch.
+
+    Workers run from the first epoch on until `close`, which kills them, whatever they are doing.
 
     Raises:
         ValueError: in training, there are fewer samples than processes.
@@ -154,18 +236,27 @@ class Loader:
         if train and len(feeder) < world():
             raise ValueError(f"{len(feeder)} training samples do not suffice for {world()} processes; start fewer")
         self.feeder, self.training = feeder, train
-        self.order = Batches(
-            len(feeder), config.batch_size if train else config.test_batch_size, config.seed if train else None
-        )
-        self.batches: DataLoader[Any] = DataLoader(
-            feeder,
-            batch_sampler=self.order,
-            generator=torch.Generator(),  # workers' seeds come from here, not from the model's generator
-            num_workers=config.num_worker,
-            persistent_workers=config.num_worker > 0,
-            worker_init_fn=_ignore_signals,
-            pin_memory=device.type == "cuda",
-        )
+        size = config.batch_size if train else config.test_batch_size
+        self.order = Batches(len(feeder), size, config.seed if train else None)
+        self.settings: dict[str, Any] = {
+            "batch_sampler": self.order,
+            "num_workers": config.num_worker,
+            "persistent_workers": config.num_worker > 0,
+            "worker_init_fn": _ignore_signals,
+            "pin_memory": device.type == "cuda",
+        }
+        self.batches: DataLoader[Any] | None = None
+        self.workers: set[BaseProcess] = set()
+
+    def close(self) -> None:
+        """Ends the workers; the next epoch starts others."""
+        with _deaths_ignored():
+            for worker in self.workers:
+                worker.kill()
+            for worker in self.workers:
+                worker.join()
+        self.workers.clear()
+        self.batches = None
 
     @property
     def sizes(self) -> list[int]:
@@ -181,9 +272,17 @@ class Loader:
         steps = [i + 1 for i, end in enumerate(ends) if (i + 1) % accumulation == 0 and end <= samples]
         return len(ends) if samples >= ends[-1] else max(steps, default=0)
 
-    def epoch(self, number: int, begin: int = 0) -> Iterable[Any]:
+    def epoch(self, number: int, begin: int = 0) -> Iterator[Any]:
         """The batches of an epoch from the one numbered `begin` on, the same whether the run was resumed or not."""
         self.order.epoch, self.order.begin = number, begin
         if hasattr(self.feeder, "set_epoch"):
             self.feeder.set_epoch(number)
-        return self.batches
+        if self.batches is None:  # workers' seeds come from a generator of their own, not from the model's
+            self.batches = DataLoader(self.feeder, generator=torch.Generator(), **self.settings)
+        others = set(active_children())
+        try:
+            batches = iter(self.batches)
+        finally:
+            self.workers |= {*active_children()} - others
+        for x, label, index in batches:
+            yield x, label, index.clone()  # what came from a worker holds a file open, and indices are kept

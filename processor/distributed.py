@@ -6,8 +6,10 @@ process of rank 0 alone writes. Alone, a process is of rank 0 in a world of 1, a
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -25,6 +27,7 @@ from torch.distributed.run import main as torchrun
 from model.layers.norm import TokenNorm
 
 PATIENCE = timedelta(minutes=30)  # for another process: it may be preparing data
+GRACE = 10.0  # seconds in which a signal to stop reaches all processes of a run
 
 
 def started() -> bool:
@@ -48,14 +51,43 @@ def local_rank() -> int:
 
 
 @contextmanager
-def joined() -> Iterator[None]:
-    """What a launcher started belongs together inside; otherwise nothing happens."""
+def process_group() -> Iterator[None]:
+    """Inside, the processes that a launcher started are one group; without a launcher nothing happens."""
+    global _store
     if not started():
         yield
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    _store, number, size = next(dist.rendezvous("env://", timeout=PATIENCE))
+    dist.init_process_group(backend, store=_store, rank=number, world_size=size, timeout=PATIENCE)
     yield
     dist.destroy_process_group()  # not after an error: others may be waiting for this process, and it for them
+
+
+_store: Any = None  # what all processes can read and write, also when one of them has ended
+all_stop = threading.Event()  # set when the processes have told each other that the run is to stop
+
+
+def leave_unless_all_stop(number: int) -> None:
+    """Ends this process, in a while, unless the signal to stop came to all processes of the run.
+
+    A launcher stops the others when one of them has ended. They cannot save, for that takes all of them, and they may
+    not come to notice before the launcher kills them.
+    """
+
+    def watch() -> None:
+        try:
+            _store.add("stopping", 1)
+            if all_stop.wait(GRACE) or _store.add("stopping", 0) >= world():
+                return
+        except RuntimeError:  # the store is of a process that has ended
+            pass
+        sys.stderr.write(f"process {rank()}: another process of the run has ended, and its message says why\n")
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        os._exit(128 + number)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def launch(program: Path, argv: Sequence[str], number: int) -> int:
@@ -64,6 +96,7 @@ def launch(program: Path, argv: Sequence[str], number: int) -> int:
     Returns:
         The exit status of the first that failed, or 0.
     """
+    os.environ.setdefault("PET_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2")  # its option
     try:
         torchrun(["--standalone", "--nproc-per-node", str(number), str(program), *argv])
     except ChildFailedError as error:

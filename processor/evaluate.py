@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from processor.data import Loader
 from processor.distributed import gather
+from processor.failure import sentence
 from processor.runtime import autocast, progress, to_device
 from processor.scores import Scores
 
@@ -18,15 +20,35 @@ from processor.scores import Scores
 def evaluate(model: nn.Module, loader: Loader, device: torch.device, precision: str) -> Scores:
     """The scores (N, num_class) of all samples of the loader's feeder, in its order; those of clips are averaged.
 
-    Processes score a part each, and all get the whole.
+    Each process scores a part, and all get all scores.
+
+    Raises:
+        ValueError: some are not finite.
+        Exception: what goes wrong in one of the processes, in each of them.
     """
-    batches = progress(loader.epoch(0), "test", total=len(loader.sizes))
-    scored = list(score(model, batches, device, precision))  # a GPU is not waited for in between
+    scored: list[tuple[Tensor, Tensor]] = []
+    failure = None
+    try:
+        batches = progress(loader.epoch(0), "test", total=len(loader.sizes))
+        scored = list(score(model, batches, device, precision))  # a GPU is not waited for in between
+    except Exception as error:
+        failure = error
+        loader.close()  # its workers may be in any state
+    told = gather(sentence(failure) if failure else "")  # or the others would wait for this process
+    if failure:
+        raise failure
+    if others := [said for said in told if said]:
+        raise RuntimeError(f"another process could not evaluate: {others[0]}")
     own = [(index.numpy(), logits.cpu().numpy()) for index, logits in scored]
     parts = [part for of_process in gather(own) for part in of_process]
     order = np.argsort(np.concatenate([index for index, _ in parts]))
     scores = np.concatenate([logits for _, logits in parts])[order]
     return Scores(tuple(loader.feeder.sample_name), scores, np.asarray(loader.feeder.label, np.int64))
+
+
+def cross_entropy(scores: Scores) -> float:
+    """The mean cross entropy of the logits and the labels."""
+    return float(F.cross_entropy(torch.from_numpy(scores.scores), torch.from_numpy(scores.known_labels)))
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ import numpy as np
 from processor.config import Config, names_of_classes
 from processor.data import open_feeder
 from processor.distributed import rank
-from processor.report import write_csv, write_report
+from processor.report import write_csv, write_report_or_warn
 from processor.scores import Scores, save_scores, top_k
 from processor.work_dir import FOLDS, SCORE, check_place
 
@@ -43,13 +43,13 @@ def cross_validate(run: Callable[[Config], Scores], config: Config) -> Scores:
     together = Scores(
         tuple(name for s in scores.values() for name in s.names),
         np.concatenate([s.scores for s in scores.values()]),
-        np.concatenate([_labels(s) for s in scores.values()]),
+        np.concatenate([s.known_labels for s in scores.values()]),
     )
     if rank() == 0:
         rows = ((fold, len(scores[fold].names), f"{a:.4f}") for fold, a in accuracy.items())
         write_csv(config.work_dir / FOLDS, [("fold", "samples", "top1"), *rows])
         save_scores(config.work_dir / SCORE, together)
-        write_report(config.work_dir, together, names_of_classes(config))
+        write_report_or_warn(config.work_dir, together, names_of_classes(config))
     log.info("top-1 of folds %s: %s", ", ".join(map(str, accuracy)), ", ".join(f"{a:.2f}" for a in accuracy.values()))
     log.info("mean %s; all are in %s", mean_and_spread(list(accuracy.values())), config.work_dir)
     return together
@@ -79,6 +79,12 @@ def _fill(value: Any, fold: int) -> Any:
 
 def _check(config: Config, configs: dict[int, Config]) -> None:
     """Every fold's data are there, and no sample is tested twice, before the first of hours is spent."""
+    for key, value in (("weights", config.weights), ("resume", config.resume)):
+        if value not in (None, "auto") and MARK not in str(value):
+            raise ValueError(
+                f"folds: {key}: {value} would give every fold the weights of one, which has seen what others test; put "
+                f"{MARK} where a fold's number belongs, such as work_dir/sbu/fold{MARK}/last.pt"
+            )
     for key in ("train_feeder_args", "test_feeder_args"):
         if MARK not in str(getattr(config, key)):
             raise ValueError(
@@ -91,8 +97,3 @@ def _check(config: Config, configs: dict[int, Config]) -> None:
             if name in tested:
                 raise ValueError(f"folds: {tested[name]} and {fold} both test {name}; each sample belongs to one fold")
             tested[name] = fold
-
-
-def _labels(scores: Scores) -> np.ndarray:
-    assert scores.labels is not None, "a feeder gives labels"
-    return scores.labels

@@ -12,9 +12,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from processor.config import Config
-from processor.config_check import import_object
 from processor.data import input_shape
-from processor.weights import Weights, complete, load_weights, read_weights
+from processor.models import build_model
+from processor.weights import MODELS, Weights, complete, load_weights, read_weights
 
 PUBLISHED = {"model.st_tr.Model": "ST-TR", "model.zit_zot.Model": "Zoom Transformer"}
 
@@ -36,9 +36,9 @@ def info(config: Config) -> None:
             "neither of the published code nor a checkpoint of ours; if it is a state dict of ours, add its --config"
         )
     if weights:
-        named = config if config.model_args else replace(config, model=weights.model or config.model)
+        named = config if config.model_args or weights.model not in MODELS else replace(config, model=weights.model)
         config = complete(named, weights)
-    model = import_object(config.model)(**config.model_args)
+    model = build_model(config, weights)
     if weights:
         load_weights(model, weights)
     rows = _file(weights) if weights else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
+from processor.failure import sentence
 from processor.files import written_whole
 from processor.scores import Scores
+
+log = logging.getLogger(__name__)
 
 # one hue, so that darker always means more; grey where a class has no samples
 COLOURS = LinearSegmentedColormap.from_list(
@@ -52,6 +56,14 @@ def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str
     )
     _write_png(folder / "per_class_accuracy.png", draw_accuracy(counts, names))
     _write_png(folder / "confusion_matrix.png", draw_confusion(counts, names))
+
+
+def write_report_or_warn(work_dir: Path, scores: Scores, class_names: Sequence[str] | None) -> None:
+    """`write_report`; where that fails the run has its scores all the same."""
+    try:
+        write_report(work_dir, scores, class_names)
+    except Exception as error:
+        log.warning("the reports could not be written, the scores are: %s", sentence(error))
 
 
 def draw_accuracy(counts: np.ndarray, names: Sequence[str]) -> Figure:

@@ -6,54 +6,87 @@ import ctypes
 import logging
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
+from torch.amp import GradScaler
 from tqdm import tqdm
 
-from processor.distributed import local_rank, rank, started, world
+from processor.distributed import leave_unless_all_stop, local_rank, rank, started, world
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; the latter may be 2**25 at most
+
+Handler = Any  # of a signal: a function of its number and frame, or SIG_DFL
 
 log = logging.getLogger(__name__)
 
 
-class StoppedError(Exception):
-    """A run that was asked to stop, and has saved all.
+STOP = tuple(  # what asks a run to stop: a user, the system, Slurm; Windows has two of them
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+)
+
+
+class StoppedError(BaseException):
+    """A run that was asked to stop; like KeyboardInterrupt no error, which something on the way might handle.
 
     Attributes:
         signal: by which it was asked.
     """
 
-    def __init__(self, number: signal.Signals, place: str) -> None:
+    def __init__(self, number: signal.Signals, place: str = "") -> None:
         self.signal = number
-        super().__init__(f"stopped by {number.name} {place}; go on with --resume auto")
+        super().__init__(f"stopped by {number.name}" + (f" {place}; go on with --resume auto" if place else ""))
+
+
+@contextmanager
+def stop_at_once() -> Iterator[None]:
+    """Signals that ask the program to stop raise `StoppedError` inside, so that it ends as after any other error."""
+
+    def stop(number: int, _: object) -> None:
+        raise StoppedError(signal.Signals(number))
+
+    with _handled_by(lambda _: stop, STOP):
+        yield
 
 
 @contextmanager
 def stop_signals() -> Iterator[list[signal.Signals]]:
-    """SIGTERM and SIGINT, if not ignored, are noted in the list that it gives; a second one has its usual effect.
+    """Signals that ask the run to stop are only noted, in the list that it gives; a second one has its usual effect.
 
-    A launcher passes on what its processes may have had already, and kills those that do not end: there it has none.
+    A launcher passes on what its processes may have had already, and kills those that do not end: under it there is no
+    second one. What it sends because another process has ended cannot be followed by a save (`distributed`).
     """
     noted: list[signal.Signals] = []
+
+    def note(earlier: Handler) -> Handler:
+        def handler(number: int, _: object) -> None:
+            noted.append(signal.Signals(number))
+            if started():
+                leave_unless_all_stop(number)
+            else:
+                signal.signal(number, earlier)
+
+        return handler
+
+    with _handled_by(note, STOP):
+        yield noted
+
+
+@contextmanager
+def _handled_by(handler_after: Callable[[Handler], Handler], numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """`handler_after(earlier handler)` for these signals, as far as they are not ignored."""
     if threading.current_thread() is not threading.main_thread():  # others cannot handle signals
-        yield noted
+        yield
         return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    earlier = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
-
-    def note(number: int, _: object) -> None:
-        noted.append(signal.Signals(number))
-        if not started():
-            signal.signal(number, earlier[signal.Signals(number)])
-
-    for number in earlier:
-        signal.signal(number, note)
+    earlier = {
+        number: handler for number in numbers if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+    for number, handler in earlier.items():
+        signal.signal(number, handler_after(handler))
     try:
-        yield noted
+        yield
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
@@ -99,24 +132,34 @@ def choose_device(wish: str | Sequence[int]) -> torch.device:
     return torch.device(wish)
 
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware; processors without emulate it, slowly."""
+def computes_in(device: torch.device, precision: str) -> bool:
+    """Whether the device multiplies matrices of this precision in hardware; what it emulates is slow."""
+    if precision == "float32":
+        return True
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return precision == "float16" or torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
+        units = ("avx512_bf16", "amx_bf16", "sve_bf16", "bf16")
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        return any(capabilities.get(unit) for unit in ("avx512_bf16", "amx_bf16", "sve_bf16", "bf16"))
+        return precision == "bfloat16" and any(capabilities.get(unit) for unit in units)
     return False
 
 
 def effective_precision(device: torch.device, precision: str) -> str:
-    """`precision`, but `float32` where the device has no `bfloat16`."""
-    return precision if has_bfloat16(device) else "float32"
+    """`precision`, but `float32` where the device does not compute in it."""
+    return precision if computes_in(device, precision) else "float32"
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Context in which activations have `precision` as far as the device has it; weights stay float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=effective_precision(device, precision) == "bfloat16")
+    effective = effective_precision(device, precision)
+    low = torch.float16 if effective == "float16" else torch.bfloat16
+    return torch.autocast(device.type, low, enabled=effective != "float32")
+
+
+def gradient_scaler(device: torch.device, precision: str) -> GradScaler:
+    """Scales the loss where gradients would vanish in float16; elsewhere it does nothing."""
+    return GradScaler(device.type, enabled=effective_precision(device, precision) == "float16")
 
 
 def to_device(x: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -138,7 +181,11 @@ def random_state(device: torch.device) -> torch.Tensor | None:
 
 def set_random_state(device: torch.device, state: torch.Tensor | None) -> None:
     """Takes back what `random_state` gave; a run that goes on on another kind of device begins a new sequence."""
-    if state is not None and device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
-    elif state is not None and device.type == "mps":
-        torch.mps.set_rng_state(state)
+    if state is None or device.type not in ("cuda", "mps"):
+        return
+    try:
+        torch.cuda.set_rng_state(state, device) if device.type == "cuda" else torch.mps.set_rng_state(state)
+    except (RuntimeError, TypeError, AttributeError, IndexError):
+        log.warning(
+            "resume: the random numbers of %s begin anew, for the checkpoint is of another kind of device", device
+        )

@@ -43,6 +43,17 @@ class Scores:
             object.__setattr__(self, "labels", checked_labels(self.labels, self.names))
             _check_range(self.labels, self.scores.shape[1])
 
+    @property
+    def known_labels(self) -> np.ndarray:
+        """`labels`.
+
+        Raises:
+            ValueError: they are not known.
+        """
+        if self.labels is None:
+            raise ValueError("the labels of these scores are not known")
+        return self.labels
+
     def take(self, names: Sequence[str]) -> Scores:
         """The scores of these samples, in this order; each must be there."""
         row = {name: i for i, name in enumerate(self.names)}

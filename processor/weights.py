@@ -20,6 +20,15 @@ from processor.config_check import check_call, import_object
 
 log = logging.getLogger(__name__)
 
+# what a file may name without its user's word; anything else would be imported and called
+MODELS = ("model.st_tr.Model", "model.zit_zot.Model", "model.Model")
+GRAPHS = tuple(
+    f"graph.{name}" for name in (
+        "ntu_rgb_d.Graph", "coco.Graph", "kinetics.Graph", "nw_ucla.Graph", "sbu.Graph", "custom.Graph",
+        "volleyball.Graph", "volleyball.AdjMatrixGraph",
+    )
+)  # fmt: skip
+NESTED = 8  # state dicts inside one another
 WRAPPERS = ("model", "state_dict", "model_state_dict")  # keys under which checkpoints hold a state dict
 FREE = (
     "dropout",
@@ -43,12 +52,26 @@ class Weights:
         state: the state dict, without the `module.` of data parallel training and the `_orig_mod.` of compilation.
         trained: the import path of the model and its `model_args`, where the file is a checkpoint of ours.
         about: `epoch` and the other plain values of a checkpoint.
+        class_names: of the classes that the model knows, in order, where the file tells.
+        stream: what it was trained on, such as `joint` or `bone`, where the file tells.
     """
 
     path: Path
     state: dict[str, Tensor]
     trained: tuple[str, dict[str, Any]] | None
     about: dict[str, Any]
+    class_names: tuple[str, ...] | None = None
+    stream: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tensors."""
+        return sum(x.numel() * x.element_size() for x in self.state.values())
+
+    def known_classes(self, ignored: Sequence[str] = ()) -> tuple[str, ...] | None:
+        """`class_names`, unless the weights that tell classes apart are not taken from the file."""
+        new = any(SETTLED_BY.get(f"{prefix.rstrip('.')}.") == "num_class" for prefix in ignored)
+        return None if new else self.class_names
 
     @property
     def published(self) -> str | None:
@@ -68,14 +91,17 @@ class Weights:
             ValueError: the file is of another model than the one at the import path `model`.
         """
         if self.model and self.model != model:
+            if self.model not in MODELS:
+                raise ValueError(
+                    f"these weights name a model from elsewhere; if it is to be trusted, give it: --model {self.model}"
+                )
             raise ValueError(f"these weights are of {self.model}, not of {model}; set `model: {self.model}`")
         if self.trained is None:
             return infer_model_args(self.state, given) if self.published else {}
         saved = self.trained[1]
-        if not str(saved.get("graph", "graph.")).startswith("graph.") and saved["graph"] != given.get("graph"):
-            raise ValueError(
-                f"these weights name a graph from elsewhere; if it is to be trusted, give it: {saved['graph']}"
-            )
+        graph = saved.get("graph")
+        if graph and graph not in GRAPHS and graph != given.get("graph"):
+            raise ValueError(f"these weights name a graph from elsewhere; if it is to be trusted, give it: {graph}")
         defaults = {name: p.default for name, p in inspect.signature(import_object(model)).parameters.items()}
         plain = {name: value for name, value in defaults.items() if isinstance(value, bool | int | float | str)}
         free = [name for name in FREE if name in given]
@@ -89,10 +115,9 @@ def read_weights(path: Path) -> Weights:
         ValueError: the file is missing, damaged, holds code, or holds no state dict.
     """
     content = state = read_checkpoint(path)
-    while wrapper := next(
-        (name for name in WRAPPERS if isinstance(state, dict) and isinstance(state.get(name), dict)), None
-    ):
-        state = state[wrapper]
+    for _ in range(NESTED):  # a file may hold itself
+        wrapper = next((w for w in WRAPPERS if isinstance(state, dict) and isinstance(state.get(w), dict)), None)
+        state = state[wrapper] if wrapper else state
     if not isinstance(state, dict) or not state or not all(_is_entry(*entry) for entry in state.items()):
         raise ValueError(f"weights: {path} is not a state dict of plain tensors")
     about = {key: value for key, value in content.items() if isinstance(value, bool | int | float | str)}
@@ -101,10 +126,13 @@ def read_weights(path: Path) -> Weights:
         trained = model_of(text) if text else None
     except ValueError as error:
         raise ValueError(f"weights: {path}: {error}") from error
+    names = content.get("class_names")
+    class_names = tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+    stream = str(about.pop("stream", "")) or None
     bare = {re.sub(r"^((module|_orig_mod)\.)+", "", key): value for key, value in state.items()}
     if len(bare) < len(state):
         raise ValueError(f"weights: {path} holds tensors twice, with and without `module.`; keep one of each")
-    return Weights(path=path, state=bare, trained=trained, about=about)
+    return Weights(path, bare, trained, about, class_names, stream)
 
 
 def _is_entry(name: Any, value: Any) -> bool:
@@ -132,6 +160,8 @@ def complete(config: Config, weights: Weights) -> Config:
             if any(name.startswith(prefix) for prefix in config.ignore_weights):
                 settled.pop(option, None)
         args, problems, _ = check_call(import_object(config.model), agree(settled, given))
+        if isinstance(graph := args.get("graph"), str) and "." in graph:
+            problems += check_call(import_object(graph), args.get("graph_args", {}))[1]
         if problems:
             raise ValueError("; ".join(f"{name}: {problem}" for name, problem in problems))
         return replace(config, model_args=args)

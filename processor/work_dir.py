@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -13,15 +13,19 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from processor import distributed
-from processor.checkpoint import BEST, LAST, PREVIOUS
+from processor.checkpoint import BEST, DAMAGED, LAST, PREVIOUS
 from processor.config import Config, resolved
+from processor.failure import is_expected, sentence
+from processor.files import written_whole
 
 CONFIG, LOG, SCORE, NOT_FINITE = "config.yaml", "log.txt", "test_score.npz", "not_finite.txt"
 FOLDS, BENCHMARK = "folds.csv", "benchmark.json"
 RESULTS = (SCORE, *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")))
+FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+LOGGED = "log_file"  # attribute of an error whose traceback is in a log: which
 Record = Callable[[str, float, int], None]  # of a scalar: name, value, step
 CHECKPOINTS = (LAST, PREVIOUS, BEST)
-RUN = (*CHECKPOINTS, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
+RUN = (*CHECKPOINTS, DAMAGED, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -58,7 +62,8 @@ def prepare(config: Config, resumed: Path | None = None) -> None:
     if distributed.rank():
         return
     folder = config.work_dir
-    used = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
+    found = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
+    used = found if any(path.name != LOG for path in found) else []  # what failed before it began left a log alone
     if config.overwrite and config.resume:
         raise ValueError("overwrite, resume: one replaces a run, the other goes on with it; leave one out")
     own = resumed is not None and resumed.parent.resolve() == folder.resolve()
@@ -75,21 +80,47 @@ def prepare(config: Config, resumed: Path | None = None) -> None:
     for path in (path for name in (*CHECKPOINTS, *RESULTS) for path in folder.glob(f"{name}.*.tmp")):
         path.unlink()  # it was being written when an earlier run was killed
     if config.phase == "train" or not used:
-        (folder / CONFIG).write_text(resolved(replace(config, overwrite=False)), encoding="utf-8")
+        with written_whole(folder / CONFIG) as temporary:
+            temporary.write_text(resolved(replace(config, overwrite=False)), encoding="utf-8")
+
+
+class LogFile(logging.FileHandler):
+    """A log file that a full disk cuts short: the next checkpoint tells of the disk."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leaves the line out."""
 
 
 @contextmanager
 def journal(folder: Path, step: int = 0) -> Iterator[Record]:
     """Log lines also go to `log.txt`, scalars that it takes to TensorBoard's event file, both in `folder`.
 
-    Of several processes only the first writes. `step` is the optimiser's step that a resumed run goes on from:
-    scalars beyond it are of no run.
+    Of several processes only the first writes; a traceback that ends the block is logged by any.
+
+    Args:
+        step: the optimiser's step that a resumed run goes on from: scalars beyond it are of no run.
     """
-    if distributed.rank():
-        yield lambda *_: None
-        return
-    handler = logging.FileHandler(folder / LOG, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    try:
+        if distributed.rank():
+            yield lambda *_: None
+            return
+        writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        try:
+            with _log_file(folder), logging_redirect_tqdm():
+                yield writer.add_scalar
+        finally:
+            with suppress(OSError):  # of a full disk the block itself tells
+                writer.close()
+    except Exception as error:
+        log_failure(folder, error)
+        raise
+
+
+@contextmanager
+def _log_file(folder: Path) -> Iterator[None]:
+    """Log lines also go to `log.txt`, those too that were kept for it until now."""
+    handler = LogFile(folder / LOG, encoding="utf-8")
+    handler.setFormatter(FORMAT)
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(handler)
     for early in [other for other in root.handlers if isinstance(other, MemoryHandler)]:  # lines that came before
@@ -97,12 +128,32 @@ def journal(folder: Path, step: int = 0) -> Iterator[Record]:
         early.close()
         root.removeHandler(early)
     root.setLevel(logging.INFO)
-    writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
     try:
-        with logging_redirect_tqdm():
-            yield writer.add_scalar
+        yield
     finally:
-        writer.close()
         root.setLevel(level)
         root.removeHandler(handler)
         handler.close()
+
+
+def log_failure(folder: Path, error: Exception) -> Path | None:
+    """Appends an error with its traceback to `log.txt` in `folder`, once.
+
+    Returns:
+        The file, or None where it cannot be written.
+    """
+    if path := getattr(error, LOGGED, None):
+        return Path(path)
+    path = folder / LOG
+    fields = {"levelno": logging.ERROR, "levelname": "ERROR", "msg": sentence(error)}
+    if not is_expected(error):
+        fields["exc_info"] = (type(error), error, error.__traceback__)
+    try:
+        check_place(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{FORMAT.format(logging.makeLogRecord(fields))}\n")
+    except (ValueError, OSError):
+        return None
+    setattr(error, LOGGED, path)
+    return path

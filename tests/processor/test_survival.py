@@ -18,6 +18,7 @@ from runs import Data, make, write_data
 from processor import train as engine
 from processor.checkpoint import DamagedError, State, read_checkpoint
 from processor.config import Config
+from processor.models import build_model
 
 resource = pytest.importorskip("resource", reason="signals and forks are those of POSIX")
 
@@ -148,7 +149,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     caplog.set_level("INFO")
     engine.train(config_of(data, run_of_two))
     assert ("is damaged" in caplog.text) == (damage != "gone")
-    assert "resumed after epoch 1 and 0 samples" in caplog.text
+    assert "resumed after epoch 2 and 0 samples" in caplog.text
     assert same(whole, run_of_two)
 
 
@@ -171,7 +172,7 @@ def test_a_full_disk_leaves_the_checkpoints_that_are_there(context: Any, data: D
 def test_a_checkpoint_of_something_else_is_refused(data: Data, begun: Path, tmp_path: Path) -> None:
     config = config_of(data, tmp_path)
     good = read_checkpoint(begun / "last.pt")
-    model = engine.import_object(config.model)(**config.model_args)
+    model = build_model(config)
     for key, value in (
         ("model", 3),
         ("optimizer", []),
@@ -189,8 +190,8 @@ def test_the_checkpoint_that_a_run_goes_on_from_is_not_replaced_by_a_damaged_one
 ) -> None:
     (run_of_two / "last.pt").write_bytes(b"")
     config = config_of(data, run_of_two)
-    model = engine.import_object(config.model)(**config.model_args)
+    model = build_model(config)
     state = State(model, engine.build_optimizer(model, config))
     state.load_newest(run_of_two, torch.device("cpu"))
-    assert read_checkpoint(run_of_two / "last.pt")["epoch"] == 1
+    assert read_checkpoint(run_of_two / "last.pt")["evaluated"] == 1  # saved before the evaluation
     assert not (run_of_two / "previous.pt").exists()

@@ -14,9 +14,11 @@ from golden.golden import golden_input, weight
 from runs import MODEL, Data, make, say, write_data
 
 from model.published import from_published
+from model.st_tr import Model
 from processor import train as engine
 from processor.checkpoint import State, read_checkpoint
 from processor.config import Config, load_config
+from processor.models import build_model
 from processor.scores import load_scores
 from processor.weights import complete, load_weights, read_weights
 
@@ -41,7 +43,7 @@ def published(path: Path, name: str, *, prefix: str = "", wrapper: str = "") -> 
 def test_published_files_need_no_options(tmp_path: Path, form: dict[str, str]) -> None:
     weights = read_weights(published(tmp_path / "w.ckpt", "t-tr-agcn", **form))
     config = complete(Config(model_args={"num_class": 60}), weights)
-    model = engine.import_object(config.model)(**config.model_args)
+    model = build_model(config)
     load_weights(model, weights)
     x = torch.from_numpy(golden_input([1, 3, 20, 25, 2]))
     with torch.no_grad():
@@ -95,7 +97,7 @@ def test_weights_of_another_number_of_classes_can_be_tuned(data: Data, tmp_path:
     new = read_checkpoint(tmp_path / "b" / "last.pt")["model"]
     torch.testing.assert_close(new["backbone.0.tcn1.conv.weight"], old["backbone.0.tcn1.conv.weight"])
     assert len(new["fcn.bias"]) == 5
-    model = engine.import_object(tuned.model)(**more)
+    model = Model(**more)
     with pytest.raises(ValueError, match="ignore_weights: no weights of the model begin with 'fnc'"):
         load_weights(model, read_weights(path), ["fnc"])
     with pytest.raises(ValueError, match=r"is of another model: 2 tensors are of another shape \(fcn\.weight\)"):
@@ -105,10 +107,10 @@ def test_weights_of_another_number_of_classes_can_be_tuned(data: Data, tmp_path:
 @pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod."])
 def test_state_dicts_of_other_loops_load(data: Data, tmp_path: Path, prefix: str) -> None:
     """Compiled, wrapped twice, and without the batch norms' counts."""
-    model = engine.import_object("model.st_tr.Model")(**MODEL)
+    model = Model(**MODEL)
     state = {prefix + k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     torch.save({"state_dict": {"model": state}}, tmp_path / "w.pt")
-    other = engine.import_object("model.st_tr.Model")(**MODEL)
+    other = Model(**MODEL)
     load_weights(other, read_weights(tmp_path / "w.pt"))
     x = torch.randn(2, 3, 8, 20, 1)
     assert torch.equal(other.eval()(x), model.eval()(x))
@@ -121,7 +123,7 @@ def test_ignored_weights_may_end_in_a_dot(data: Data, tmp_path: Path, ignored: s
     config = make(data, tmp_path, model_args={**MODEL, "num_class": 5}, ignore_weights=[ignored])
     assert complete(config, weights).model_args["num_class"] == 5
     with pytest.raises(ValueError, match="ignore_weights: no weights of the model begin with ''"):
-        load_weights(engine.import_object(config.model)(**config.model_args), weights, [""])
+        load_weights(build_model(config), weights, [""])
 
 
 class Payload:
@@ -195,7 +197,7 @@ def test_a_file_of_another_model_is_refused(
     assert "2 tensors (weight, bias, ...), neither of the published code nor a checkpoint of ours" in error
     config = make({"train": {}, "val": {}}, tmp_path)
     with pytest.raises(ValueError, match=r"is of another model: .* tensors are missing"):
-        load_weights(engine.import_object(config.model)(**config.model_args), read_weights(tmp_path / "linear.pt"))
+        load_weights(build_model(config), read_weights(tmp_path / "linear.pt"))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_a_file_of_another_model_is_refused(
     [
         (
             "model: os.system\nmodel_args: {command: touch ran}",
-            "these weights are of os.system, not of model.st_tr.Model",
+            "these weights name a model from elsewhere; if it is to be trusted, give it: --model os.system",
         ),
         ("model: model.st_tr.Model\nmodel_args: {graph: antigravity.Graph}", "a graph from elsewhere"),
         ("model: model.st_tr.Model\nmodel_args: {num_class: many}", "num_class: 'many' must be a whole number"),
@@ -315,13 +317,13 @@ def test_a_skeleton_file_may_move_but_not_change(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     graph = {"graph": "graph.custom.Graph", "graph_args": {"path": str(tmp_path / "old.yaml")}}
     trained = {**MODEL, "num_point": 3, **graph}
-    state = engine.import_object("model.st_tr.Model")(**trained).state_dict()
+    state = Model(**trained).state_dict()
     config = f"model: model.st_tr.Model\nmodel_args: {json.dumps(trained)}\n"
     torch.save({"model": state, "config": config}, tmp_path / "w.pt")
     weights = read_weights(tmp_path / "w.pt")
     (tmp_path / "old.yaml").unlink()
     moved = {"graph": "graph.custom.Graph", "graph_args": {"path": str(tmp_path / "new.yaml")}}
     config = complete(Config(model_args=moved), weights)
-    load_weights(engine.import_object(config.model)(**config.model_args), weights)
+    load_weights(build_model(config), weights)
     with pytest.raises(ValueError, match="graph_args"):
         complete(Config(model_args={"graph_args": {**moved["graph_args"], "labeling_mode": "uniform"}}), weights)
