@@ -20,6 +20,7 @@ from processor.config import Config, load_config
 from processor.folds import cross_validate, of_fold
 from processor.info import info
 from processor.runtime import StoppedError, keep_memory
+from processor.terminal import spoken
 from processor.train import test, train
 
 PHASES: dict[str, Callable[[Config], object]] = {
@@ -30,9 +31,9 @@ PHASES: dict[str, Callable[[Config], object]] = {
 }
 
 
+@spoken()
 def main(argv: Sequence[str]) -> int:
     """Runs what the command line asks for; returns the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     early = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL)  # lines for a log file that is not open yet
     logging.getLogger().addHandler(early)
     keep_memory()
