@@ -59,6 +59,10 @@ def expand(path: str) -> str:
         raise ValueError(f"{path!r}: no home folder is known for it; write the path out (./~ for a name with ~)")
     if not expanded or "\0" in expanded:
         raise ValueError(f"{path!r} is no path")
+    try:
+        os.fsencode(expanded)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{path!r} is no path in this locale, whose encoding is {error.encoding}") from error
     return expanded
 
 

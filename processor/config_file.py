@@ -16,7 +16,7 @@ from typing import Any
 from data_gen.command_line import expand
 from graph.bounded_yaml import YamlError, read_text
 from processor.config_check import ROOT, MisfitError, coerce, did_you_mean, plain, shipped
-from processor.config_yaml import COMMAND_LINE, Section, load, load_word
+from processor.config_yaml import COMMAND_LINE, LONGEST_KEY, Section, load, load_word
 
 BASE, DELETE = "_base_", "_delete_"
 DOCUMENTED = Path("config/nturgbd/train.yaml")  # what `python main.py` alone takes
@@ -100,26 +100,31 @@ def read_layers(path: Path, problems: list[str]) -> list[Section | None]:
 def _add_layers(path: Path, chain: tuple[Path, ...], layers: list[Section | None], problems: list[str]) -> None:
     """Adds the layers of `path`, which the last file of `chain` names as its base."""
     section = _read_file(path, problems, asked_by=chain[-1] if chain else None)
-    for base in _bases(path, section, problems):
+    for base in _bases(section, problems):
+        if base is None:
+            layers.append(None)
+            continue
         below = shipped(base, path.parent) or Path(os.path.normpath(path.parent / base))
         earlier = (*chain, path)
         if below.resolve() in [file.resolve() for file in earlier]:
             circle = " -> ".join(str(file) for file in (*earlier, below))
             problems.append(f"{path}: {BASE} goes in a circle: {circle}")
         elif max(len(layers), len(chain)) >= MOST_FILES:
-            if not any(text.startswith(f"{BASE}: ") for text in problems):
-                problems.append(f"{BASE}: more than {MOST_FILES} files build on each other; {path} is one of them")
+            if None not in layers:
+                problems.append(f"{path}: {BASE}: more than {MOST_FILES} files build on each other")
+            layers.append(None)
+            return
         else:
             _add_layers(below, earlier, layers, problems)
     layers.append(section)
 
 
-def _bases(path: Path, section: Section | None, problems: list[str]) -> list[str]:
-    """The files that a section names as its bases; these are no longer in it."""
+def _bases(section: Section | None, problems: list[str]) -> list[str | None]:
+    """The files that a section names as its bases, None for what is no name; they are no longer in it."""
     if section is None or BASE not in section:
         return []
     place, bases = section.places.pop(BASE), section.pop(BASE)
-    found = []
+    found: list[str | None] = []
     for base in bases if isinstance(bases, list) else [bases]:
         name = getattr(base, "text", base)
         try:
@@ -128,6 +133,7 @@ def _bases(path: Path, section: Section | None, problems: list[str]) -> list[str
             found.append(expand(name))
         except ValueError as error:
             problems.append(f"{place}: {BASE}: {error}")
+            found.append(None)
     return found
 
 
@@ -155,29 +161,30 @@ def read_command_line(argv: Sequence[str], problems: list[str]) -> tuple[str | N
     file, overrides = None, Section()
     options: list[tuple[str, list[str]]] = []
     for word in argv:
-        if any("\ud800" <= letter <= "\udfff" for letter in word):
-            problems.append(f"{COMMAND_LINE}: {word!r} is no text in this terminal's encoding; name it otherwise")
-        elif re.match(r"--[A-Za-z_]", word):
+        if re.search("[\ud800-\udfff]", word):
+            problems.append(f"{COMMAND_LINE}: {word!r} is no text in this locale's encoding; name it otherwise")
+            word = re.sub("[\ud800-\udfff]", "?", word)
+        if re.match(r"--[A-Za-z_]", word):
             key, equals, text = word[2:].partition("=")
             options.append((key.replace("-", "_"), [text] if equals else []))
-        elif options:
+        elif options and not word.startswith("--"):
             options[-1][1].append(word)
         else:
-            problems.append(f"{COMMAND_LINE}: {word!r} belongs to no option; options open with `--`")
+            problems.append(f"{COMMAND_LINE}: {word!r} belongs to no option; options open with `--` and a name")
     for key, words in options:
         if key == "config" and len(words) == 1:
             file = words[0]
         elif key == "config":
             problems.append(f"{COMMAND_LINE}: --config wants one file, not {len(words)}")
-        elif key.count(".") > 9:
-            problems.append(f"{COMMAND_LINE}: --{key[:60]}...: no key lies so deep")
-        else:
-            values = [_read_word(word, problems) for word in words] or [True]
+        elif len(key) > LONGEST_KEY or key.count(".") > 9:
+            problems.append(f"{COMMAND_LINE}: --{key[:60]}...: no key is so long")
+        elif None not in (values := [_read_word(word, problems) for word in words] or [True]):
             overrides = merge(overrides, _nested(key.split("."), values if len(values) > 1 else values[0]))
     return file, overrides
 
 
 def _read_word(word: str, problems: list[str]) -> Any:
+    """What a word of the command line says, or None and a problem."""
     try:
         return load_word(word, problems)
     except YamlError as error:

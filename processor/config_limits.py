@@ -29,8 +29,8 @@ def remarks(config: Any, given: Collection[str]) -> Iterator[str]:
     epochs, num_class = config.num_epoch, config.model_args.get("num_class")
     if config.phase == "train":
         if config.warm_up_epoch >= epochs:
-            reached = "only then" if config.warm_up_epoch == epochs else "not by then"
-            yield f"warm_up_epoch: {config.warm_up_epoch}; the run ends with epoch {epochs}, base_lr is reached {reached}"
+            reached = "just as" if config.warm_up_epoch == epochs else "before"
+            yield f"warm_up_epoch: {config.warm_up_epoch}; the run ends at epoch {epochs}, {reached} base_lr is reached"
         if config.lr_schedule == "multi-step" and (late := [step for step in config.step if step >= epochs]):
             never = "; the learning rate never falls" if late == config.step else ""
             yield f"step: {', '.join(map(str, late))}; the run ends with epoch {epochs}{never}"

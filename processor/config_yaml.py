@@ -19,6 +19,7 @@ from graph.bounded_yaml import BoundedLoader, told
 from processor.config_check import Scalar
 
 COMMAND_LINE = "command line"
+LONGEST_KEY = 200
 
 
 class Section(dict[str, Any]):
@@ -60,6 +61,9 @@ class Loader(BoundedLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise ConstructorError(problem="a key must be text", problem_mark=key.start_mark)
+            if len(key.value) > LONGEST_KEY:
+                problem = f"a key of {len(key.value)} characters; {LONGEST_KEY} are the most"
+                raise ConstructorError(problem=problem, problem_mark=key.start_mark)
             if first.setdefault(key.value, key) is not key:
                 line = first[key.value].start_mark.line + 1
                 self.problems.append(f"{self.where(key)}: duplicate key {key.value!r}, first on line {line}")
@@ -134,7 +138,10 @@ class Dumper(yaml.SafeDumper):
         return True
 
     def show_text(self, value: str) -> yaml.Node:
-        return self.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+        style = (
+            '"' if re.search("[\r\x85\u2028\u2029]", value) else "|" if "\n" in value else None
+        )  # or YAML folds them
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     def show_list(self, value: Sequence[Any]) -> yaml.Node:
         return self.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=True)
