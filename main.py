@@ -23,6 +23,7 @@ from processor.failure import is_expected, sentence
 from processor.folds import cross_validate, of_fold
 from processor.info import info
 from processor.runtime import StoppedError, keep_memory, stop_at_once
+from processor.terminal import spoken
 from processor.train import test, train
 from processor.work_dir import log_failure
 
@@ -34,9 +35,9 @@ PHASES: dict[str, Callable[[Config], object]] = {
 }
 
 
+@spoken()
 def main(argv: Sequence[str]) -> int:
     """Runs what the command line asks for; returns the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     early = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL)  # lines for a log file that is not open yet
     logging.getLogger().addHandler(early)
     keep_memory()

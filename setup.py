@@ -1,6 +1,11 @@
-"""Installs the packages with ranges of what they need; `requirements.txt` pins what they are tested with."""
+"""Installs everything as one package, `st_tr`, and the command `st-tr`; with ranges of what it needs.
+
+`requirements.txt` pins what it is tested with.
+"""
 
 from setuptools import setup
+
+PACKAGES = ("graph", "data_gen", "feeders", "model", "model.layers", "processor")
 
 setup(
     name="st-tr",
@@ -8,8 +13,10 @@ setup(
     description="Spatial and temporal transformers for skeleton-based action recognition",
     license="MIT",
     python_requires=">=3.10",
-    packages=["graph", "data_gen", "feeders", "model", "model.layers", "processor"],
-    py_modules=["main", "ensemble"],
+    package_dir={"st_tr": "."},
+    packages=["st_tr", *(f"st_tr.{name}" for name in PACKAGES)],
+    package_data={"st_tr": ["config/*/*.yaml"]},
+    entry_points={"console_scripts": ["st-tr = st_tr.processor.command:run"]},
     install_requires=[
         "torch>=2.6",
         "numpy>=1.26",

@@ -19,11 +19,11 @@ from pathlib import Path
 import yaml
 
 from graph import skeleton_of
+from graph.bounded_yaml import BoundedLoader, YamlError, read_text, told
 from graph.tools import Skeleton, SkeletonGraph
 
 KEYS = ("name", "joints", "bones", "center")
 BESIDE_DATA = "skeleton.yaml"
-_MAX_BYTES = 1 << 20  # a skeleton of 100 joints has 0.01 MB
 
 
 class Graph(SkeletonGraph):
@@ -77,16 +77,13 @@ def _compose(path: Path) -> yaml.Node | None:
             f"{path}: there is no such skeleton file; relative paths begin at {Path.cwd()} "
             "(docs/own_skeletons.md shows a skeleton)"
         )
-    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"{path} is no regular file of at most {_MAX_BYTES >> 20} MB")
     try:
-        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ValueError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # ValueError: an escape beyond Unicode
-        raise ValueError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from error
+        text = read_text(path)
+        with told():
+            return yaml.compose(text, Loader=BoundedLoader)
+    except YamlError as error:
+        line = f", line {error.line}" if error.line else ""
+        raise ValueError(f"{path}{line}: {error.problem}") from error
 
 
 def _skeleton(root: yaml.Node | None, problems: _Problems) -> Skeleton | None:

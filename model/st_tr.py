@@ -86,8 +86,8 @@ class Options:
         if len(self.channels) != 3 or min(self.channels, default=0) < 4:
             yield f"channels: {self.channels} are not three widths of at least 4"
             return
-        if not 0 <= self.dropout < 1:
-            yield f"dropout: {self.dropout} is not in [0, 1)"
+        if not 0 <= self.dropout <= 0.95:
+            yield f"dropout: {self.dropout} is not in [0, 0.95]"
         if not 0 < self.dk <= 1 or not 0 < self.dv <= 1:
             yield f"dk, dv: {self.dk}, {self.dv} are not both in (0, 1]"
             return

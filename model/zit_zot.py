@@ -76,8 +76,8 @@ class Options:
                 yield f"{name}: {getattr(self, name)} is less than 1"
         if self.num_head > 0 and 12 % self.num_head:
             yield f"num_head: {self.num_head} does not divide the widths 48, 96, 192 and 276; take 1, 2, 3, 4, 6 or 12"
-        if not 0 <= self.dropout < 1:
-            yield f"dropout: {self.dropout} is not in [0, 1)"
+        if not 0 <= self.dropout <= 0.95:
+            yield f"dropout: {self.dropout} is not in [0, 0.95]"
 
     @property
     def shape(self) -> tuple[int, int | None, int, int]:

@@ -9,6 +9,7 @@ are imported to compare their signatures, but nothing is built and no data is to
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -16,11 +17,12 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-import yaml
-
+from graph.bounded_yaml import YamlError
 from processor.config_check import describe, import_object, plain
-from processor.config_file import COMMAND_LINE, Loader, Section, dump, merge, read_command_line, read_layers
+from processor.config_file import find_file, merge, read_command_line, read_layers
+from processor.config_limits import remarks
 from processor.config_review import Review
+from processor.config_yaml import COMMAND_LINE, Section, dump, load
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +40,9 @@ class ConfigError(ValueError):
         super().__init__("\n  ".join([f"the configuration has {count}:", *problems]))
 
 
-def option(default: Any, meaning: str, *, minimum: float | None = None, title: str = "") -> Any:
-    """A field of `Config`: `title` opens a group of them, `minimum` bounds numbers and lists of numbers."""
-    metadata = {"meaning": meaning, "minimum": minimum, "title": title}
+def option(default: Any, meaning: str, *, low: float = -math.inf, high: float = math.inf, title: str = "") -> Any:
+    """A field of `Config`: `title` opens a group of them, `low` and `high` bound numbers and lists of numbers."""
+    metadata = {"meaning": meaning, "bounds": (low, high), "title": title}
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -54,7 +56,9 @@ class Config:
     train_feeder_args: dict[str, Any] = option({}, "its arguments for training")
     test_feeder_args: dict[str, Any] = option({}, "its arguments for evaluation and test")
     class_names: str | list[str] | None = option(None, "names for reports, or the import path of a tuple of them")
-    folds: list[int] = option([], "cross-validation: run each of them; {fold} in any value stands for its number")
+    folds: list[int] = option(
+        [], "cross-validation: run each of them; {fold} in any value stands for its number", low=0, high=9999
+    )
     make_data: str | None = option(None, "import path of a function that makes data files which are missing")
     make_data_args: dict[str, Any] = option({}, "the function's arguments")
     data_help: str | None = option(None, "what to tell a user whose data files are missing")
@@ -65,42 +69,42 @@ class Config:
     ignore_weights: list[str] = option([], "prefixes of the weights that are not taken from it")
 
     optimizer: Literal["SGD", "Adam", "AdamW"] = option("SGD", "the optimiser", title="Optimisation")
-    base_lr: float = option(0.1, "learning rate, after the warm-up", minimum=0)
-    momentum: float = option(0.9, "SGD's momentum", minimum=0)
+    base_lr: float = option(0.1, "learning rate, after the warm-up", low=1e-10, high=100)
+    momentum: float = option(0.9, "SGD's momentum", low=0, high=0.9999)
     nesterov: bool = option(True, "whether SGD's momentum is Nesterov's")
-    weight_decay: float = option(1e-4, "decay of the weights", minimum=0)
+    weight_decay: float = option(1e-4, "decay of the weights", low=0, high=1)
     lr_schedule: Literal["multi-step", "cosine"] = option("multi-step", "how the learning rate falls")
-    step: list[int] = option([60, 90], "multi-step: epochs after which it falls", minimum=0)
-    gamma: float = option(0.1, "multi-step: factor by which it falls", minimum=0)
-    min_lr: float = option(0.0, "cosine: where it ends", minimum=0)
-    warm_up_epoch: int = option(0, "epochs over which it rises to base_lr", minimum=0)
-    label_smoothing: float = option(0.0, "share of the label that goes to all classes", minimum=0)
-    max_grad_norm: float | None = option(None, "norm to which longer gradients are cut", minimum=0)
+    step: list[int] = option([60, 90], "multi-step: epochs after which it falls", low=1, high=100_000)
+    gamma: float = option(0.1, "multi-step: factor by which it falls", low=1e-6, high=1)
+    min_lr: float = option(0.0, "cosine: where it ends", low=0, high=100)
+    warm_up_epoch: int = option(0, "epochs over which it rises to base_lr", low=0, high=100_000)
+    label_smoothing: float = option(0.0, "share of the label that goes to all classes", low=0, high=0.99)
+    max_grad_norm: float | None = option(None, "norm to which longer gradients are cut", low=1e-6)
 
-    batch_size: int = option(32, "samples of a training batch, of each process", minimum=1, title="Training")
-    test_batch_size: int = option(32, "samples of a test batch", minimum=1)
-    accumulation: int = option(1, "batches whose gradients make one step", minimum=1)
-    num_epoch: int = option(120, "epochs to train", minimum=0)
+    batch_size: int = option(32, "samples of a training batch, of each process", low=1, high=65_536, title="Training")
+    test_batch_size: int = option(32, "samples of a test batch", low=1, high=65_536)
+    accumulation: int = option(1, "batches whose gradients make one step", low=1, high=65_536)
+    num_epoch: int = option(120, "epochs to train", low=1, high=100_000)
     sync_batch_norm: bool = option(False, "several processes: batch norm over the batches of all")
     precision: Literal["float32", "bfloat16", "float16"] = option(
         "float32", "of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"
     )
-    seed: int = option(0, "seed of weights, augmentation and order", minimum=0)
+    seed: int = option(0, "seed of weights, augmentation and order", low=0, high=2**32 - 1)
 
     phase: Literal["train", "test", "info", "benchmark"] = option(
         "train", "train and test, test alone, what a model is, or how fast", title="Run"
     )
     training: bool = option(True, "published switch: false is `phase: test`")
-    device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", minimum=0)
-    num_worker: int = option(2, "processes that load data", minimum=0)
+    device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", low=0, high=1023)
+    num_worker: int = option(2, "processes that load data", low=0, high=512)
     work_dir: Path = option(Path("work_dir/run"), "folder for everything that the run writes")
     resume: str | None = option(None, "checkpoint to go on from; auto: the last one in work_dir, if any")
     overwrite: bool = option(False, "whether a work_dir that was used before may be overwritten")
-    save_interval: int = option(1, "epochs between checkpoints", minimum=1)
-    checkpoint_minutes: float = option(10.0, "minutes between checkpoints within an epoch; 0: none", minimum=0)
-    eval_interval: int = option(1, "epochs between evaluations", minimum=1)
-    log_interval: int = option(100, "steps between log lines", minimum=1)
-    show_topk: list[int] = option([1, 5], "which top-k accuracies to show", minimum=1)
+    save_interval: int = option(1, "epochs between checkpoints", low=1)
+    checkpoint_minutes: float = option(10.0, "minutes between checkpoints within an epoch; 0: none", low=0)
+    eval_interval: int = option(1, "epochs between evaluations", low=1)
+    log_interval: int = option(100, "steps between log lines", low=1)
+    show_topk: list[int] = option([1, 5], "which top-k accuracies to show", low=1)
 
 
 def load_config(argv: Sequence[str]) -> Config:
@@ -120,20 +124,26 @@ def load_config(argv: Sequence[str]) -> Config:
     review = Review(Config)
     file, overrides = read_command_line(argv, review.problems)
     info = overrides.get("phase") == "info"
-    if file is None and not info:
+    path = find_file(file, review.problems) if file is not None or not argv else None
+    if file is None and argv and not info:
         review.problems.append("command line: name a file, for example `--config config/demo/train.yaml`")
-    layers = read_layers(Path(file), review.problems) if file else [] if info else [None]
+    layers = read_layers(path, review.problems) if path else [] if info and file is None else [None]
     section = Section()
     for layer in [*layers, overrides]:
-        section = merge(section, review.modernise(layer or Section()))
+        section = merge(section, review.modernise(layer or Section()), review.problems)
     values = review.values(section)
     if None not in layers:  # what stands in an unreadable file is not missing
-        review.check_imports(Config(**values), values, section, place=file or COMMAND_LINE)
+        place = str(path or COMMAND_LINE)
+        if (folder := str(Path.cwd())) not in sys.path:
+            sys.path.append(folder)  # a feeder or a model that is named may be a module there
+        review.check_values(Config(**values), values, section, place=place)
+        review.check_imports(Config(**values), values, section, place=place)
     if review.problems:
         raise ConfigError(review.problems)
-    for line in review.remarks():
+    config = Config(**values)
+    for line in (*review.remarks(), *remarks(config, section)):
         log.warning(line)
-    return Config(**values)
+    return config
 
 
 def names_of_classes(config: Config) -> tuple[str, ...] | None:
@@ -151,9 +161,9 @@ def model_of(text: str) -> tuple[str, dict[str, Any]]:
         ValueError: the text is none.
     """
     try:
-        section = Loader(text, "checkpoint", []).get_single_data()
-    except yaml.YAMLError as error:
-        raise ValueError("the configuration in it is not valid YAML") from error
+        section = load(text, "checkpoint", [])
+    except YamlError as error:
+        raise ValueError(f"the configuration in it is {error.problem}") from error
     model, args = (section.get(key) if isinstance(section, Section) else None for key in ("model", "model_args"))
     if not isinstance(model, str) or not isinstance(args, Section):
         raise ValueError("the configuration in it names no model")
@@ -174,7 +184,10 @@ def help_text() -> str:
     lines = ["usage: python main.py --config FILE [--KEY VALUE ...]", ""]
     lines += textwrap.wrap(
         "Keys of the file and of the command line, which comes last. Nested keys are joined by dots "
-        "(--model_args.dropout 0.1), several values by blanks (--device 0 1); a key alone means true.",
+        "(--model_args.dropout 0.1), several values by blanks (--device 0 1); a key alone means true. "
+        "Relative paths begin at the working directory, those of _base_ at the file that names it; ~ and $NAME are "
+        "expanded. `_delete_: KEY` (or several) in a mapping drops what it inherits from _base_, `_delete_: true` all "
+        "of it (--model_args.graph_args._delete_ path).",
         width=100,
     )
     hints = get_type_hints(Config)

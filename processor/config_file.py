@@ -1,157 +1,157 @@
-"""Reading a configuration: YAML files with line numbers, their `_base_` files, and the command line.
+"""Reading a configuration: YAML files, their `_base_` files, and the command line.
 
-YAML is read through PyYAML's safe loader, with four deviations: `1e-4` is a number (YAML 1.1 wants `1.0e-4`),
-duplicate keys are a problem, keys are text as written, and there are no dates or numbers to the base 60 or 8.
+Layers merge mapping by mapping. `_delete_` drops what a mapping inherits: `_delete_: [a, b.c]` these keys,
+`_delete_: true` everything, so that the mapping is replaced.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import yaml
+from data_gen.command_line import expand
+from graph.bounded_yaml import YamlError, read_text
+from processor.config_check import ROOT, MisfitError, coerce, did_you_mean, plain, shipped
+from processor.config_yaml import COMMAND_LINE, LONGEST_KEY, Section, load, load_word
 
-from processor.config_check import did_you_mean
+BASE, DELETE = "_base_", "_delete_"
+DOCUMENTED = Path("config/nturgbd/train.yaml")  # what `python main.py` alone takes
+MOST_FILES = 50  # that a configuration is put together from
 
-COMMAND_LINE = "command line"
-BASE = "_base_"
+log = logging.getLogger(__name__)
 
 
-class Section(dict[str, Any]):
-    """A mapping of a configuration that knows where each key was written.
+def merge(base: Section, over: Section, problems: list[str] | None = None) -> Section:
+    """`base` overridden by `over`: mappings merge at every depth, anything else is replaced.
 
-    Attributes:
-        places: key -> "FILE:LINE" or "command line".
+    Args:
+        problems: gets what `_delete_` names in vain; None: `_delete_` is kept, for the layers below are not known yet.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.places: dict[str, str] = {}
-
-    def set(self, key: str, value: Any, *, place: str) -> None:
-        self[key] = value
-        self.places[key] = place
-
-
-def merge(base: Section, over: Section) -> Section:
-    """`base` overridden by `over`: mappings merge at every depth, anything else is replaced."""
     merged = Section()
+    if problems is not None and DELETE in over:
+        base = _without(base, over[DELETE], over.places[DELETE], problems)
     for layer in (base, over):
         for key, value in layer.items():
-            if isinstance(value, Section) and isinstance(below := merged.get(key), Section):
-                value = merge(below, value)
+            if key == DELETE and problems is not None:
+                continue
+            if isinstance(value, Section):
+                below = merged.get(key)
+                value = merge(below if isinstance(below, Section) else Section(), value, problems)
             merged.set(key, value, place=layer.places[key])
     return merged
 
 
-class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the deviations above; duplicate keys go to `problems`."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own attribute, filled below
-
-    def __init__(self, text: bytes | str, place: str, problems: list[str]) -> None:
-        super().__init__(text)
-        self.place, self.problems = place, problems
-
-    def where(self, node: yaml.Node) -> str:
-        return self.place if self.place == COMMAND_LINE else f"{self.place}:{node.start_mark.line + 1}"
-
-    def section(self, node: yaml.MappingNode) -> Iterator[Section]:
-        """Construct a mapping; in two steps, as PyYAML does, for the sake of anchors."""
-        section = Section()
-        yield section
-        first: dict[str, yaml.Node] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(problem="a key must be text", problem_mark=key.start_mark)
-            if first.setdefault(key.value, key) is not key:
-                line = first[key.value].start_mark.line + 1
-                self.problems.append(f"{self.where(key)}: duplicate key {key.value!r}, first on line {line}")
-        self.flatten_mapping(node)
-        for key, value in node.value:
-            section.set(key.value, self.construct_object(value, deep=True), place=self.where(key))
-
-
-_FLOAT = r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?|[-+]?\.(?i:inf)|\.(?i:nan)"
-Loader.add_constructor("tag:yaml.org,2002:map", Loader.section)
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"(?i:true|false|yes|no|on|off)", list("tfynoTFYNO")),
-    ("int", r"[-+]?(0|[1-9]\d*)", list("-+0123456789")),
-    ("float", _FLOAT, list("-+.0123456789")),
-    ("merge", r"<<", ["<"]),
-):
-    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"({_pattern})\Z"), _first)
+def _without(base: Section, written: Any, place: str, problems: list[str]) -> Section:
+    """A copy of `base` that lacks the keys that `_delete_` names."""
+    try:
+        names = coerce(written, bool | list[str])
+    except MisfitError as misfit:
+        problems.append(f"{place}: {DELETE}: {misfit}")
+        return base
+    if names is False:
+        return base
+    if names is True:
+        if not base:
+            problems.append(f"{place}: {DELETE}: nothing is inherited here")
+        return Section()
+    rest = merge(Section(), base)
+    for name in names:
+        *above, last = name.split(".")
+        section: Any = rest
+        for key in above:
+            section = section.get(key) if isinstance(section, Section) else None
+        if isinstance(section, Section) and last in section:
+            del section[last], section.places[last]
+        else:
+            near = did_you_mean(last, section) if isinstance(section, Section) else ""
+            problems.append(f"{place}: {DELETE}: no key {name!r} is inherited here{near}")
+    return rest
 
 
-class Dumper(yaml.SafeDumper):
-    """Writes what `Loader` reads back: the same rules say which text needs quotes."""
-
-    yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def show_text(self, value: str) -> yaml.Node:
-        return self.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
-
-    def show_list(self, value: Sequence[Any]) -> yaml.Node:
-        return self.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=True)
-
-
-Dumper.add_representer(str, Dumper.show_text)
-Dumper.add_representer(list, Dumper.show_list)
-Dumper.add_representer(tuple, Dumper.show_list)
-Dumper.add_multi_representer(PurePath, lambda dumper, path: dumper.show_text(path.as_posix()))
+def find_file(name: str | None, problems: list[str]) -> Path | None:
+    """The file that `--config` names, in the working directory or else in the project's own `config/`."""
+    if name is None:
+        log.info("no --config is given; reading %s", ROOT / DOCUMENTED)
+        return ROOT / DOCUMENTED
+    try:
+        path = expand(name)
+    except ValueError as error:
+        problems.append(f"{COMMAND_LINE}: --config: {error}")
+        return None
+    if own := shipped(path):
+        log.info("%s has no %s; reading %s", Path.cwd(), path, own)
+    return own or Path(path)
 
 
-def dump(value: Any) -> str:
-    """`value` as YAML text, keys in their order."""
-    text = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
-    return text[:-4] if text.endswith("\n...\n") else text  # the end mark after a bare value
-
-
-def read_layers(path: Path, problems: list[str], *, chain: tuple[Path, ...] = ()) -> list[Section | None]:
+def read_layers(path: Path, problems: list[str]) -> list[Section | None]:
     """The contents of a file's bases, in order and each after its own bases, then the file's own.
 
     A file that cannot be read gives None and a problem.
     """
-    section = _read_file(path, problems, asked_by=chain[-1] if chain else None)
-    bases = section.pop(BASE, []) if section is not None else []
     layers: list[Section | None] = []
-    for base in bases if isinstance(bases, list) else [bases]:
-        below = Path(os.path.normpath(path.parent / str(base)))
+    _add_layers(path, (), layers, problems)
+    return layers
+
+
+def _add_layers(path: Path, chain: tuple[Path, ...], layers: list[Section | None], problems: list[str]) -> None:
+    """Adds the layers of `path`, which the last file of `chain` names as its base."""
+    section = _read_file(path, problems, asked_by=chain[-1] if chain else None)
+    for base in _bases(section, problems):
+        if base is None:
+            layers.append(None)
+            continue
+        below = shipped(base, path.parent) or Path(os.path.normpath(path.parent / base))
         earlier = (*chain, path)
         if below.resolve() in [file.resolve() for file in earlier]:
             circle = " -> ".join(str(file) for file in (*earlier, below))
             problems.append(f"{path}: {BASE} goes in a circle: {circle}")
+        elif max(len(layers), len(chain)) >= MOST_FILES:
+            if None not in layers:
+                problems.append(f"{path}: {BASE}: more than {MOST_FILES} files build on each other")
+            layers.append(None)
+            return
         else:
-            layers += read_layers(below, problems, chain=earlier)
-    return [*layers, section]
+            _add_layers(below, earlier, layers, problems)
+    layers.append(section)
+
+
+def _bases(section: Section | None, problems: list[str]) -> list[str | None]:
+    """The files that a section names as its bases, None for what is no name; they are no longer in it."""
+    if section is None or BASE not in section:
+        return []
+    place, bases = section.places.pop(BASE), section.pop(BASE)
+    found: list[str | None] = []
+    for base in bases if isinstance(bases, list) else [bases]:
+        name = getattr(base, "text", base)
+        try:
+            if not isinstance(name, str) or plain(base) is None:
+                raise ValueError(f"{plain(base)!r} must be the name of a file, or a list of them")
+            found.append(expand(name))
+        except ValueError as error:
+            problems.append(f"{place}: {BASE}: {error}")
+            found.append(None)
+    return found
 
 
 def _read_file(path: Path, problems: list[str], *, asked_by: Path | None) -> Section | None:
+    asked = f", the {BASE} of {asked_by}" if asked_by else ""
     try:
-        value = Loader(path.read_bytes(), str(path), problems).get_single_data()
+        value = load(read_text(path), str(path), problems)
     except OSError as error:
         near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.yaml")])
-        asked = f", the {BASE} of {asked_by}" if asked_by else ""
-        problems.append(f"{path}{asked}: {error.strerror or error}{near}")
+        begin = "" if path.is_absolute() or asked_by else f"; relative paths begin at {Path.cwd()}"
+        problems.append(f"{path}{asked}: {error.strerror or error}{near}{begin}")
         return None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problems.append(f"{path}:{mark.line + 1 if mark else '?'}: not valid YAML: {error.problem or error.context}")
+    except YamlError as error:
+        problems.append(f"{path}{f':{error.line}' if error.line else ''}{asked}: {error.problem}")
         return None
-    except yaml.YAMLError as error:
-        problems.append(f"{path}: not valid YAML: {str(error).splitlines()[0]}")
-        return None
-    if value is None:
-        return Section()
     if not isinstance(value, Section):
-        problems.append(f"{path}: `key: value` lines are expected, not {type(value).__name__}")
+        found = "an empty file" if plain(value) is None else type(plain(value)).__name__
+        problems.append(f"{path}{asked}: `key: value` lines are expected, not {found}")
         return None
     return value
 
@@ -161,33 +161,35 @@ def read_command_line(argv: Sequence[str], problems: list[str]) -> tuple[str | N
     file, overrides = None, Section()
     options: list[tuple[str, list[str]]] = []
     for word in argv:
+        if re.search("[\ud800-\udfff]", word):
+            problems.append(f"{COMMAND_LINE}: {word!r} is no text in this locale's encoding; name it otherwise")
+            word = re.sub("[\ud800-\udfff]", "?", word)
         if re.match(r"--[A-Za-z_]", word):
             key, equals, text = word[2:].partition("=")
             options.append((key.replace("-", "_"), [text] if equals else []))
-        elif options:
+        elif options and not word.startswith("--"):
             options[-1][1].append(word)
         else:
-            problems.append(f"{COMMAND_LINE}: {word!r} belongs to no option; options open with `--`")
+            problems.append(f"{COMMAND_LINE}: {word!r} belongs to no option; options open with `--` and a name")
     for key, words in options:
         if key == "config" and len(words) == 1:
             file = words[0]
         elif key == "config":
             problems.append(f"{COMMAND_LINE}: --config wants one file, not {len(words)}")
-        else:
-            values = [_read_word(word, problems) for word in words] or [True]
+        elif len(key) > LONGEST_KEY or key.count(".") > 9:
+            problems.append(f"{COMMAND_LINE}: --{key[:60]}...: no key is so long")
+        elif None not in (values := [_read_word(word, problems) for word in words] or [True]):
             overrides = merge(overrides, _nested(key.split("."), values if len(values) > 1 else values[0]))
     return file, overrides
 
 
 def _read_word(word: str, problems: list[str]) -> Any:
-    """A word of the command line by the rules of YAML; without brackets, braces or quotes a scalar."""
-    loader = Loader(word, COMMAND_LINE, problems)
+    """What a word of the command line says, or None and a problem."""
     try:
-        if word.startswith(("[", "{", '"', "'")):
-            return loader.get_single_data()
-        return loader.construct_object(yaml.ScalarNode(loader.resolve(yaml.ScalarNode, word, (True, False)), word))
-    except yaml.YAMLError as error:
-        problems.append(f"{COMMAND_LINE}: {word!r} is not valid YAML: {getattr(error, 'problem', None) or error}")
+        return load_word(word, problems)
+    except YamlError as error:
+        short = word if len(word) <= 60 else f"{word[:60]}..."
+        problems.append(f"{COMMAND_LINE}: {short!r} is {error.problem}")
         return None
 
 

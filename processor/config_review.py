@@ -8,7 +8,8 @@ Published configurations are read as they are: keys and import names that are ca
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -16,8 +17,10 @@ from torch import nn
 
 from graph.tools import SkeletonGraph
 from model.published import RENAMED_IMPORTS, WITHOUT_EFFECT
-from processor.config_check import MisfitError, check_call, coerce, did_you_mean, import_object
-from processor.config_file import Section
+from processor.config_check import MisfitError, check_call, coerce, did_you_mean, import_object, plain
+from processor.config_file import DELETE
+from processor.config_limits import conflicts
+from processor.config_yaml import COMMAND_LINE, Section
 
 RENAMED_KEYS = {"optimize_every": "accumulation"}
 IDLE_KEYS = (
@@ -44,6 +47,11 @@ def _fits(key: str, path: str, target: Any) -> bool:
     return key != "make_data" or (path.startswith("data_gen.") and inspect.isroutine(target))
 
 
+def _how_to_drop(value: Any, *, inherited: bool = False) -> str:
+    """What to tell who wishes to be rid of what a `_base_` says, or gives null for it where that is no value."""
+    return f"; to drop an inherited key, name it in `{DELETE}` beside it" if inherited or plain(value) is None else ""
+
+
 class Review:
     """What is found while a configuration is read.
 
@@ -57,7 +65,8 @@ class Review:
     def __init__(self, schema: type) -> None:
         self.problems: list[str] = []
         self._hints = get_type_hints(schema)
-        self._minima = {f.name: f.metadata["minimum"] for f in fields(schema)}
+        self._bounds = {f.name: f.metadata["bounds"] for f in fields(schema)}
+        self._file = ""
         self._renamed: dict[str, str] = {}
         self._idle: dict[str, None] = {}  # an ordered set
 
@@ -83,7 +92,7 @@ class Review:
         if str(layer.get("model")).startswith("st_gcn.") and "accumulation" not in layer:
             layer.set("accumulation", 2, place=layer.places["model"])
             self._renamed["optimize_every, 2 by default there,"] = "accumulation"
-        phase, training = layer.get("phase"), layer.get("training")
+        phase, training = layer.get("phase"), plain(layer.get("training"))
         if phase is None and isinstance(training, bool):
             layer.set("phase", "train" if training else "test", place=layer.places["training"])
         elif phase in ("train", "test"):
@@ -100,15 +109,16 @@ class Review:
         values = {}
         for key, value in section.items():
             place = section.places[key]
-            if key in IDLE_KEYS or (key in IDLE_VALUES and value == IDLE_VALUES[key]):
+            if key in IDLE_KEYS or (key in IDLE_VALUES and plain(value) == IDLE_VALUES[key]):
                 self._idle[key] = None
             elif key not in self._hints:
                 self.problems.append(f"{place}: unknown key {key!r}{did_you_mean(key, self._hints)}")
             else:
                 try:
-                    values[key] = coerce(self._modern(value), self._hints[key], minimum=self._minima[key])
+                    low, high = self._bounds[key]
+                    values[key] = coerce(self._modern(value), self._hints[key], key=key, low=low, high=high)
                 except MisfitError as misfit:
-                    self.problems.append(f"{place}: {key}: {misfit}")
+                    self.problems.append(f"{place}: {key}: {misfit}{_how_to_drop(value)}")
         return values
 
     def check_imports(self, config: Any, values: dict[str, Any], section: Section, *, place: str) -> None:
@@ -116,6 +126,7 @@ class Review:
 
         Keys of `section` that `values` lacks were wrong; what depends on them is left alone.
         """
+        self._file = place
         targets: dict[str, Any] = {}
         for key in ("model", "feeder", "make_data", "class_names"):
             path = getattr(config, key)
@@ -130,10 +141,28 @@ class Review:
             called["test_feeder_args"] = "feeder"
             if config.phase == "train" or config.train_feeder_args:
                 called["train_feeder_args"] = "feeder"
+        known = len(self.problems)
         for key, user in called.items():
             if targets.get(user) is not None and (key in values or key not in section):
                 args = section.get(key, Section())
                 values[key] = self._check(key, targets[user], args, section.places.get(key, place))
+        if len(self.problems) == known and "model_args" in values and config.weights is None and config.phase != "test":
+            self._check_options(targets.get("model"), values["model_args"], section.places.get("model_args", place))
+
+    def _check_options(self, model: Any, args: dict[str, Any], place: str) -> None:
+        """Values that a model's `Options` refuse; weights from a file would settle some of them, and are left out."""
+        options = getattr(sys.modules.get(getattr(model, "__module__", "")), "Options", None)
+        if inspect.isclass(options) and inspect.signature(options) == inspect.signature(model):
+            try:
+                options(**args)
+            except ValueError as error:
+                self.problems.append(f"{place}: {error}")
+
+    def check_values(self, config: Any, values: Collection[str], section: Section, *, place: str) -> None:
+        """Values that do not go together; those of which one was wrong already are left alone."""
+        for (key, *others), text in conflicts(config):
+            if all(name in values or name not in section for name in (key, *others)):
+                self.problems.append(f"{section.places.get(key, place)}: {key}: {text}")
 
     def _check_names(self, config: Any, names: Any, section: Section) -> None:
         """Names of classes fit the model; a report would fail on them, but after the training."""
@@ -169,7 +198,10 @@ class Review:
             return {}
         good, problems, idle = check_call(target, args, idle=WITHOUT_EFFECT)
         self._idle.update(dict.fromkeys(f"{key}.{name}" for name in idle))
-        self.problems += [f"{args.places.get(name, place)}: {key}.{name}: {text}" for name, text in problems]
+        for name, text in problems:
+            at = args.places.get(name, place)
+            inherited = name in args and not at.startswith((self._file, COMMAND_LINE))
+            self.problems.append(f"{at}: {key}.{name}: {text}{_how_to_drop(args.get(name, 0), inherited=inherited)}")
         if isinstance(path := good.get("graph"), str):
             good["graph"] = self._modern(path)
             graph = self._import(f"{key}.graph", good["graph"], args.places["graph"])
@@ -177,5 +209,6 @@ class Review:
             if graph is not None and not (inspect.isclass(graph) and issubclass(graph, SkeletonGraph)):
                 self.problems.append(f"{args.places['graph']}: {key}.graph: {path} is not a graph.tools.SkeletonGraph")
             elif graph is not None and isinstance(graph_args, Section):
-                self._check(f"{key}.graph_args", graph, graph_args, args.places["graph"])
+                checked = self._check(f"{key}.graph_args", graph, graph_args, args.places["graph"])
+                good.update({"graph_args": checked} if graph_args else {})
         return good

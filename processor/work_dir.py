@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -36,7 +37,7 @@ def check_place(folder: Path) -> None:
         ValueError: it is a link or a file, holds one in the place of a file of ours, or belongs to something else.
     """
     place = folder.resolve()
-    if place in (ROOT, *ROOT.parents, Path.home()):
+    if place in (ROOT, *ROOT.parents, Path(os.path.expanduser("~")).resolve()):  # `Path.home()` fails without one
         raise ValueError(f"work_dir: {folder} is no folder for a run alone; name a new one, such as work_dir/run")
     if folder.is_symlink():
         raise ValueError(f"work_dir: {folder} is a symbolic link; name what it stands for, {place}")

@@ -24,6 +24,21 @@ def test_options_take_hyphens_and_underscores() -> None:
     assert parser.parse_args([]).out_folder == "here"
 
 
+def test_paths_are_expanded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
+    monkeypatch.setenv("SCRATCH", "/big")
+    monkeypatch.delenv("UNSET", raising=False)
+    parser = Parser()
+    parser.add_argument("folder", type=Path)
+    parser.option("out_folder", type=Path)
+    given = parser.parse_args(["~/a", "--out-folder=$SCRATCH/b"])
+    assert (given.folder, given.out_folder) == (Path("/home/me/a"), Path("/big/b"))
+    with pytest.raises(SystemExit):
+        parser.parse_args(["$UNSET/a"])
+    assert "argument folder: '$UNSET/a': the environment variable UNSET is not set" in capsys.readouterr().err
+
+
 def test_a_report_says_what_was_written_and_what_was_not(capsys: pytest.CaptureFixture[str]) -> None:
     report = Report({Path("a.npy"): (2, 3)}, ["b: broken"], ["three are long"])
     run(lambda _: report)
