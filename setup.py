@@ -8,7 +8,8 @@ setup(
     description="Spatial and temporal transformers for skeleton-based action recognition",
     license="MIT",
     python_requires=">=3.10",
-    packages=["graph", "data_gen", "feeders", "model", "model.layers", "processor"],
+    packages=["graph", "data_gen", "data_gen.class_names", "feeders", "model", "model.layers", "processor"],
+    package_data={"data_gen.class_names": ["*.txt"]},
     py_modules=["main", "ensemble"],
     install_requires=[
         "torch>=2.6",

@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -39,8 +40,18 @@ class Report:
         return "\n".join([*lines, *self.notes])
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Leaves addresses and file names whole, which argparse would break at their hyphens."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose options may be written with hyphens or underscores."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=_Formatter, **settings)
 
     def option(self, name: str, **settings: Any) -> None:
         """Add `--name`; settings as `add_argument` takes them."""

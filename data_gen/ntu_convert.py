@@ -26,6 +26,10 @@ from data_gen.parallel import ordered_map
 from data_gen.storage import PARTS, ArrayWriter, Staging, require_space
 
 NUM_FRAME, NUM_BODY = 300, 2
+LISTS = (
+    "NTU_RGBD_samples_with_missing_skeletons.txt and, for both parts, NTU_RGBD120_samples_with_missing_skeletons.txt "
+    "are at https://github.com/shahroudy/NTURGB-D/tree/master/Matlab"
+)
 ROW_SHAPE = (3, NUM_FRAME, NUM_JOINT, NUM_BODY)
 
 Steps = Callable[[np.ndarray], np.ndarray]  # bodies (M, T, V, C) -> those to keep (at most 2, at most 300, V, C)
@@ -90,7 +94,7 @@ def convert(
         steps: what is done to the bodies of a file; a module's function, for it travels to the workers.
         suffix: arrays are called `{part}_{suffix}.npy`.
         dataset: the release; files of other actions are skipped.
-        ignored_sample_path: text file of sample names to leave out, one a line (the official lists).
+        ignored_sample_path: text file of sample names to leave out, one a line (`LISTS`).
         strict: stop at the first file that cannot be used, instead of skipping it.
         num_worker: processes that parse.
 
@@ -187,7 +191,7 @@ def read_ignored(path: Path) -> frozenset[SampleName]:
         ValueError: no line of it is a sample name.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such list of samples to leave out (--ignored_sample_path)")
+        raise FileNotFoundError(f"{path}: no such list of samples to leave out (--ignored_sample_path); {LISTS}")
     names = set()
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         with suppress(ValueError):
@@ -216,7 +220,8 @@ def convert_arguments(argv: Sequence[str] | None, description: str | None, datas
     parser = Parser(description=description)
     for option, raw in dataset.raw.items():
         parser.option(option, default=raw.path, help=f"folder of the files {raw.setups} (default: %(default)s)")
-    parser.option("ignored_sample_path", help="text file of sample names to leave out, one a line")
+    listed = f"text file of sample names to leave out, one a line, such as the authors' lists: {LISTS}"
+    parser.option("ignored_sample_path", help=listed)
     parser.option("out_folder", default=dataset.out_folder, help="gets a folder a benchmark (default: %(default)s)")
     parser.option("num_worker", type=int, default=default_workers(), help="processes that parse")
     parser.strict()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import main as program
-from processor.config import load_config
+from processor.config import load_config, names_of_classes
 from processor.config_check import import_object
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +24,8 @@ def test_a_config_builds_a_model_that_trains(path: Path) -> None:
     config = load_config(["--config", str(path)])
     model = import_object(config.model)(**config.model_args)
     o = model.options
+    names = names_of_classes(config)
+    assert names is None or len(names) == o.num_class
     C, T, V, M = o.shape
     x = torch.randn(1, C, min(T or 12, 12), V, M)
     loss = torch.nn.functional.cross_entropy(model(x), torch.tensor([o.num_class - 1]))
