@@ -40,6 +40,11 @@ class Report:
         return "\n".join([*lines, *self.notes])
 
 
+def first_kept(number: int) -> str:
+    """Which of more frames or persons than there is room for an array has."""
+    return f"the first {number} are kept" if number > 1 else "the first is kept"
+
+
 class _Formatter(argparse.HelpFormatter):
     """Leaves addresses and file names whole, which argparse would break at their hyphens."""
 

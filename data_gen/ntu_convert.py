@@ -24,6 +24,7 @@ from data_gen.ntu_skeleton import NUM_JOINT, BrokenFileError, read_skeleton
 from data_gen.ntu_splits import NTU60, Dataset, SampleName, parse_name
 from data_gen.parallel import ordered_map
 from data_gen.storage import PARTS, ArrayWriter, Staging, require_space
+from graph.words import plural
 
 NUM_FRAME, NUM_BODY = 300, 2
 LISTS = (
@@ -127,7 +128,9 @@ def convert(
             raise ValueError(f"{named}: no file can be used; the first problem is {report.skipped[0]}")
     report.written |= {target: part.writer.shape for target, part in parts.items()}
     if num_long:
-        report.notes.append(f"{num_long} files have more than {NUM_FRAME} frames; the first {NUM_FRAME} are kept")
+        report.notes.append(
+            f"{plural(num_long, 'file has', 'files have')} more than {NUM_FRAME} frames; the first {NUM_FRAME} are kept"
+        )
     report.notes += [note for target in parts for note in outdated(target)]
     return report
 
@@ -136,7 +139,10 @@ def _raw_files(folders: list[Path], dataset: Dataset) -> list[Path]:
     """Every `.skeleton` file of the folders, in the order of their names."""
     if len(folders) != len(dataset.raw):
         parts = ", ".join(f"{option} ({raw.setups})" for option, raw in dataset.raw.items())
-        raise ValueError(f"{dataset.name} lies in {len(dataset.raw)} folders: {parts}; {len(folders)} are named")
+        raise ValueError(
+            f"{dataset.name} lies in {plural(len(dataset.raw), 'folder')}: {parts}; "
+            f"{plural(len(folders), 'is', 'are')} named"
+        )
     found: dict[str, Path] = {}
     for folder, (option, raw) in zip(folders, dataset.raw.items(), strict=True):
         if not folder.is_dir():
@@ -148,8 +154,9 @@ def _raw_files(folders: list[Path], dataset: Dataset) -> list[Path]:
         if not own:
             raise ValueError(f"{folder}: no .skeleton file in this folder; name theirs with --{option}")
         if twice := found.keys() & own.keys():
+            are = "is" if len(twice) == 1 else "are"
             raise ValueError(
-                f"{folder}: {len(twice)} of its files ({min(twice)} ...) are in another folder too; "
+                f"{folder}: {len(twice)} of its files ({min(twice)} ...) {are} in another folder too; "
                 f"--{option} takes the folder of {raw.setups} alone"
             )
         found |= own
@@ -175,8 +182,8 @@ def _usable_files(
             files[path] = name
     if not files:
         raise ValueError(
-            f"{found[0].parent}: of {len(found)} .skeleton files {num_ignored} are on the list to leave out, "
-            f"and the others have no name of {dataset.name} (S001C001P001R001A001.skeleton)"
+            f"{found[0].parent}: of {plural(len(found), '.skeleton file')} {plural(num_ignored, 'is', 'are')} on the "
+            f"list to leave out, and no other has a name of {dataset.name} (S001C001P001R001A001.skeleton)"
         )
     if num_ignored:
         report.notes.append(f"left out {num_ignored} that {ignored_sample_path} lists")
