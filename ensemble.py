@@ -15,12 +15,11 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
 from feeders.labels import load_labels
-from graph.words import plural
+from graph.words import plural, write_line
 from processor.fusion import align, fuse, require, search
 from processor.scores import SCORE, Scores, load_scores, save_scores, top_k
 
@@ -32,18 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_intermixed_args(_weights_apart(sys.argv[1:] if argv is None else argv))
     try:
         for line in _run(args):
-            _write(sys.stdout, line)
+            write_line(sys.stdout, line)
     except (ValueError, OSError) as error:
         text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else f"{error}"
-        _write(sys.stderr, f"ensemble.py: {text}")
+        write_line(sys.stderr, f"ensemble.py: {text}")
         return 1
     return 0
-
-
-def _write(stream: TextIO, line: str) -> None:
-    """Write a line; letters that the terminal's encoding lacks are written as their numbers."""
-    encoding = stream.encoding or "utf-8"
-    stream.write(f"{line.encode(encoding, 'backslashreplace').decode(encoding)}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from graph.words import write_line
+
 
 @dataclass
 class Report:
@@ -85,7 +87,7 @@ def run(main: Callable[[Sequence[str] | None], Report]) -> None:
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:
             sys.exit(130)
-    sys.stdout.write(f"{report}\n")
+    write_line(sys.stdout, f"{report}")
 
 
 @contextmanager

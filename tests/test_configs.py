@@ -54,3 +54,11 @@ def test_without_data_the_documented_config_says_how_to_get_it(
         assert part in error
     assert "Traceback" not in error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("folder", ["nturgbd", "ntu60_xsub", "ntu60_xview", "ntu120_xsub", "ntu120_xset"])
+def test_where_the_list_of_missing_skeletons_is_is_said(folder: str) -> None:
+    help_text = load_config(["--config", str(ROOT / "config" / folder / "test.yaml")]).data_help or ""
+    name = f"NTU_RGBD{'120' if '120' in folder else ''}_samples_with_missing_skeletons.txt"
+    assert f"https://github.com/shahroudy/NTURGB-D/blob/master/Matlab/{name}" in help_text
+    assert f"--ignored_sample_path {name} " in help_text

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import slow_preprocess
 from recordings import random_bodies, skeleton_text, write_recordings
 
 from data_gen import ntu_convert, parallel, preprocess_120
+from data_gen.command_line import Report
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_gendata import gendata
 from data_gen.ntu_splits import NTU120
@@ -410,3 +412,18 @@ def test_scripts_answer_mistakes_in_one_line(mixed: Path, script: str, arguments
     assert ran.stderr.startswith("error: ")
     assert message in ran.stderr
     assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", [preprocess_120.main, main])
+def test_the_help_says_where_the_lists_of_missing_skeletons_are(
+    script: Callable[[list[str]], Report], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for columns in ("60", "80", "200"):  # an address is one word, however narrow the terminal is
+        monkeypatch.setenv("COLUMNS", columns)
+        with pytest.raises(SystemExit):
+            script(["--help"])
+        words = capsys.readouterr().out.split()
+        assert "https://github.com/shahroudy/NTURGB-D/tree/master/Matlab" in words
+        assert {"NTU_RGBD_samples_with_missing_skeletons.txt", "NTU_RGBD120_samples_with_missing_skeletons.txt"} <= {
+            *words
+        }
