@@ -1,169 +1,196 @@
 """Fuse the scores of several streams, joined by sample name.
 
-    python ensemble.py work_dir/s-tr/test_score.npz work_dir/t-tr/test_score.npz --alpha 1 0.6
+    python ensemble.py work_dir/s-tr work_dir/t-tr --alpha 1 0.6
 
-As in the published ensemble, the fused score is the sum of the streams' logits, each times its alpha; so all files
-should hold the same kind of score (every file that this project writes holds logits).
+A stream is the folder of a run, which holds its `test_score.npz`, or a file of scores. As in the published ensemble,
+the fused score is the sum of the streams' logits, each times its alpha; so all files should hold the same kind of score
+(every file that this project writes holds logits).
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from data_gen.command_line import expand, printing_anything
 from feeders.labels import load_labels
-from processor.scores import Scores, load_scores, save_scores, top_k
+from graph.words import plural
+from processor.failure import sentence
+from processor.fusion import align, fuse, require, search
+from processor.scores import SCORE, Scores, load_scores, save_scores, top_k
 
-
-def fuse(
-    streams: Sequence[Scores], alpha: Sequence[float] | None = None, *, titles: Sequence[str] | None = None
-) -> Scores:
-    """The weighted sum of the streams' scores, sample by sample of the same name, in the first stream's order.
-
-    Args:
-        streams: scores of the same samples, in any order.
-        alpha: a weight for each; 1 by default.
-        titles: what messages call the streams.
-
-    Raises:
-        ValueError: samples, classes, labels or the number of weights do not match.
-    """
-    if not streams:
-        raise ValueError("there are no scores to fuse")
-    alpha = [1.0] * len(streams) if alpha is None else alpha
-    if len(alpha) != len(streams):
-        raise ValueError(f"alpha: {len(alpha)} weights for {len(streams)} streams; give one for each")
-    if not np.isfinite(alpha).all():
-        raise ValueError(f"alpha: {list(alpha)} must be finite numbers")
-    aligned = align(streams, titles=titles)
-    return Scores(aligned[0].names, _sum(aligned, alpha), aligned[0].labels)
-
-
-def align(streams: Sequence[Scores], *, titles: Sequence[str] | None = None) -> list[Scores]:
-    """The streams in the first one's order, each with the labels that any of them knows.
-
-    Raises:
-        ValueError: samples, classes or labels do not match.
-    """
-    titles = titles or [f"stream {i + 1}" for i in range(len(streams))]
-    first, labels, source = streams[0], None, ""
-    taken = []
-    for stream, title in zip(streams, titles, strict=True):
-        _require(first.names, titles[0], within=stream.names, title=title)
-        _require(stream.names, title, within=first.names, title=titles[0])
-        if stream.scores.shape[1] != first.scores.shape[1]:
-            raise ValueError(
-                f"{titles[0]} has {first.scores.shape[1]} classes, {title} {stream.scores.shape[1]}; "
-                "fuse scores of the same task"
-            )
-        taken.append(stream.take(first.names))
-        found = taken[-1].labels
-        if labels is None:
-            labels, source = found, title
-        elif found is not None and (other := np.flatnonzero(labels != found)).size:
-            raise ValueError(
-                f"{source} and {title} disagree about the labels of {other.size} samples: {first.names[other[0]]} is "
-                f"{labels[other[0]]} or {found[other[0]]}"
-            )
-    return [Scores(stream.names, stream.scores, labels) for stream in taken]
-
-
-def search(streams: Sequence[Scores]) -> tuple[float, ...]:
-    """The weights with the best top-1 on these samples, from a grid from 0 to 2 with the first fixed at 1.
-
-    The grid's step is 0.1, wider for more than four streams; of equally good weights those nearest to 1 are taken.
-
-    Raises:
-        ValueError: labels are unknown, or samples, classes or labels do not match.
-    """
-    aligned = align(streams)
-    labels, others = aligned[0].labels, len(streams) - 1
-    if labels is None:
-        raise ValueError("weights cannot be searched on scores without labels")
-    steps = next((n for n in (20, 8, 4, 2) if (n + 1) ** others <= 10_000), 2)
-    grid = [2 * i / steps for i in range(steps + 1)]
-
-    def merit(alpha: tuple[float, ...]) -> tuple[float, float]:
-        hits = (_sum(aligned, alpha).argmax(axis=1) == labels).mean()
-        return float(hits), -sum(abs(weight - 1) for weight in alpha)
-
-    return max(((1.0, *weights) for weights in itertools.product(grid, repeat=others)), key=merit)
-
-
-def _sum(aligned: Sequence[Scores], alpha: Sequence[float]) -> np.ndarray:
-    """(N, classes) float32, summed in float64."""
-    total = np.zeros(aligned[0].scores.shape)
-    for stream, weight in zip(aligned, alpha, strict=True):
-        total += weight * stream.scores.astype(np.float64)
-    return total.astype(np.float32)
-
-
-def _require(names: Sequence[str], owner: str, *, within: Sequence[str], title: str) -> None:
-    """See that `title` has all names of `owner`."""
-    known = set(within)
-    if missing := [name for name in names if name not in known]:
-        some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        raise ValueError(f"{title} lacks {len(missing)} of the {len(names)} samples in {owner}: {some}")
+ALPHA = "--alpha"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the accuracy of each stream and of their fusion; 1 and a line on stderr if they do not fit."""
-    args = _parser().parse_args(argv)
-    try:
-        for line in _run(args):
-            sys.stdout.write(f"{line}\n")
-    except (ValueError, OSError) as error:
-        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
-        sys.stderr.write(f"ensemble.py: {text}\n")
-        return 1
+    args = _parser().parse_intermixed_args(_weights_apart(sys.argv[1:] if argv is None else argv))
+    with printing_anything():
+        try:
+            for line in _run(args):
+                sys.stdout.write(f"{line}\n")
+        except (ValueError, OSError) as error:
+            sys.stderr.write(f"ensemble.py: {sentence(error)}\n")
+            return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Fuse the scores of several streams, joined by sample name.")
-    parser.add_argument("scores", nargs="+", help="test_score.npz files, or published .pkl files")
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s STREAM [STREAM ...] [--alpha WEIGHT ... | --search STREAM ...] [--label FILE] [--only FILE] "
+        "[--out FILE]",
+        description="Fuse the scores of several streams, joined by sample name.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "scores",
+        nargs="*",
+        metavar="STREAM",
+        type=_path,
+        help=f"folders of runs, for their {SCORE}; .npz files, or published .pkl files",
+    )
     weights = parser.add_mutually_exclusive_group()
-    weights.add_argument("--alpha", nargs="+", type=float, help="a weight for each stream; 1 by default")
+    weights.add_argument(
+        ALPHA,
+        action="append",
+        type=float,
+        metavar="WEIGHT",
+        help="a weight for each stream, such as --alpha 1 0.6; 1 by default",
+    )
     weights.add_argument(
         "--search",
         nargs="+",
-        metavar="VALIDATION_SCORES",
-        help="find the weights on these files, one for each stream, of samples that are not tested here",
+        type=_path,
+        metavar="STREAM",
+        help="find the weights on these, one for each of the others, of samples that are not tested here",
     )
-    parser.add_argument("--label", help="label file (names, labels), where the score files know no labels")
-    parser.add_argument("--only", help="text file of sample names, one a line: also report top-1 on these")
-    parser.add_argument("--out", help="write the fused scores to this .npz file")
+    parser.add_argument(
+        "--label", metavar="FILE", type=_path, help="label file (names, labels), where the score files know no labels"
+    )
+    parser.add_argument(
+        "--only", metavar="FILE", type=_path, help="text file of sample names, one a line: also report top-1 on these"
+    )
+    parser.add_argument("--out", metavar="FILE", type=_path, help="write the fused scores to this .npz file")
     return parser
+
+
+def _path(word: str) -> str:
+    """A path as it is written, or with `~` and variables of the environment expanded."""
+    try:
+        return word if os.path.lexists(word) else expand(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}") from error
+
+
+def _weights_apart(argv: Sequence[str]) -> list[str]:
+    """`--alpha 1 0.6 A` as `--alpha=1 --alpha=0.6 A`: argparse would take A for a weight, too, and -1e-3 for none."""
+    words: list[str] = []
+    inside = False
+    for place, word in enumerate(argv):
+        if word == "--":
+            words += argv[place:]
+            break
+        is_weight = inside and _is_number(word)
+        inside = is_weight or word == ALPHA or word.startswith(f"{ALPHA}=")
+        words.append(f"{ALPHA}={word}" if is_weight else word)
+    return [word for word, after in pairwise([*words, ""]) if word != ALPHA or not after.startswith(f"{ALPHA}=")]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _run(args: argparse.Namespace) -> list[str]:
     """What to print, after the fused scores are written."""
-    streams = _load(args.scores, args.label)
+    paths, searched = _streams(args)
+    if args.out:
+        _check_out(args.out, [*paths, *searched])
+    streams = _load(paths, args.label)
     alpha: Sequence[float] | None = args.alpha
     lines: list[str] = []
-    if args.search:
-        alpha, lines = _tune(args.search, streams)
-    fused = fuse(streams, alpha, titles=args.scores)
-    if fused.labels is None and not args.out:
+    if searched:
+        alpha, lines = _tune(searched, streams)
+    fused = fuse(streams, alpha, titles=paths)
+    if fused.labels is None and (args.only or not args.out):
         raise ValueError("the score files know no labels; give them with --label")
     if fused.labels is not None:
         weights = [f"{weight:g}" for weight in alpha or [1.0] * len(streams)]
-        rows = [*zip(args.scores, weights, streams, strict=True), ("fused", "", fused)]
+        rows = [*zip(paths, weights, streams, strict=True), ("fused", "", fused)]
         lines += _table(rows, args.only)
     if args.out:
-        save_scores(args.out, fused)
+        try:
+            save_scores(args.out, fused)
+        except OSError as error:
+            raise ValueError(f"--out: {args.out} cannot be written: {error.strerror or error}") from error
         lines.append(f"fused scores are in {args.out}")
     return lines
 
 
+def _streams(args: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The streams' paths, and those of --search; after the latter, argparse has taken all for its."""
+    paths, searched = args.scores, args.search or []
+    if searched and not paths and len(searched) % 2 == 0:
+        half = len(searched) // 2
+        paths, searched = searched[half:], searched[:half]
+    if args.alpha and not paths:
+        raise ValueError(
+            "name the folders of runs, or files of scores; numbers after --alpha are weights, so that a file 1 is ./1"
+        )
+    if not paths and not searched:
+        raise ValueError("name the folders of runs, or files of scores")
+    if searched and len(searched) != len(paths):
+        raise ValueError(
+            f"--search: {plural(len(searched), 'file')} for {plural(len(paths), 'stream')}; give one for each, in the "
+            "same order, and all streams on one side of it"
+        )
+    return paths, searched
+
+
+def _check_out(out: str, read: Sequence[str]) -> None:
+    """See that `out` is a name for a new file, or for one that holds no stream."""
+    path = Path(out)
+    if path.is_dir():
+        raise ValueError(f"--out: {out} is a folder; name a file in it, such as {path / 'fused.npz'}")
+    if path.is_symlink():
+        raise ValueError(f"--out: {out} is a symbolic link; name what it stands for, {path.resolve()}")
+    if path.suffix.lower() != ".npz":
+        raise ValueError(f"--out: {out} does not end in .npz; name it {path.with_suffix('.npz').name}")
+    if path.resolve() in [_file(each).resolve() for each in read]:
+        raise ValueError(f"--out: {out} is one of the files that are read; name another")
+
+
+def _file(path: str) -> Path:
+    """The file of a stream: the path, or what a run wrote into the folder.
+
+    Raises:
+        ValueError: the folder holds none.
+    """
+    folder = Path(path)
+    if not folder.is_dir() or (folder / SCORE).is_file():
+        return folder / SCORE if folder.is_dir() else folder
+    if (folder / "config.yaml").is_file():
+        command = f"python main.py --config {folder / 'config.yaml'} --phase test"
+        raise ValueError(f"{path} holds no {SCORE}; make it from the weights in there: {command}")
+    runs = sorted(each.parent.as_posix() for each in folder.glob(f"*/{SCORE}"))
+    inner = f"; {', '.join(runs[:3])}{' ...' if len(runs) > 3 else ''} do" if runs else ""
+    raise ValueError(
+        f"{path} holds no {SCORE}{inner}; name the folder of a run, whose training or --phase test writes it"
+    )
+
+
 def _load(paths: Sequence[str], label: str | None) -> list[Scores]:
     """The files' scores, aligned, with labels where these are known."""
-    streams, titles = [load_scores(path) for path in paths], list(paths)
+    streams, titles = [load_scores(_file(path)) for path in paths], list(paths)
     if label:  # a stream without an opinion, so that names and labels are compared like those of the others
         names, labels = load_labels(label)
         try:
@@ -176,18 +203,15 @@ def _load(paths: Sequence[str], label: str | None) -> list[Scores]:
 
 def _tune(paths: Sequence[str], tested: Sequence[Scores]) -> tuple[tuple[float, ...], list[str]]:
     """Weights searched on validation files, and what must be said about them."""
-    if len(paths) != len(tested):
-        raise ValueError(
-            f"--search: {len(paths)} files for {len(tested)} streams; give one for each, in the same order"
-        )
     streams = _load(paths, None)
     alpha = search(streams)
     top1 = top_k(fuse(streams, alpha).scores, streams[0].labels, 1)
     lines = [f"alpha {' '.join(f'{weight:g}' for weight in alpha)} was tuned on {', '.join(paths)}"]
-    lines.append(f"  ({len(streams[0].names)} samples, where it gives top-1 {100 * top1:.2f} %)")
+    lines.append(f"  ({plural(len(streams[0].names), 'sample')}, where it gives top-1 {100 * top1:.2f} %)")
     if both := set(streams[0].names) & set(tested[0].names):
         lines.append(
-            f"  {len(both)} of the {len(tested[0].names)} tested samples are among them: "
+            f"  {len(both)} of the {plural(len(tested[0].names), 'tested sample')} "
+            f"{'is' if len(both) == 1 else 'are'} among them: "
             "the fused figure is optimistic, for it is measured on what it was tuned on"
         )
     return alpha, lines
@@ -198,10 +222,10 @@ def _table(rows: Sequence[tuple[str, str, Scores]], only: str | None) -> list[st
     head = ["", "alpha", "top-1 %", "top-5 %"]
     table = [[title, weight, *(_percent(scores, k) for k in (1, 5))] for title, weight, scores in rows]
     last = rows[-1][2]
-    lines = [f"{len(last.names)} samples, {last.scores.shape[1]} classes"]
+    lines = [f"{plural(len(last.names), 'sample')}, {plural(last.scores.shape[1], 'class', 'classes')}"]
     if only:
         names = _read_names(only)
-        _require(names, only, within=last.names, title=rows[0][0])
+        require(names, only, within=last.names, title=rows[0][0])
         head.append(f"top-1 % of {len(names)}")
         for cells, (_, _, scores) in zip(table, rows, strict=True):
             cells.append(_percent(scores.take(names), 1))
@@ -219,7 +243,10 @@ def _percent(scores: Scores, k: int) -> str:
 
 def _read_names(path: str) -> list[str]:
     """The names in a text file, one a line, each once."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8; --only takes one of sample names, one a line") from error
     names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not names:
         raise ValueError(f"{path} names no samples")

@@ -5,7 +5,7 @@
 
 from setuptools import setup
 
-PACKAGES = ("graph", "data_gen", "feeders", "model", "model.layers", "processor")
+PACKAGES = ("graph", "data_gen", "data_gen.class_names", "feeders", "model", "model.layers", "processor")
 
 setup(
     name="st-tr",
@@ -15,7 +15,7 @@ setup(
     python_requires=">=3.10",
     package_dir={"st_tr": "."},
     packages=["st_tr", *(f"st_tr.{name}" for name in PACKAGES)],
-    package_data={"st_tr": ["config/*/*.yaml"]},
+    package_data={"st_tr": ["config/*/*.yaml"], "st_tr.data_gen.class_names": ["*.txt"]},
     entry_points={"console_scripts": ["st-tr = st_tr.processor.command:run"]},
     install_requires=[
         "torch>=2.6",

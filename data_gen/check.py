@@ -27,6 +27,7 @@ from data_gen.pictures import draw, write_picture
 from data_gen.storage import open_array, read_chunks
 from feeders.labels import load_labels
 from graph.custom import load_skeleton, skeleton_of_array
+from graph.words import plural
 
 DRAWN = (JOINT, "data.npy")  # positions; bones are none
 NUM_DRAWN = 5
@@ -117,7 +118,7 @@ def _listed(path: Path) -> Listed:
     names, labels = load_labels(label_path)
     if shape[0] != len(labels):
         raise ValueError(
-            f"{path} holds {shape[0]} samples, {label_path.name} {len(labels)} labels; "
+            f"{path} holds {plural(shape[0], 'sample')}, {label_path.name} {plural(len(labels), 'label')}; "
             "make both again with the same command"
         )
     return Listed(path, part, shape, names, labels)
@@ -161,7 +162,7 @@ def _lines(listed: Listed, contents: Contents) -> list[str]:
     (least, few), (most, many) = ((classes[at], counts[at]) for at in (counts.argmin(), counts.argmax()))
     absent = int(classes[-1]) + 1 - len(classes[classes >= 0])
     gap = f" ({absent} absent)" if absent else ""
-    size = f"{few} samples (class {least}) to {many} (class {most})"
+    size = f"{plural(few, 'sample')} (class {least})" + (f" to {many} (class {most})" if len(classes) > 1 else "")
     lines = [f"classes  {len(classes)}, {classes[0]} to {classes[-1]}{gap}: {size}"]
     there = contents.num_frame > 0
     if there.any():
@@ -170,7 +171,7 @@ def _lines(listed: Listed, contents: Contents) -> list[str]:
         ranges = zip(contents.low, contents.high, strict=True)
         lines += [
             f"frames   {frames.min()} to {frames.max()} valid, median {np.median(frames):g}",
-            "persons  " + ", ".join(f"{M} in {count} samples" for M, count in persons),
+            "persons  " + ", ".join(f"{M} in {plural(count, 'sample')}" for M, count in persons),
             "values   " + ", ".join(f"{low:.4g} to {high:.4g}" for low, high in ranges),
         ]
     for what, chosen in (("empty   ", ~there), ("NaN, inf", ~contents.is_finite)):
@@ -197,7 +198,7 @@ def _repeated(group: Sequence[tuple[Listed, Contents]]) -> list[str]:
     size = {listed.part: len(listed.names) for listed, _ in group}
     place = group[0][0].path.with_name(f"*_{group[0][0].stream}")
     return [
-        f"{place}: {len(equal)} of {size[part]} samples of {part} are "
+        f"{place}: {len(equal)} of {plural(size[part], 'sample')} of {part} {'is' if len(equal) == 1 else 'are'} "
         f"{'there before' if part == before else f'in {before} too'}, number for number{_named(equal)}"
         for (part, before), equal in pairs.items()
     ] or [f"{place}: no two samples are the same"]
@@ -212,7 +213,7 @@ def _picture(target: Path, listed: Listed, contents: Contents, skeleton: str | P
     _, C, _, V, _ = listed.shape
     known = load_skeleton(skeleton) if skeleton else skeleton_of_array(listed.path, V)
     if known.num_point != V:
-        raise ValueError(f"{skeleton} has {known.num_point} joints, {listed.path} {V}")
+        raise ValueError(f"{skeleton} has {plural(known.num_point, 'joint')}, {listed.path} {V}")
     sound = np.nonzero((contents.num_frame > 0) & contents.is_finite)[0]
     if C < 2 or not len(sound):
         raise ValueError("no sample has positions to draw")

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -81,11 +82,23 @@ def printing_anything() -> Iterator[None]:
                 stream.reconfigure(errors=errors)
 
 
+def first_kept(number: int) -> str:
+    """Which of more frames or persons than there is room for an array has."""
+    return f"the first {number} are kept" if number > 1 else "the first is kept"
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Leaves addresses and file names whole, which argparse would break at their hyphens."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose options may be written with hyphens or underscores, and whose paths are expanded."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+        super().__init__(formatter_class=_Formatter, **settings)
         self.register("type", Path, _path)
 
     def option(self, name: str, **settings: Any) -> None:

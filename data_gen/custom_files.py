@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_gen.command_line import Report
+from graph.words import plural
 
 SUFFIXES = (".csv", ".json", ".npy")
 PART_OF_SPLIT = {"train": "train", "val": "val", "test": "val"}
@@ -54,9 +55,11 @@ def read_sequence(path: Path, num_point: int, *, channel: int | None = None) -> 
     if joints.ndim not in (3, 4) or not joints.size:
         raise ValueError(f"shape (T, V, C) or (T, M, V, C) expected, found {joints.shape}")
     if joints.shape[-2] != num_point:
-        raise ValueError(f"{joints.shape[-2]} joints in shape {joints.shape}, the skeleton has {num_point}")
+        raise ValueError(f"{plural(joints.shape[-2], 'joint')} in shape {joints.shape}, the skeleton has {num_point}")
     if joints.shape[-1] < 2 or channel not in (None, joints.shape[-1]):
-        raise ValueError(f"{joints.shape[-1]} channels in shape {joints.shape}, {channel or 'at least 2'} expected")
+        raise ValueError(
+            f"{plural(joints.shape[-1], 'channel')} in shape {joints.shape}, {channel or 'at least 2'} expected"
+        )
     if (np.abs(joints) >= _MAX_VALUE).any():  # NaN compares false
         raise ValueError(f"a coordinate is beyond any measure ({_MAX_VALUE:g})")
     return joints if joints.ndim == 4 else joints[:, None]
@@ -93,18 +96,19 @@ def _read_csv(path: Path, num_point: int, channel: int | None) -> np.ndarray:
     width = len(rows[0])
     for number, row in enumerate(rows, first + 1):
         if len(row) != width:
-            raise ValueError(f"line {number}: {len(row)} numbers, {width} on line {first + 1}")
+            raise ValueError(f"line {number}: {plural(len(row), 'number')}, {width} on line {first + 1}")
     each, rest = divmod(width, num_point)
+    numbers_are = plural(width, "number a line is", "numbers a line are")
     if rest or each < 2:
-        raise ValueError(f"{width} numbers a line are not 2 or more for each of {num_point} joints")
+        raise ValueError(f"{numbers_are} not 2 or more for each of {plural(num_point, 'joint')}")
     if channel is None and each > 3:
         raise ValueError(
-            f"{width} numbers a line are {each} for each of {num_point} joints: give their channels with --channel, "
+            f"{numbers_are} {each} for each of {plural(num_point, 'joint')}: give their channels with --channel, "
             "the rest are persons"
         )
     channel = channel or each
     if each % channel:
-        raise ValueError(f"{width} numbers a line are {each} for each of {num_point} joints, not --channel {channel}")
+        raise ValueError(f"{numbers_are} {each} for each of {plural(num_point, 'joint')}, not --channel {channel}")
     return np.array(rows).reshape(len(rows), each // channel, num_point, channel)
 
 
@@ -197,7 +201,7 @@ def _rows(path: Path, report: Report, *, strict: bool) -> Iterator[tuple[int, tu
                 file, label, split = (row[place].strip() for place in places)
                 yield reader.line_num, (file.replace("\\", "/"), " ".join(label.split()), split.lower())
             elif row:
-                problem = f"{len(row)} fields where the first line has {len(header)}"
+                problem = f"{plural(len(row), 'field')} where the first line has {len(header)}"
                 report.skip(f"{path.name}, line {reader.line_num}: {problem}", strict=strict)
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: no CSV ({error})") from error

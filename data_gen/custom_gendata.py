@@ -26,11 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tqdm import tqdm
 
-from data_gen.command_line import Parser, Report, run
+from data_gen.command_line import Parser, Report, first_kept, run
 from data_gen.custom_files import SUFFIXES, Labels, read_labels, read_sequence
 from data_gen.derived import JOINT, outdated
 from data_gen.storage import PARTS, Staging, require_space
 from graph.custom import BESIDE_DATA, load_skeleton
+from graph.words import plural
 
 CLASSES = "classes.txt"
 
@@ -133,7 +134,9 @@ def _listed_files(
             near = next((f" ({name + suffix} is)" for suffix in SUFFIXES if name + suffix in found), "")
             report.skip(f"{name}: it is listed in {label_path.name} but not in {data_path}{near}", strict=strict)
     if unlisted := sorted(found.keys() - labels.label.keys()):
-        report.notes.append(f"{len(unlisted)} files are not listed in {label_path.name} ({unlisted[0]} ...)")
+        report.notes.append(
+            f"{plural(len(unlisted), 'file is', 'files are')} not listed in {label_path.name} ({unlisted[0]} ...)"
+        )
     return {name: found[name] for name in sorted(found.keys() & labels.label.keys())}
 
 
@@ -152,7 +155,7 @@ def _sizes(files: dict[str, Path], num_point: int, limits: Limits, report: Repor
     channels = Counter(size.channel for size in sizes.values())
     for name, size in list(sizes.items()):
         if size.channel != (usual := channels.most_common(1)[0][0]):
-            report.skip(f"{name}: {size.channel} channels, where most files have {usual}", strict=strict)
+            report.skip(f"{name}: {plural(size.channel, 'channel')}, where most files have {usual}", strict=strict)
             del sizes[name]
     return sizes
 
@@ -197,16 +200,21 @@ def _notes(sizes: dict[str, Size], row_shape: tuple[int, int, int, int], labels:
     """What a user should know of the outcome."""
     _, T, _, M = row_shape
     notes = []
-    for axis, (what, limit) in enumerate((("frames", T), ("persons", M))):
+    for axis, (what, limit) in enumerate((("frame", T), ("person", M))):
         if count := sum(size[axis] > limit for size in sizes.values()):
-            notes.append(f"{count} sequences have more than {limit} {what}; the first {limit} are kept")
+            sequences_have = plural(count, "sequence has", "sequences have")
+            notes.append(f"{sequences_have} more than {plural(limit, what)}; {first_kept(limit)}")
     if broken := [size.num_missing for size in sizes.values() if size.num_missing]:
-        notes.append(f"{sum(broken)} joints in {len(broken)} sequences have no number (NaN); they are zero, as missing")
+        sequences, one = plural(len(broken), "sequence"), sum(broken) == 1
+        rest = "has no number (NaN); it is zero" if one else "have no number (NaN); they are zero"
+        notes.append(f"{plural(sum(broken), 'joint')} in {sequences} {rest}, as missing")
     for part in PARTS:
         there = {labels.label[name] for name in sizes if labels.part[name] == part}
         if absent := [name for label, name in enumerate(labels.classes) if label not in there]:
             named = ", ".join(absent[:5]) + (" ..." if len(absent) > 5 else "")
-            notes.append(f"{part} has no sequence of {len(absent)} of {len(labels.classes)} classes: {named}")
+            notes.append(
+                f"{part} has no sequence of {len(absent)} of {plural(len(labels.classes), 'class', 'classes')}: {named}"
+            )
     return notes
 
 

@@ -27,6 +27,7 @@ from data_gen.demo_motion import perform
 from data_gen.demo_sensor import CAMERAS, film
 from data_gen.ntu_splits import SampleName
 from data_gen.preprocess import preprocess
+from graph.words import plural
 
 __all__ = ["ACTIONS", "make_demo"]
 
@@ -127,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> Report:
     folder = make_demo(args.out_folder, seed=args.seed, num_worker=args.num_worker)
     num_raw = sum(1 for _ in (folder / "raw").glob("*.skeleton"))
     actions = ", ".join(ACTIONS)
-    return Report(notes=[f"{folder}: {num_raw} synthetic recordings ({actions}), arrays in xsub and xview"])
+    return Report(notes=[f"{folder}: {plural(num_raw, 'synthetic recording')} ({actions}), arrays in xsub and xview"])
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from data_gen.kinetics_files import NUM_FRAME, Clip, read_clip, read_labels
 from data_gen.parallel import ordered_map
 from data_gen.storage import PARTS, Staging, require_space
 from graph.kinetics import SKELETON
+from graph.words import plural
 
 NUM_PERSON = 2
 ROW_SHAPE = (3, NUM_FRAME, SKELETON.num_point, NUM_PERSON)
@@ -123,7 +124,9 @@ def _present_clips(folder: Path, report: Report, *, strict: bool) -> list[tuple[
     labels = {name: label for name, label in listed.items() if label is not None}
     there = {path.name for path in folder.iterdir() if path.suffix == ".json"}
     if not labels.keys() & there:
-        raise ValueError(f"{folder}: none of the {len(labels)} clips that {listing.name} lists; unpack them there")
+        raise ValueError(
+            f"{folder}: none of the {plural(len(labels), 'clip')} that {listing.name} lists; unpack them there"
+        )
     if labels.keys() - there:
         report.skip(f"{folder.name}: clips listed but absent: {_named(labels.keys() - there)}", strict=strict)
     if there - listed.keys():

@@ -24,8 +24,13 @@ from data_gen.ntu_skeleton import NUM_JOINT, BrokenFileError, read_skeleton
 from data_gen.ntu_splits import NTU60, Dataset, SampleName, parse_name
 from data_gen.parallel import ordered_map
 from data_gen.storage import PARTS, ArrayWriter, Staging, require_space
+from graph.words import plural
 
 NUM_FRAME, NUM_BODY = 300, 2
+LISTS = (
+    "NTU_RGBD_samples_with_missing_skeletons.txt and, for both parts, NTU_RGBD120_samples_with_missing_skeletons.txt "
+    "are at https://github.com/shahroudy/NTURGB-D/tree/master/Matlab"
+)
 ROW_SHAPE = (3, NUM_FRAME, NUM_JOINT, NUM_BODY)
 
 Steps = Callable[[np.ndarray], np.ndarray]  # bodies (M, T, V, C) -> those to keep (at most 2, at most 300, V, C)
@@ -90,7 +95,7 @@ def convert(
         steps: what is done to the bodies of a file; a module's function, for it travels to the workers.
         suffix: arrays are called `{part}_{suffix}.npy`.
         dataset: the release; files of other actions are skipped.
-        ignored_sample_path: text file of sample names to leave out, one a line (the official lists).
+        ignored_sample_path: text file of sample names to leave out, one a line (`LISTS`).
         strict: stop at the first file that cannot be used, instead of skipping it.
         num_worker: processes that parse.
 
@@ -123,7 +128,9 @@ def convert(
             raise ValueError(f"{named}: no file can be used; the first problem is {report.skipped[0]}")
     report.written |= {target: part.writer.shape for target, part in parts.items()}
     if num_long:
-        report.notes.append(f"{num_long} files have more than {NUM_FRAME} frames; the first {NUM_FRAME} are kept")
+        report.notes.append(
+            f"{plural(num_long, 'file has', 'files have')} more than {NUM_FRAME} frames; the first {NUM_FRAME} are kept"
+        )
     report.notes += [note for target in parts for note in outdated(target)]
     return report
 
@@ -132,7 +139,10 @@ def _raw_files(folders: list[Path], dataset: Dataset) -> list[Path]:
     """Every `.skeleton` file of the folders, in the order of their names."""
     if len(folders) != len(dataset.raw):
         parts = ", ".join(f"{option} ({raw.setups})" for option, raw in dataset.raw.items())
-        raise ValueError(f"{dataset.name} lies in {len(dataset.raw)} folders: {parts}; {len(folders)} are named")
+        raise ValueError(
+            f"{dataset.name} lies in {plural(len(dataset.raw), 'folder')}: {parts}; "
+            f"{plural(len(folders), 'is', 'are')} named"
+        )
     found: dict[str, Path] = {}
     for folder, (option, raw) in zip(folders, dataset.raw.items(), strict=True):
         if not folder.is_dir():
@@ -144,8 +154,9 @@ def _raw_files(folders: list[Path], dataset: Dataset) -> list[Path]:
         if not own:
             raise ValueError(f"{folder}: no .skeleton file in this folder; name theirs with --{option}")
         if twice := found.keys() & own.keys():
+            are = "is" if len(twice) == 1 else "are"
             raise ValueError(
-                f"{folder}: {len(twice)} of its files ({min(twice)} ...) are in another folder too; "
+                f"{folder}: {len(twice)} of its files ({min(twice)} ...) {are} in another folder too; "
                 f"--{option} takes the folder of {raw.setups} alone"
             )
         found |= own
@@ -171,8 +182,8 @@ def _usable_files(
             files[path] = name
     if not files:
         raise ValueError(
-            f"{found[0].parent}: of {len(found)} .skeleton files {num_ignored} are on the list to leave out, "
-            f"and the others have no name of {dataset.name} (S001C001P001R001A001.skeleton)"
+            f"{found[0].parent}: of {plural(len(found), '.skeleton file')} {plural(num_ignored, 'is', 'are')} on the "
+            f"list to leave out, and no other has a name of {dataset.name} (S001C001P001R001A001.skeleton)"
         )
     if num_ignored:
         report.notes.append(f"left out {num_ignored} that {ignored_sample_path} lists")
@@ -187,7 +198,7 @@ def read_ignored(path: Path) -> frozenset[SampleName]:
         ValueError: no line of it is a sample name.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such list of samples to leave out (--ignored_sample_path)")
+        raise FileNotFoundError(f"{path}: no such list of samples to leave out (--ignored_sample_path); {LISTS}")
     names = set()
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         with suppress(ValueError):
@@ -216,7 +227,8 @@ def convert_arguments(argv: Sequence[str] | None, description: str | None, datas
     parser = Parser(description=description)
     for option, raw in dataset.raw.items():
         parser.option(option, default=raw.path, help=f"folder of the files {raw.setups} (default: %(default)s)")
-    parser.option("ignored_sample_path", help="text file of sample names to leave out, one a line")
+    listed = f"text file of sample names to leave out, one a line, such as the authors' lists: {LISTS}"
+    parser.option("ignored_sample_path", help=listed)
     parser.option("out_folder", default=dataset.out_folder, help="gets a folder a benchmark (default: %(default)s)")
     parser.option("num_worker", type=int, default=default_workers(), help="processes that parse")
     parser.strict()

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graph.words import plural
+
 NUM_JOINT = 25
 _BODY_WIDTH, _JOINT_WIDTH = 10, 12
 _BODY_LINES = 2 + NUM_JOINT
@@ -115,7 +117,7 @@ def _walk(path: Path, lines: _Lines) -> tuple[int, np.ndarray, np.ndarray, np.nd
             if row > len(lines):
                 raise BrokenFileError(path, len(lines), f"the file ends within body {body + 1} {where}")
     if row < len(lines):
-        raise BrokenFileError(path, row + 1, f"the file goes on after the last of its {num_frame} frames")
+        raise BrokenFileError(path, row + 1, f"the file goes on after the last of its {plural(num_frame, 'frame')}")
     frame_body_row = np.array(found, dtype=np.int64).reshape(-1, 3).T
     return num_frame, frame_body_row[0], frame_body_row[1], frame_body_row[2]
 

@@ -12,17 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 
+from data_gen.drawing import Axes, Figure, LineCollection, new_figure, plain_style, save_png
 from graph.tools import Skeleton
 
 NUM_FRAME = 6
 LEFT, RIGHT, MIDDLE = "#d1242f", "#0969da", "#24292f"
 
 
+@plain_style()
 def draw(samples: Sequence[tuple[str, np.ndarray]], skeleton: Skeleton, *, scored: bool = False) -> Figure:
     """Draw `NUM_FRAME` frames of each sample that hold somebody; left is red, right blue, further persons are paler.
 
@@ -31,8 +29,8 @@ def draw(samples: Sequence[tuple[str, np.ndarray]], skeleton: Skeleton, *, score
         skeleton: its bones.
         scored: the third channel is a score: it is not drawn, nor are joints whose score is 0.
     """
-    figure = Figure(figsize=(1.7 * NUM_FRAME, 2.1 * len(samples)), dpi=100, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(1.7 * NUM_FRAME, 2.1 * len(samples), dpi=100)
+    figure.set_layout_engine("constrained")
     spread = np.mean([x[:3].std(axis=2, dtype=np.float64).mean(axis=(1, 2)) for _, x in samples], axis=0)
     up = 1 if scored or len(spread) == 2 else int(spread.argmax())
     across = int(up == 0)
@@ -50,7 +48,7 @@ def draw(samples: Sequence[tuple[str, np.ndarray]], skeleton: Skeleton, *, score
             axes.set(aspect="equal", xticks=[], yticks=[])
             axes.set_xlabel(f"frame {frame}", fontsize=7)
         plain = title[:100].encode("unicode_escape").decode()  # no font has all letters
-        cells[0].set_title(plain, loc="left", fontsize=8, parse_math=False)
+        cells[0].set_title(plain, loc="left", fontsize=8)
         cells[0].set_ylabel(f"right: channel {across}\nup: channel {up}", fontsize=6)
     return figure
 
@@ -69,7 +67,7 @@ def write_picture(path: Path, figure: Figure) -> tuple[int, int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        figure.savefig(temporary, format="png")
+        save_png(temporary, figure)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -30,10 +30,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tqdm import tqdm
 
-from data_gen.command_line import Parser, Report, run
+from data_gen.command_line import Parser, Report, first_kept, run
 from data_gen.derived import JOINT, beside, outdated
 from data_gen.storage import Staging, require_space
 from feeders.untrusted import load_pickle
+from graph.words import plural
 
 _MAX_CLASS = 10_000  # no data set has so many; anything above is something else
 _MAX_VALUE = 1e6  # far beyond any room in metres and any picture in pixels
@@ -51,7 +52,7 @@ class Clip(NamedTuple):
     @property
     def kind(self) -> str:
         """What all clips of a file share."""
-        return f"{self.keypoint.shape[2]} joints in {'3-D' if self.score is None else '2-D'}"
+        return f"{plural(self.keypoint.shape[2], 'joint')} in {'3-D' if self.score is None else '2-D'}"
 
 
 def read_clip(annotation: dict[str, Any]) -> Clip:
@@ -72,7 +73,7 @@ def read_clip(annotation: dict[str, Any]) -> Clip:
         with_score = "out" if score is None else ""
         raise ValueError(f"with{with_score} keypoint_score, keypoint has {channels} channels, not {keypoint.shape[3]}")
     if keypoint.shape[1] != num_frame:
-        raise ValueError(f"total_frames is {num_frame}, keypoint has {keypoint.shape[1]} frames")
+        raise ValueError(f"total_frames is {num_frame}, keypoint has {plural(keypoint.shape[1], 'frame')}")
     return Clip(label, keypoint, score, img_shape)
 
 
@@ -226,16 +227,18 @@ def _notes(parts: dict[Path, list[str]], clips: dict[str, Clip], size: dict[str,
     """What a user should know of a file that is in order."""
     used = {name: clips[name] for names in parts.values() for name in names}
     labels = {clip.label for clip in used.values()}
-    notes = [f"{len(labels)} classes, labels {min(labels)} to {max(labels)}"]
-    for axis, (what, kept) in enumerate([("persons", size["num_person"]), ("frames", size["max_frame"])]):
+    notes = [f"{plural(len(labels), 'class', 'classes')}, labels {min(labels)} to {max(labels)}"]
+    for axis, (what, kept) in enumerate([("person", size["num_person"]), ("frame", size["max_frame"])]):
         if count := sum(clip.keypoint.shape[axis] > kept for clip in used.values()):
-            notes.append(f"{count} clips have more than {kept} {what}; the first {kept} are kept")
+            clips_have = plural(count, "clip has", "clips have")
+            notes.append(f"{clips_have} more than {plural(kept, what)}; {first_kept(kept)}")
     if unused := clips.keys() - used:
-        notes.append(f"{len(unused)} annotations are in no split ({min(unused)} ...)")
+        notes.append(f"{plural(len(unused), 'annotation is', 'annotations are')} in no split ({min(unused)} ...)")
     for place, names in parts.items():
         train = place.with_name(f"train_{JOINT}")
         if place != train and (both := set(names) & set(parts.get(train, ()))):
-            notes.append(f"{place}: {len(both)} of its clips are training ones too ({min(both)} ...)")
+            clips_are = plural(len(both), "of its clips is a training one", "of its clips are training ones")
+            notes.append(f"{place}: {clips_are} too ({min(both)} ...)")
     return notes
 
 

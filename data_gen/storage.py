@@ -52,8 +52,8 @@ class ArrayWriter:
         Raises:
             OSError: the disk is full.
         """
-        assert self._num_row + len(rows) <= self._capacity, "more rows came than were announced"
-        assert rows.shape[1:] == self._row_shape, f"rows of {self._row_shape} expected, found {rows.shape[1:]}"
+        if self._num_row + len(rows) > self._capacity or rows.shape[1:] != self._row_shape:
+            raise RuntimeError(f"at most {self._capacity} rows of {self._row_shape} were announced, {rows.shape} came")
         with _writing(self._path):
             self._file.write(np.ascontiguousarray(rows, "<f4").data)
         self._num_row += len(rows)
@@ -67,7 +67,8 @@ class ArrayWriter:
         with _writing(self._path):
             self._file.seek(0)
             self._write_header(self._num_row)
-            assert self._file.tell() == self._offset, "the header outgrew its place"
+            if self._file.tell() != self._offset:
+                raise RuntimeError("the header outgrew its place")
             self._file.flush()
             os.fsync(self._file.fileno())
 

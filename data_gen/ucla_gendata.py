@@ -26,6 +26,7 @@ from data_gen.command_line import Parser, Report, run
 from data_gen.derived import outdated
 from data_gen.storage import PARTS, Staging, require_space
 from graph.nw_ucla import SKELETON
+from graph.words import plural
 
 NUM_CLASS = 10
 UNSEEN = "val_unseen.txt"
@@ -123,8 +124,9 @@ def _unseen(sequences: dict[str, list[tuple[str, np.ndarray, int]]], report: Rep
     training = {joints.tobytes() for _, joints, _ in sequences["train"]}
     names = [name for name, joints, _ in sequences["val"] if joints.tobytes() not in training]
     if copies := len(sequences["val"]) - len(names):
+        are_copies = "is a copy of a training one" if copies == 1 else "are copies of training ones"
         report.notes.append(
-            f"{copies} of {len(sequences['val'])} test sequences are copies of training ones: report accuracy on all "
+            f"{copies} of {plural(len(sequences['val']), 'test sequence')} {are_copies}: report accuracy on all "
             f"and on the {len(names)} that {UNSEEN} lists (python ensemble.py ... --only)"
         )
     return "".join(f"{name}\n" for name in names)

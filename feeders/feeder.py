@@ -17,6 +17,7 @@ from feeders import augment
 from feeders.labels import load_labels
 from graph.custom import skeleton_of_array
 from graph.streams import derive
+from graph.words import plural
 
 SAMPLINGS = ("crop", "even", "random", "resize", "uniform")
 
@@ -111,8 +112,8 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         self.sample_name, self.label = load_labels(label_path)
         if len(self.data) != len(self.label):
             raise ValueError(
-                f"{data_path} holds {len(self.data)} samples, {label_path} {len(self.label)} labels; "
-                "make both again with the same command"
+                f"{data_path} holds {plural(len(self.data), 'sample')}, {label_path} "
+                f"{plural(len(self.label), 'label')}; make both again with the same command"
             )
         if self.label.min() < 0:
             name = self.sample_name[int(self.label.argmin())]
@@ -121,7 +122,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
             )
         C, V = self.data.shape[1], self.data.shape[3]
         if random_rotation and C % 3:
-            raise ValueError(f"random_rotation: turns x, y and z, {data_path} has {C} channels; drop it")
+            raise ValueError(f"random_rotation: turns x, y and z, {data_path} has {plural(C, 'channel')}; drop it")
         derive(np.zeros((1, 1, V, 1), np.float32), stream, range(V))  # says what is wrong with `stream`
         if center is not None and not 0 <= center < V:
             raise ValueError(f"center: {center} is no joint of {data_path}, which has {V}")

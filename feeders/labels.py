@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from feeders.untrusted import load_pickle
+from graph.words import plural
 
 
 def load_labels(path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:
@@ -54,5 +55,5 @@ def checked_labels(labels: Any, names: Sequence[str]) -> np.ndarray:
     """
     array = np.asarray(labels)
     if array.dtype.kind not in "iu" or array.shape != (len(names),):
-        raise ValueError(f"labels must be {len(names)} whole numbers, one a sample name")
+        raise ValueError(f"labels must be {plural(len(names), 'whole number')}, one a sample name")
     return array.astype(np.int64)

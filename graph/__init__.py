@@ -41,9 +41,10 @@ def adjacency(path: str, args: Mapping[str, Any], num_point: int) -> np.ndarray:
     module, _, name = path.rpartition(".")
     try:
         graph = getattr(import_module(module), name)
-        assert issubclass(graph, SkeletonGraph)
-    except (ImportError, AttributeError, TypeError, ValueError, AssertionError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"model_args: graph: {path} is no graph.tools.SkeletonGraph") from error
+    if not (isinstance(graph, type) and issubclass(graph, SkeletonGraph)):  # before it is called
+        raise ValueError(f"model_args: graph: {path} is no graph.tools.SkeletonGraph")
     A: np.ndarray = graph(**args).A
     if A.shape[-1] != num_point:
         fitting = f"graph: {graph_of(num_point)}, or " if num_point in MODULES else ""

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from graph.words import plural
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
 from model.layers.tcn import MultiScaleTCN, TemporalConv
 from model.layers.transformer import SpatialAttention, TemporalAttention, Transformer
@@ -95,7 +96,7 @@ def benchmark(config: Config) -> dict[str, Speed]:
     for phase in ("evaluation", "training"):  # in this order, for training takes more memory
         found[phase] = _measure(model, phase, flops, config, device)
         peak = max(peak, _peak(device, precision))
-    machine = f"{_name(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}, {precision}"
+    machine = f"{_name(device)}, {plural(torch.get_num_threads(), 'thread')}, torch {torch.__version__}, {precision}"
     product = f"{peak / 1e9:,.0f} GFLOP/s in a product of matrices of {SIDE[device.type]} x {SIDE[device.type]}"
     options: Any = model.options
     model_line = f"{config.model}, {options.title}: {shape} (C, T, V, M), {flops / 1e9:.2f} GFLOPs a sample"

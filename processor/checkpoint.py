@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
+from graph.words import plural
 from processor import distributed
 from processor.failure import is_damage
 from processor.files import sync_folder, written_whole
@@ -240,4 +241,8 @@ def misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
         "unknown": [name for name in state if name not in own],
         "of another shape": [name for name in own if name in state and own[name].shape != state[name].shape],
     }
-    return ", ".join(f"{len(names)} tensors are {kind} ({names[0]})" for kind, names in kinds.items() if names)
+    return ", ".join(
+        f"{plural(len(names), 'tensor is', 'tensors are')} {kind} ({names[0]})"
+        for kind, names in kinds.items()
+        if names
+    )

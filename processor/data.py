@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 
+from graph.words import plural
 from processor.config import Config, names_of_classes
 from processor.config_check import import_object
 from processor.distributed import one_by_one, rank, world
@@ -116,7 +117,10 @@ def check_fit(feeder: Any, model: nn.Module, config: Config, part: str) -> None:
         )
     names = names_of_classes(config)
     if names is not None and len(names) != options.num_class:
-        problems.append(f"{len(names)} class_names, num_class {options.num_class} in model_args")
+        problems.append(
+            f"{plural(len(names), 'class name')}, num_class {options.num_class} in model_args; give one for each, "
+            "or class_names: null"
+        )
     if problems:
         raise ValueError(f"{part} data and model do not fit: " + "; ".join(problems))
 
@@ -234,7 +238,8 @@ class Loader:
 
     def __init__(self, feeder: Any, config: Config, device: torch.device, *, train: bool) -> None:
         if train and len(feeder) < world():
-            raise ValueError(f"{len(feeder)} training samples do not suffice for {world()} processes; start fewer")
+            few = plural(len(feeder), "training sample does", "training samples do")
+            raise ValueError(f"{few} not suffice for {world()} processes; start fewer")
         self.feeder, self.training = feeder, train
         size = config.batch_size if train else config.test_batch_size
         self.order = Batches(len(feeder), size, config.seed if train else None)

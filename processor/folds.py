@@ -15,8 +15,8 @@ from processor.config import Config, names_of_classes
 from processor.data import open_feeder
 from processor.distributed import rank
 from processor.report import write_csv, write_report_or_warn
-from processor.scores import Scores, save_scores, top_k
-from processor.work_dir import FOLDS, SCORE, check_place
+from processor.scores import SCORE, Scores, save_scores, top_k
+from processor.work_dir import FOLDS, check_place
 
 log = logging.getLogger(__name__)
 

@@ -11,28 +11,32 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from graph.words import plural
 from processor.config import Config
 from processor.data import input_shape
 from processor.models import build_model
 from processor.weights import MODELS, Weights, complete, load_weights, read_weights
 
+TELLING = ("model", "model_args", "train_feeder_args", "test_feeder_args")  # keys that tell of a model or of its data
 PUBLISHED = {"model.st_tr.Model": "ST-TR", "model.zit_zot.Model": "Zoom Transformer"}
 
 log = logging.getLogger(__name__)
 
 
 def info(config: Config) -> None:
-    """Logs what `weights`, or else the configuration's model, is.
+    """Logs what `weights`, or else the configuration's model, is; one without `model_args` has its family's defaults.
 
     Raises:
         ValueError: neither is given, or the file's weights are of no model here.
     """
-    if not config.weights and not config.model_args:
-        raise ValueError("info: name a file with --weights, or a configuration with --config")
+    bare = all(getattr(config, key) == getattr(Config(), key) for key in TELLING)
+    if bare and not config.weights:
+        raise ValueError("info: nothing names a model; name a file with --weights, or a configuration with --config")
     weights = read_weights(config.weights) if config.weights else None
-    if weights and not config.model_args and not weights.model:
+    if weights and bare and not weights.model:
+        tensors = f"{plural(len(weights.state), 'tensor')} ({', '.join(list(weights.state)[:3])}, ...)"
         raise ValueError(
-            f"weights: {weights.path} holds {len(weights.state)} tensors ({', '.join(list(weights.state)[:3])}, ...), "
+            f"weights: {weights.path} holds {tensors}, "
             "neither of the published code nor a checkpoint of ours; if it is a state dict of ours, add its --config"
         )
     if weights:
@@ -44,6 +48,8 @@ def info(config: Config) -> None:
     rows = _file(weights) if weights else {}
     rows |= {"model": config.model, **_model(model, config)}
     for name, text in rows.items():
+        if not text:
+            continue
         log.info(
             textwrap.fill(text, 110, initial_indent=f"{name:<12}", subsequent_indent=" " * 12, break_long_words=False)
         )
@@ -64,9 +70,10 @@ def _model(model: nn.Module, config: Config) -> dict[str, str]:
     """What the model takes and gives, what it costs, and its options."""
     o: Any = model.options
     C, T, V, M = shape = input_shape(model, config)
+    channels = plural(C, "channel") + (" (joints and bones)" if C == 6 else "")
     rows = {
         "stream": o.title,
-        "input": f"{C} channels{' (joints and bones)' if C == 6 else ''}, {T} frames, {M} persons",
+        "input": f"{channels}, {plural(T, 'frame')}, {plural(M, 'person')}",
         "joints": f"{V} ({o.graph})",
         "classes": f"{o.num_class}",
         "parameters": f"{sum(p.numel() for p in model.parameters()):,}",

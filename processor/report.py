@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
-from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
+from data_gen.drawing import (
+    Axes,
+    Figure,
+    LinearSegmentedColormap,
+    PowerNorm,
+    new_figure,
+    plain_style,
+    save_png,
+    shown,
+)
+from graph.words import plural
 from processor.failure import sentence
 from processor.files import written_whole
 from processor.scores import Scores
@@ -45,9 +54,12 @@ def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str
     if scores.labels is None:
         raise ValueError("report: the labels of these scores are not known")
     if class_names is not None and len(class_names) != num_class:
-        raise ValueError(f"class_names: {len(class_names)} names for {num_class} classes; give each class one name")
+        given, classes = plural(len(class_names), "name"), plural(num_class, "class", "classes")
+        raise ValueError(f"class_names: {given} for {classes}; give each class one name")
     names = list(class_names or map(str, range(num_class)))
-    counts = confusion_matrix(scores.labels, scores.scores.argmax(axis=1), labels=range(num_class))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that few samples, or all of one class, might be a mistake
+        counts = confusion_matrix(scores.labels, scores.scores.argmax(axis=1), labels=range(num_class))
     folder = Path(work_dir)
     write_csv(folder / "per_class_accuracy.csv", _accuracy_rows(counts, names))
     write_csv(
@@ -66,35 +78,38 @@ def write_report_or_warn(work_dir: Path, scores: Scores, class_names: Sequence[s
         log.warning("the reports could not be written, the scores are: %s", sentence(error))
 
 
+@plain_style()
 def draw_accuracy(counts: np.ndarray, names: Sequence[str]) -> Figure:
     """The accuracy of every class that has samples as bars, the best on top, over a line at their mean."""
-    shares = _shares(counts).diagonal()
+    shares, drawn = _shares(counts).diagonal(), shown(names)
     order = [i for i in np.argsort(-shares, kind="stable") if np.isfinite(shares[i])]
     font = float(np.interp(len(order), [10, 60, 120], [10, 8, 7]))
-    figure = Figure(figsize=(6, 0.028 * font * len(order) + 0.8), dpi=120, facecolor="white")
+    figure = new_figure(6, 0.028 * font * len(order) + 0.8)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.barh(range(len(order)), shares[order], height=0.7, color=COLOURS(0.75))
-    axes.axvline(float(shares[order].mean()), color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+    mean = float(shares[order].mean()) if order else math.nan
+    axes.axvline(mean, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     for row, i in enumerate(order):
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # where the dashed line passes behind it
         text = axes.text(shares[i] + 0.01, row, _percent(shares[i]), va="center", fontsize=0.9 * font, color=GREY)
         text.set_bbox(box)
-    axes.set_yticks(range(len(order)), [names[i] for i in order], fontsize=font, color=INK)
+    axes.set_yticks(range(len(order)), [drawn[i] for i in order], fontsize=font, color=INK)
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.set_xlim(0, 1)
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.set_frame_on(False)
-    mean = f"mean {100 * shares[order].mean():.2f} % (dashed)"
-    axes.set_title(f"Accuracy of each class, {mean}", loc="left", fontsize=font + 1, color=INK, pad=10)
+    title = f"Accuracy of each class, mean {_percent(mean, 2)} % (dashed)"
+    axes.set_title(title, loc="left", fontsize=font + 1, color=INK, pad=10)
     return figure
 
 
+@plain_style()
 def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     """The confusion matrix `counts` (true classes, predicted classes) as a figure, each row in shares of its sum."""
-    n = len(names)
+    n, names = len(names), shown(names)
     cell, font = np.interp(n, [10, 60, 120], [0.55, 0.18, 0.14]), np.interp(n, [10, 60, 120], [10.0, 8.0, 7.0])
-    figure = Figure(figsize=(n * cell, n * cell), dpi=120, facecolor="white")
+    figure = new_figure(n * cell, n * cell)
     axes = figure.add_axes((0, 0, 1, 1))  # the labels lie outside, and the file is cut to hold them
     shares = _shares(counts)
     image = axes.imshow(shares, cmap=COLOURS, norm=PowerNorm(0.6, 0, 1))  # so that rare mistakes can be seen
@@ -131,17 +146,25 @@ def _head(axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
     n = len(names)
     wrong = np.nan_to_num(_shares(counts)) * (1 - np.eye(n))
     worst = [divmod(int(cell), n) for cell in np.argsort(-wrong, axis=None)[:MOST_MIXED]]
-    lines = [f"{counts.sum():,} samples of {n} classes; cells are per cent of the true class"]
+    samples, classes = plural(counts.sum(), "sample"), plural(n, "class", "classes")
+    lines = [f"{samples} of {classes}; cells are per cent of the true class"]
     lines += [f"{names[i]} taken for {names[j]}: {_percent(wrong[i, j])} %" for i, j in worst if wrong[i, j]]
     size = float(np.interp(n, [10, 60, 120], [9, 12, 16]))
     place: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
     axes.annotate("\n".join(lines), xytext=(0, 1.3 * size), fontsize=size, color=GREY, linespacing=1.5, **place)
-    title, above = f"Top-1 {100 * counts.trace() / counts.sum():.2f} %", size * (2.3 + 1.55 * len(lines))
+    top1 = counts.trace() / counts.sum() if counts.any() else math.nan
+    title, above = f"Top-1 {_percent(top1, 2)} %", size * (2.3 + 1.55 * len(lines))
     axes.annotate(title, xytext=(0, above), fontsize=1.6 * size, color=INK, weight="bold", **place)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}" if share >= 0.005 else "<1"
+def _percent(share: float, digits: int = 0) -> str:
+    """In per cent; only what is exactly 0 or 1 is shown as 0 or 100."""
+    if math.isnan(share):
+        return "-"
+    text, step = f"{100 * share:.{digits}f}", 10**-digits
+    if share > 0 and float(text) == 0:
+        return f"<{step:.{digits}f}"
+    return f">{100 - step:.{digits}f}" if share < 1 and float(text) == 100 else text
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
@@ -159,10 +182,13 @@ def _accuracy_rows(counts: np.ndarray, names: Sequence[str]) -> Iterable[Sequenc
 
 def _write_png(path: Path, figure: Figure) -> None:
     with written_whole(path) as temporary:
-        FigureCanvasAgg(figure).print_figure(temporary, format="png", bbox_inches="tight", pad_inches=0.3)
+        save_png(temporary, figure, cut=True)
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table, whole or not at all."""
-    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    """Write a table, whole or not at all; half a surrogate pair, which is no letter, is written as its number."""
+    with (
+        written_whole(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         csv.writer(file).writerows(rows)

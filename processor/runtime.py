@@ -14,6 +14,7 @@ import torch
 from torch.amp import GradScaler
 from tqdm import tqdm
 
+from graph.words import plural
 from processor.distributed import leave_unless_all_stop, local_rank, rank, started, world
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; the latter may be 2**25 at most
@@ -117,7 +118,10 @@ def choose_device(wish: str | Sequence[int]) -> torch.device:
             log.warning("device: GPU %s is asked for, this machine has none; computing on %s", list(wish), device)
             return device
         if local_rank() >= len(wish):
-            raise ValueError(f"device: {list(wish)} has no GPU for process {local_rank()}; start {len(wish)} processes")
+            raise ValueError(
+                f"device: {list(wish)} has no GPU for process {local_rank()}; "
+                f"start {plural(len(wish), 'process', 'processes')}"
+            )
         number = wish[local_rank()]
         if number >= torch.cuda.device_count():
             raise ValueError(

@@ -16,7 +16,10 @@ import numpy as np
 
 from feeders.labels import checked_labels, checked_names
 from feeders.untrusted import load_pickle
+from graph.words import plural
 from processor.files import written_whole
+
+SCORE = "test_score.npz"  # what a run's folder calls its scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +138,12 @@ def _scores(scores: Any, names: Sequence[str]) -> np.ndarray:
     if array.ndim != 2 or len(array) != len(names) or not array.shape[1]:
         raise ValueError(f"scores have the shape {array.shape}; ({len(names)}, classes) is expected")
     if bad := np.flatnonzero(~np.isfinite(array).all(axis=1)).tolist():
-        raise ValueError(f"scores of {len(bad)} samples are not finite, the first is {names[bad[0]]!r}")
+        raise ValueError(f"scores of {plural(len(bad), 'sample')} are not finite, the first is {names[bad[0]]!r}")
     return array
 
 
 def _check_range(labels: np.ndarray, num_class: int) -> None:
     if labels.min() < 0 or labels.max() >= num_class:
-        raise ValueError(f"labels from {labels.min()} to {labels.max()} do not fit {num_class} classes")
+        raise ValueError(
+            f"labels from {labels.min()} to {labels.max()} do not fit {plural(num_class, 'class', 'classes')}"
+        )

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from graph.words import plural
 from processor import distributed, work_dir
 from processor.checkpoint import LAST, PREVIOUS, Checkpoints, State
 from processor.config import Config, names_of_classes, resolved
@@ -35,7 +36,7 @@ from processor.runtime import (
     stop_signals,
     to_device,
 )
-from processor.scores import Scores, save_scores, top_k
+from processor.scores import SCORE, Scores, save_scores, top_k
 from processor.sources import learnt, settle_sources
 from processor.weights import complete, load_weights, read_weights
 
@@ -82,10 +83,10 @@ def train(config: Config) -> Scores:
     ):
         precision = effective_precision(device, config.precision)
         where = f"{distributed.world()} processes, this one on {device}" if distributed.world() > 1 else f"on {device}"
-        log.info("%s: %s parameters, %s in %s", config.model, f"{_size(model):,}", where, precision)
-        log.info("%d training and %d test samples", len(feeder), len(test_feeder))
+        log.info("%s: %s, %s in %s", config.model, plural(_size(model), "parameter"), where, precision)
+        log.info("%d training and %s", len(feeder), plural(len(test_feeder), "test sample"))
         if path:
-            log.info("resumed after epoch %d and %d samples from %s", state.epoch, state.samples, path)
+            log.info("resumed after epoch %d and %s from %s", state.epoch, plural(state.samples, "sample"), path)
         scores = None
         while True:
             last = state.epoch == config.num_epoch
@@ -283,7 +284,7 @@ def test(config: Config) -> Scores:
 def finish(scores: Scores, config: Config, weights: str) -> None:
     """Writes scores and reports, and says how good they are and where they lie."""
     if distributed.rank() == 0:
-        save_scores(config.work_dir / work_dir.SCORE, scores)
+        save_scores(config.work_dir / SCORE, scores)
         write_report_or_warn(config.work_dir, scores, names_of_classes(config))
     log.info("test of %s: %s", weights, _accuracy(scores, config))
     log.info("scores, reports, checkpoints and log are in %s", config.work_dir)

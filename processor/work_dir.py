@@ -18,8 +18,9 @@ from processor.checkpoint import BEST, DAMAGED, LAST, PREVIOUS
 from processor.config import Config, resolved
 from processor.failure import is_expected, sentence
 from processor.files import written_whole
+from processor.scores import SCORE
 
-CONFIG, LOG, SCORE, NOT_FINITE = "config.yaml", "log.txt", "test_score.npz", "not_finite.txt"
+CONFIG, LOG, NOT_FINITE = "config.yaml", "log.txt", "not_finite.txt"
 FOLDS, BENCHMARK = "folds.csv", "benchmark.json"
 RESULTS = (SCORE, *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")))
 FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import main as program
-from processor.config import load_config
+from processor.config import load_config, names_of_classes
 from processor.config_check import import_object
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +24,8 @@ def test_a_config_builds_a_model_that_trains(path: Path) -> None:
     config = load_config(["--config", str(path)])
     model = import_object(config.model)(**config.model_args)
     o = model.options
+    names = names_of_classes(config)
+    assert names is None or len(names) == o.num_class
     C, T, V, M = o.shape
     x = torch.randn(1, C, min(T or 12, 12), V, M)
     loss = torch.nn.functional.cross_entropy(model(x), torch.tensor([o.num_class - 1]))
@@ -52,3 +54,11 @@ def test_without_data_the_documented_config_says_how_to_get_it(
         assert part in error
     assert "Traceback" not in error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("folder", ["nturgbd", "ntu60_xsub", "ntu60_xview", "ntu120_xsub", "ntu120_xset"])
+def test_where_the_list_of_missing_skeletons_is_is_said(folder: str) -> None:
+    help_text = load_config(["--config", str(ROOT / "config" / folder / "test.yaml")]).data_help or ""
+    name = f"NTU_RGBD{'120' if '120' in folder else ''}_samples_with_missing_skeletons.txt"
+    assert f"https://github.com/shahroudy/NTURGB-D/blob/master/Matlab/{name}" in help_text
+    assert f"--ignored_sample_path {name} " in help_text

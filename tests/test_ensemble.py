@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import subprocess
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from ensemble import fuse, main, search
+from ensemble import main
+from processor.fusion import fuse, search
 from processor.scores import Scores, load_scores, save_scores
 
 NAMES = tuple(f"s{i:03d}" for i in range(200))
@@ -70,9 +72,9 @@ def relabelled(scores: Scores, name: str, label: int) -> Scores:
         ([stream(1), stream(2, names=NAMES[5:])], None, r"stream 2 lacks 5 of .* in stream 1: (s\d+, ){3}\.\.\."),
         ([stream(1, names=NAMES[2:]), stream(2)], None, r"stream 1 lacks 2 of the 200 .* stream 2: s00\d, s00\d$"),
         ([stream(1), Scores(NAMES, np.zeros((200, 7)))], None, "stream 1 has 6 classes, stream 2 7"),
-        ([stream(1), stream(2)], (1.0,), "alpha: 1 weights for 2 streams"),
+        ([stream(1), stream(2)], (1.0,), "alpha: 1 weight for 2 streams"),
         ([stream(1), stream(2)], (1.0, np.nan), "must be finite numbers"),
-        ([stream(1), relabelled(stream(2), "s008", 5)], None, "and stream 2 disagree .* 1 samples: s008 is 2 or 5"),
+        ([stream(1), relabelled(stream(2), "s008", 5)], None, "and stream 2 disagree .* 1 sample: s008 is 2 or 5"),
         ([], None, "there are no scores to fuse"),
     ],
 )  # fmt: skip
@@ -172,7 +174,7 @@ def test_search_says_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
     printed = run(capsys, "a.npz", "b.npz", "--search", "a.npz", "b.npz")
     assert "200 of the 200 tested samples are among them: the fused figure is optimistic" in printed
     assert main(["a.npz", "b.npz", "--search", "va.npz"]) == 1
-    assert "--search: 1 files for 2 streams" in capsys.readouterr().err
+    assert "--search: 1 file for 2 streams" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("files")
@@ -195,7 +197,7 @@ def test_a_subset_is_reported_too(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "complaint"),
     [
         (["a.npz", "absent.npz"], r"absent.npz: .+"),
-        (["a.npz", "b.npz", "--alpha", "1"], "alpha: 1 weights for 2 streams; give one for each"),
+        (["a.npz", "b.npz", "--alpha", "1"], "alpha: 1 weight for 2 streams; give one for each"),
         (["a.npz", "short.npz"], r"short.npz lacks 9 of the 200 samples in a.npz: .*"),
     ],
 )
@@ -206,6 +208,142 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str
     assert printed.out == ""
     assert re.fullmatch(f"ensemble.py: {complaint}\n", printed.err)
     assert not Path("fused.npz").exists()
+
+
+ORDERS = [
+    "--alpha 1 0.6 a.npz b.npz", "a.npz --alpha 1 0.6 b.npz", "a.npz b.npz --alpha 1 0.6", "--alpha=1 0.6 a.npz b.npz",
+    "--alpha 1 --out f.npz a.npz --alpha 0.6 b.npz", "a.npz --out f.npz b.npz --alpha 1 0.6",
+    "--alpha 1 .6 -- a.npz b.npz", "--alpha 1 6e-1 --only only.txt a.npz b.npz",
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("words", ORDERS)
+def test_weights_and_files_in_any_order(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("only.txt").write_text("s003\n", encoding="utf-8-sig")
+    lines = run(capsys, *words.split()).splitlines()
+    assert [line.split()[:2] for line in lines[2:4]] == [["a.npz", "1"], ["b.npz", "0.6"]]
+    assert lines[4].split()[:2] == ["fused", percent(fuse([stream(1), stream(2)], (1, 0.6)))]
+
+
+@pytest.mark.usefixtures("files")
+def test_weights_may_be_negative_and_files_may_be_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    save_scores("2", stream(2))
+    lines = run(capsys, "--alpha", "1", "-1e-3", "a.npz", "./2").splitlines()
+    assert [line.split()[:2] for line in lines[2:4]] == [["a.npz", "1"], ["./2", "-0.001"]]
+    assert run(capsys, "2", "a.npz", "--alpha", "-.5", "1").splitlines()[2].split()[:2] == ["2", "-0.5"]
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    "words",
+    ["--search va.npz vb.npz a.npz b.npz", "a.npz b.npz --search va.npz vb.npz",
+     "--search va.npz vb.npz --label l.pkl a.npz b.npz", "--search va.npz vb.npz -- a.npz b.npz"],
+)  # fmt: skip
+def test_search_and_streams_in_any_order(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, seed in (("va.npz", 3), ("vb.npz", 4)):
+        save_scores(name, stream(seed))
+    Path("l.pkl").write_bytes(pickle.dumps((list(NAMES), [int(name[1:]) % 6 for name in NAMES])))
+    printed = run(capsys, *words.split())
+    assert "was tuned on va.npz, vb.npz\n" in printed
+    assert [line.split()[0] for line in printed.splitlines()[-3:]] == ["a.npz", "b.npz", "fused"]
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("", "name the folders of runs, or files of scores"),
+        ("--alpha 1 1", r"name the folders of runs, .*; numbers after --alpha are weights, so that a file 1 is \./1"),
+        ("--alpha 1 1 1 a.npz b.npz", "alpha: 3 weights for 2 streams; give one for each"),
+        ("a.npz --alpha nan", r"alpha: \[nan\] must be finite numbers"),
+        (
+            "a.npz --search b.npz a.npz b.npz",
+            "--search: 3 files for 1 stream; give one for each, in the same order, .*",
+        ),
+        ("--search a.npz b.npz a.npz", "--search: 3 files for 0 streams; .* all streams on one side of it"),
+        ("a.npz --out fused", r"--out: fused does not end in \.npz; name it fused\.npz"),
+        ("a.npz --out fused.pkl", r"--out: fused\.pkl does not end in \.npz; name it fused\.npz"),
+        ("a.npz --out run", r"--out: run is a folder; name a file in it, such as run.fused\.npz"),
+        ("a.npz --out link.npz", r"--out: link\.npz is a symbolic link; name what it stands for, .*b\.npz"),
+        ("a.npz --out ./a.npz", r"--out: \./a\.npz is one of the files that are read; name another"),
+        ("run --out run/test_score.npz", r"--out: run/test_score\.npz is one of the files that are read; name another"),
+        ("b.npz --search a.npz --out a.npz", r"--out: a\.npz is one of the files that are read; name another"),
+        ("a.npz --out a.npz/fused.npz", r"--out: a\.npz/fused\.npz cannot be written: .+"),
+        ("a.npz --only utf16.txt", r"utf16\.txt is no text in UTF-8; --only takes one of sample names, one a line"),
+        ("a.npz --only empty.txt", r"empty\.txt names no samples"),
+        ("a.npz --only run", r"run: .+"),
+        ("plain.npz --only only.txt --out f.npz", "the score files know no labels; give them with --label"),
+    ],
+)
+def test_mistakes_are_one_sentence(words: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("link.npz").symlink_to("b.npz")
+    save_scores("run/test_score.npz", stream(3))
+    save_scores("plain.npz", stream(3, labelled=False))
+    Path("utf16.txt").write_text("s003\n", encoding="utf-16")
+    Path("empty.txt").write_text("\n")
+    Path("only.txt").write_text("s003\n")
+    before = {path: path.read_bytes() for path in Path().rglob("*.npz")}
+    assert main(words.split()) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.fullmatch(f"ensemble.py: {complaint}\n", printed.err)
+    assert {path: path.read_bytes() for path in Path().rglob("*.npz")} == before
+
+
+@pytest.mark.usefixtures("files")
+def test_a_stream_is_the_folder_of_a_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for seed in (1, 2):
+        save_scores(f"runs/{seed}/test_score.npz", stream(seed))
+    lines = run(capsys, "--alpha", "1", "0.6", "runs/1", "runs/2/").splitlines()
+    assert [line.split()[:2] for line in lines[2:4]] == [["runs/1", "1"], ["runs/2/", "0.6"]]
+    assert lines[4].split()[1] == percent(fuse([stream(1), stream(2)], (1, 0.6)))
+    assert "was tuned on runs/1\n" in run(capsys, "--search", "runs/1", "runs/2")
+    monkeypatch.setenv("RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("HOME", str(tmp_path / "runs"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "runs"))
+    assert str(tmp_path / "runs") in run(capsys, "$RUNS/1", "~/2", "--out", "~/out/fused.npz")
+    assert (tmp_path / "runs" / "out" / "fused.npz").is_file()
+    assert not Path("~").exists()
+
+
+@pytest.mark.usefixtures("files")
+def test_a_folder_without_scores_says_how_to_make_them(capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (1, 2):
+        save_scores(f"runs/{seed}/test_score.npz", stream(seed))
+    Path("begun").mkdir()
+    Path("begun/config.yaml").touch()
+    Path("empty").mkdir()
+    config = Path("begun") / "config.yaml"
+    command = f"python main.py --config {config} --phase test"
+    name = "name the folder of a run, whose training or --phase test writes it"
+    for folder, remedy in {
+        "begun": f"make it from the weights in there: {command}",
+        "runs": f"runs/1, runs/2 do; {name}",
+        "empty": name,
+    }.items():
+        assert main(["a.npz", folder]) == 1
+        assert capsys.readouterr().err == f"ensemble.py: {folder} holds no test_score.npz; {remedy}\n"
+
+
+def test_any_terminal_home_and_place(tmp_path: Path) -> None:
+    """Names outside of the terminal's encoding, no home folder, and another working directory."""
+    name = "läuft_跳_😀"
+    save_scores(tmp_path / name / "test_score.npz", stream(1, names=("s000", "s001")))
+    (tmp_path / f"{name}.txt").write_text("s001\n", encoding="utf-8")
+    variables = {key: value for key, value in os.environ.items() if key not in ("HOME", "USERPROFILE")}
+    for more, status in (([], 0), (["absent_跳"], 1)):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "ensemble.py"), name, *more, "--only", f"{name}.txt", "--out", f"{name}.npz"],
+            cwd=tmp_path, env={**variables, "PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == status
+        assert b"Traceback" not in done.stderr
+        shown = (done.stdout + done.stderr).decode("cp1252")
+        assert ("läuft_\\u8df3_\\U0001f600.npz" if status == 0 else "absent_\\u8df3: No such file") in shown
+    assert load_scores(tmp_path / f"{name}.npz").names == stream(1, names=("s000", "s001")).names
 
 
 def test_the_script_itself(files: Path) -> None:

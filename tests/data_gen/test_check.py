@@ -101,9 +101,9 @@ def test_a_folder_is_told_in_full(tmp_path: Path) -> None:
     low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
     assert report.notes == [
         f"{path}  (8, 3, 6, 20, 2)",
-        "  classes  3, 0 to 4 (2 absent): 1 samples (class 4) to 4 (class 2)",
+        "  classes  3, 0 to 4 (2 absent): 1 sample (class 4) to 4 (class 2)",
         "  frames   1 to 6 valid, median 6",
-        "  persons  1 in 1 samples, 2 in 5 samples",
+        "  persons  1 in 1 sample, 2 in 5 samples",
         "  values   " + ", ".join(f"{a:.4g} to {b:.4g}" for a, b in zip(low, high, strict=True)),
         "  empty    2: train 2, train 6",
         "  NaN, inf 1: train 3",
@@ -131,9 +131,9 @@ def test_samples_that_occur_twice_are_named(tmp_path: Path) -> None:
     here, there = str(Path("/*_data_joint.npy")), str(Path("/other/*_data_joint.npy"))
     assert lines == [
         f"{there}: 2 of 12 samples of train are there before, number for number: train 6 = train 3, train 9 = train 8",
-        f"{here}: 1 of 8 samples of train are there before, number for number: train 5 = train 2",
+        f"{here}: 1 of 8 samples of train is there before, number for number: train 5 = train 2",
         f"{here}: 6 of 12 samples of val are in train too, number for number: {pairs} and 1 more",
-        f"{here}: 1 of 12 samples of val are there before, number for number: val 9 = val 8",
+        f"{here}: 1 of 12 samples of val is there before, number for number: val 9 = val 8",
     ]
 
 

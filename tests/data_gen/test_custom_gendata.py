@@ -166,7 +166,7 @@ def test_a_joint_without_all_its_numbers_is_missing_and_counted(folder: Folder) 
     folder.add("b.json", joints[:1])
     folder.add("c.npy", np.full((2, 4, 3), np.nan))
     report = folder.convert("--max_frame", 5)
-    assert "2 joints in 1 sequences have no number (NaN); they are zero, as missing" in report.notes
+    assert "2 joints in 1 sequence have no number (NaN); they are zero, as missing" in report.notes
     assert report.skipped == ["c.npy: no body in any frame"]
     expected = joints[:5].copy()
     expected[1, 0, 2] = expected[3, 1, 0] = 0
@@ -182,8 +182,8 @@ def test_longer_sequences_and_further_persons_are_cut_and_told(folder: Folder) -
     report = folder.convert("--max-frame", 5, "--num_person", 2)
     assert folder.array().shape == (2, 3, 5, 4, 2)
     np.testing.assert_array_equal(folder.array()[0], a[:5, :2].transpose(3, 0, 2, 1).astype(np.float32))
-    assert "1 sequences have more than 5 frames; the first 5 are kept" in report.notes
-    assert "1 sequences have more than 2 persons; the first 2 are kept" in report.notes
+    assert "1 sequence has more than 5 frames; the first 5 are kept" in report.notes
+    assert "1 sequence has more than 2 persons; the first 2 are kept" in report.notes
     assert report.skipped == ["late.npy: no body in any frame"]
 
 
@@ -192,7 +192,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "axes.npy": (np.ones((3, 9, 4)), r"9 joints in shape \(3, 9, 4\), the skeleton has 4"),
     "flat.npy": (np.ones((3, 12)), r"shape \(T, V, C\) or \(T, M, V, C\) expected, found \(3, 12\)"),
     "empty.npy": (np.ones((0, 4, 3)), r"found \(0, 4, 3\)"),
-    "one channel.npy": (np.ones((3, 4, 1)), "1 channels in shape .*, at least 2 expected"),
+    "one channel.npy": (np.ones((3, 4, 1)), "1 channel in shape .*, at least 2 expected"),
     "other channels.npy": (np.ones((3, 4, 2)), "2 channels, where most files have 3"),
     "objects.npy": (np.array([{}, None]), "not a whole .npy array of numbers"),
     "text.npy": (np.array(["1"]), "an array of <U1, not of numbers"),
@@ -215,7 +215,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "4 numbers.csv": (b"1,2,3,4\n", "4 numbers a line are not 2 or more for each of 4 joints"),
     "persons.csv": (moves(0, 3, 2, 4, 3), "24 numbers a line are 6 for each of 4 joints: give .* with --channel"),
     "ragged.csv": (b"x\n1,2,3,4,5,6,7,8\n1,2,3,4,5,6,7\n", "line 3: 7 numbers, 8 on line 2"),
-    "gap.csv": (b"1,2,3,4,5,6,7,8\n\n1,2,3,4,5,6,7,8\n", "line 2: 1 numbers, 8 on line 1"),
+    "gap.csv": (b"1,2,3,4,5,6,7,8\n\n1,2,3,4,5,6,7,8\n", "line 2: 1 number, 8 on line 1"),
     "word.csv": (b"1,2,3,4,5,6,7,8\n1,2,3,4,5,6,\xff,8\n", r"line 2: '\\xff' is no number"),
     "semicolons.csv": (b"1;2;3\n1;2;3\n", "line 2: '1;2;3' is no number"),
     "empty.csv": (b"\r\n", "it has no frame"),
@@ -266,7 +266,7 @@ def test_listed_and_existing_files_are_compared(folder: Folder) -> None:
         f"c: it is listed in labels.csv but not in {folder.path / 'raw'} (c.npy is)",
         f"../arm.yaml: it is listed in labels.csv but not in {folder.path / 'raw'}",
     ]
-    assert "1 files are not listed in labels.csv (c.npy ...)" in report.notes
+    assert "1 file is not listed in labels.csv (c.npy ...)" in report.notes
 
 
 def labels_of(tmp_path: Path, content: str | bytes, *, strict: bool = True) -> tuple[Any, Report]:

@@ -268,7 +268,7 @@ def test_folders_that_do_not_fit_are_named(tmp_path: Path) -> None:
     write_part(tmp_path, {"b": clip()}, "train")
     labels = tmp_path / "kinetics_val_label.json"
     shutil.copy(tmp_path / "kinetics_train_label.json", labels)
-    with pytest.raises(ValueError, match=r"kinetics_val: none of the 1 clips that kinetics_val_label\.json lists"):
+    with pytest.raises(ValueError, match=r"kinetics_val: none of the 1 clip that kinetics_val_label\.json lists"):
         gendata(tmp_path, tmp_path / "out")
     labels.unlink()
     with pytest.raises(FileNotFoundError, match=r"kinetics_val_label\.json is missing"):

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import slow_preprocess
 from recordings import random_bodies, skeleton_text, write_recordings
 
 from data_gen import ntu_convert, parallel, preprocess_120
+from data_gen.command_line import Report
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_gendata import gendata
 from data_gen.ntu_splits import NTU120
@@ -184,7 +186,7 @@ def test_half_of_ntu_120_is_refused(
         preprocess_120.main([*arguments, "--out_folder", "out"])
     assert message in str(error.value)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ValueError, match=r"NTU RGB\+D 120 lies in 2 folders: part1_path .*; 1 are named"):
+    with pytest.raises(ValueError, match=r"NTU RGB\+D 120 lies in 2 folders: part1_path .*; 1 is named"):
         preprocess(two_folders[1], "out", dataset=NTU120)
 
 
@@ -254,7 +256,7 @@ def test_long_clips_are_cut_and_counted(tmp_path: Path) -> None:
     write_recordings(tmp_path / "raw", GOOD[:1], num_frame=301)
     write_recordings(tmp_path / "raw", GOOD[1:], num_frame=300)
     report = gendata(tmp_path / "raw", tmp_path / "out")
-    assert report.notes == ["1 files have more than 300 frames; the first 300 are kept"]
+    assert report.notes == ["1 file has more than 300 frames; the first 300 are kept"]
     assert read(tmp_path / "out" / "xsub", "train", "data")[2].shape == (1, 3, 300, 25, 2)
 
 
@@ -352,7 +354,7 @@ def test_bones_of_earlier_joints_are_pointed_out(tmp_path: Path) -> None:
             "absent is no folder: unpack the .skeleton files of NTU RGB+D 60 (S001 to S017) there",
         ),
         (["--data_path", "empty"], "empty: no .skeleton file in this folder; name theirs with --data_path"),
-        (["--data_path", "strange"], "strange: of 1 .skeleton files 0 are on the list to leave out"),
+        (["--data_path", "strange"], "strange: of 1 .skeleton file 0 are on the list to leave out"),
         (["--data_path", "raw", "--ignored-sample-path", "absent.txt"], "absent.txt: no such list of samples"),
         (["--data_path", "raw", "--ignored_sample_path", "raw/" + GOOD[0]], "no line of it is a sample name"),
         (["--data-path", "raw", "--out-folder", "raw/" + GOOD[0]], "exists"),
@@ -410,3 +412,18 @@ def test_scripts_answer_mistakes_in_one_line(mixed: Path, script: str, arguments
     assert ran.stderr.startswith("error: ")
     assert message in ran.stderr
     assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", [preprocess_120.main, main])
+def test_the_help_says_where_the_lists_of_missing_skeletons_are(
+    script: Callable[[list[str]], Report], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for columns in ("60", "80", "200"):  # an address is one word, however narrow the terminal is
+        monkeypatch.setenv("COLUMNS", columns)
+        with pytest.raises(SystemExit):
+            script(["--help"])
+        words = capsys.readouterr().out.split()
+        assert "https://github.com/shahroudy/NTURGB-D/tree/master/Matlab" in words
+        assert {"NTU_RGBD_samples_with_missing_skeletons.txt", "NTU_RGBD120_samples_with_missing_skeletons.txt"} <= {
+            *words
+        }

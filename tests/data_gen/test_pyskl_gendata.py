@@ -71,7 +71,7 @@ def test_three_dimensions(tmp_path: Path, protocol: int) -> None:
     assert len(read(tmp_path / "out" / "xview", "val")[0]) == 0
     assert report.notes == [
         "2 classes, labels 0 to 59",
-        "1 clips have more than 2 persons; the first 2 are kept",
+        "1 clip has more than 2 persons; the first 2 are kept",
     ]
 
 
@@ -209,8 +209,8 @@ def test_names_and_annotations_that_do_not_meet_are_told(tmp_path: Path) -> None
     ]
     assert report.notes == [
         "2 classes, labels 0 to 1",
-        "1 annotations are in no split (unused ...)",
-        "val_data_joint.npy: 1 of its clips are training ones too (b ...)",
+        "1 annotation is in no split (unused ...)",
+        "val_data_joint.npy: 1 of its clips is a training one too (b ...)",
     ]
     assert read(tmp_path / "out", "train")[1:] == (["a", "b"], [0, 1])
 
@@ -223,7 +223,7 @@ def test_long_clips_are_cut_and_said(tmp_path: Path) -> None:
     array, _, _ = read(tmp_path / "out", "train")
     np.testing.assert_array_equal(array[0, :, :, :, 0], clips[0]["keypoint"][0, :300].transpose(2, 0, 1))
     assert report.skipped == ["late: no body in any frame"]
-    assert "1 clips have more than 300 frames; the first 300 are kept" in report.notes
+    assert "1 clip has more than 300 frames; the first 300 are kept" in report.notes
 
 
 class Calls:

@@ -54,7 +54,7 @@ def test_test_sequences_that_were_trained_on_are_told(tmp_path: Path) -> None:
     write_sequence(tmp_path / "raw", "a01_s01_e01_v03", 5)
     report = gendata(tmp_path / "raw", tmp_path / "out")
     assert (tmp_path / "out" / "val_unseen.txt").read_text() == "a01_s01_e01_v03.json\n"
-    assert "1 of 2 test sequences are copies of training ones" in report.notes[-1]
+    assert "1 of 2 test sequences is a copy of a training one" in report.notes[-1]
 
 
 def test_sequences_are_padded_to_the_longest_of_both_parts(tmp_path: Path) -> None:

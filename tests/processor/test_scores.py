@@ -70,8 +70,8 @@ def test_published_files(tmp_path: Path, form: Any, vector: Any) -> None:
     ("content", "complaint"),
     [
         ([("a", [1, 2]), ("a", [3, 4]), ("b", [1, 2])], r"the sample 'a' occurs 2 times \(3 names, 2 different\)"),
-        ({"a": [1, 2], "b": [3, np.nan]}, "scores of 1 samples are not finite, the first is 'b'"),
-        ({"a": [1, 2], "b": [np.inf, 3]}, "scores of 1 samples are not finite, the first is 'b'"),
+        ({"a": [1, 2], "b": [3, np.nan]}, "scores of 1 sample are not finite, the first is 'b'"),
+        ({"a": [1, 2], "b": [np.inf, 3]}, "scores of 1 sample are not finite, the first is 'b'"),
         ({"a": [1, 2], "b": [3]}, "scores must be vectors of numbers, all of one length"),
         ({"a": ["x", "y"]}, "scores must be vectors of numbers, all of one length"),
         ({"a": 1.0}, r"scores have the shape \(1,\); \(1, classes\) is expected"),

@@ -254,9 +254,47 @@ def test_info_tells_what_a_file_is(
     assert status == 0
     assert "stream      temporal attention (T-TR), adaptive graph (AGCN)" in said
     assert "6 channels (joints and bones)" in said
-    status, _, error = say(["--phase", "info"], capsys, caplog)
+    for more in ([], ["--device", "cpu"]):
+        status, _, error = say(["--phase", "info", *more], capsys, caplog)
+        assert (status, error.count("\n")) == (1, 1)
+        assert "name a file with --weights, or a configuration with --config" in error
+
+
+def test_info_of_a_configuration_without_model_args(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("processor.info.count_flops", lambda model, shape: 0)  # takes seconds, and is tested above
+    argv = ["--phase", "info", "--config", "config/ntu60_xsub/test.yaml"]
+    status, said, error = say(argv, capsys, caplog)
+    assert (status, error) == (0, "")
+    for line in (
+        "model       model.st_tr.Model",
+        "stream      spatial attention (S-TR)",
+        "joints      25 (graph.ntu_rgb_d.Graph)",
+        "classes     60",
+        "by default  num_class 60",
+    ):
+        assert line in said
+    assert all(line.strip() for line in said.splitlines())  # no row without a text
+    path = published(tmp_path / "t-tr.pt", "t-tr")
+    status, said, _ = say([*argv, "--weights", str(path)], capsys, caplog)
+    assert status == 0
+    assert "stream      temporal attention (T-TR)" in said
+    status, said, _ = say(["--phase", "info", "--model", "model.zit_zot.Model"], capsys, caplog)
+    assert status == 0
+    assert "model       model.zit_zot.Model" in said
+    state = engine.import_object("model.st_tr.Model")().state_dict()
+    torch.save(state, tmp_path / "plain.pt")  # a state dict of ours, which its configuration explains
+    status, said, _ = say([*argv, "--weights", str(tmp_path / "plain.pt")], capsys, caplog)
+    assert status == 0
+    assert "state dict of ours" in said
+    torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "linear.pt")
+    status, _, error = say([*argv, "--weights", str(tmp_path / "linear.pt")], capsys, caplog)
     assert (status, error.count("\n")) == (1, 1)
-    assert "name a file with --weights, or a configuration with --config" in error
+    assert "linear.pt is of another model" in error
 
 
 PUBLISHED_YAML = """

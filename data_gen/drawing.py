@@ -1,0 +1,97 @@
+"""What pictures and reports take of matplotlib: no window, no style of the user's, and text as it is written.
+
+The environment may name a backend that is not installed (`MPLBACKEND` of a notebook) or no home folder, and a user's
+`matplotlibrc` may ask for LaTeX: neither changes a picture, nor fails one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """An import of matplotlib that neither fails on `MPLBACKEND` nor talks of cache folders."""
+    backend, log = os.environ.pop("MPLBACKEND", None), logging.getLogger("matplotlib")
+    level, is_first = log.level, "matplotlib" not in sys.modules
+    if os.path.expanduser("~") == "~":  # no home folder is known, without which it cannot be imported
+        os.environ.setdefault("MPLCONFIGDIR", os.path.join(os.devnull, "none"))  # it takes a temporary one instead
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend and is_first:
+        with suppress(ValueError):  # pyplot, which is not used here, may still show figures where its user wants them
+            matplotlib.rcParams["backend"] = backend
+
+
+with _undisturbed():
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import findfont, fontManager, get_font
+
+__all__ = ["Axes", "Figure", "LineCollection", "LinearSegmentedColormap", "PowerNorm"]
+__all__ += ["new_figure", "plain_style", "save_png", "shown"]
+
+# for letters that matplotlib's own font lacks, where one of them is installed
+FURTHER_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "Microsoft YaHei", "SimHei",
+    "PingFang SC", "Hiragino Sans GB", "Malgun Gothic", "Apple SD Gothic Neo", "Arial Unicode MS",
+)  # fmt: skip
+LONGEST = 60  # letters of a name that are drawn
+MOST_PIXELS = 8_000  # along a side
+
+
+@contextmanager
+def plain_style() -> Iterator[None]:
+    """matplotlib's defaults, without formulas: `$` is a letter. Figures are made and written inside."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["text.parse_math"] = False
+        matplotlib.rcParams["font.family"] = _fonts()
+        yield
+
+
+def new_figure(width: float, height: float, *, dpi: int = 120) -> Figure:
+    """An empty white figure of `width` x `height` inches, of fewer dots per inch where it would be too large."""
+    dots = min(dpi, MOST_PIXELS / max(width, height))
+    figure = Figure(figsize=(width, height), dpi=dots, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_png(path: Path, figure: Figure, *, cut: bool = False) -> None:
+    """Write `figure` to `path`; with `cut` the picture holds all that is drawn, and a narrow edge."""
+    with plain_style():
+        extent: Literal["tight"] | None = "tight" if cut else None
+        FigureCanvasAgg(figure).print_figure(path, format="png", bbox_inches=extent, pad_inches=0.3)
+
+
+def shown(names: Sequence[str]) -> list[str]:
+    """Names as they are drawn: on one line, not endless, and after its number each that no font can show as it is."""
+    charts = [get_font(findfont(family)) for family in _fonts()]
+    drawn = []
+    for number, name in enumerate(names):
+        line = " ".join(name.split())
+        known = "".join(c if any(chart.get_char_index(ord(c)) for chart in charts) else "?" for c in line)
+        text = known if known == line and line else f"{number}: {known}".rstrip(": ")
+        drawn.append(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    return drawn
+
+
+def _fonts() -> list[str]:
+    installed = set(fontManager.get_font_names())
+    return ["DejaVu Sans", *(family for family in FURTHER_FONTS if family in installed)]
