@@ -302,7 +302,7 @@ def test_gpus_that_are_not_there_are_done_without_or_named(
     monkeypatch.setattr(runtime, "local_rank", lambda: 1)
     assert choose_device([1, 0]) == torch.device("cuda", 0)
     assert choose_device("auto") == torch.device("cuda", 1)
-    with pytest.raises(ValueError, match=r"\[0\] has no GPU for process 1; start 1 processes"):
+    with pytest.raises(ValueError, match=r"\[0\] has no GPU for process 1; start 1 process"):
         choose_device([0])
 
 

@@ -286,7 +286,7 @@ def test_info_of_a_configuration_without_model_args(
     status, said, _ = say(["--phase", "info", "--model", "model.zit_zot.Model"], capsys, caplog)
     assert status == 0
     assert "model       model.zit_zot.Model" in said
-    state = engine.import_object("model.st_tr.Model")().state_dict()
+    state = Model().state_dict()
     torch.save(state, tmp_path / "plain.pt")  # a state dict of ours, which its configuration explains
     status, said, _ = say([*argv, "--weights", str(tmp_path / "plain.pt")], capsys, caplog)
     assert status == 0
