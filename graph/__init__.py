@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -32,19 +33,45 @@ def graph_of(num_point: int) -> str:
     return f"{_module(num_point).__name__}.Graph"
 
 
-def adjacency(path: str, args: Mapping[str, Any], num_point: int) -> np.ndarray:
-    """The partitions (K, V, V) of the graph at an import path such as `graph.ntu_rgb_d.Graph`.
+def fitting_graph(path: str | None, num_point: int) -> str:
+    """The import path of the graph for so many joints: the one at `path`, or None: `graph_of(num_point)`.
+
+    Where `path` is the graph of a skeleton here with another number of joints, `graph_of(num_point)` is taken with a
+    warning.
+
+    Raises:
+        ValueError: no graph is named, and no skeleton here has so many joints.
+    """
+    if path is None:
+        try:
+            return graph_of(num_point)
+        except ValueError as error:
+            raise ValueError(f"model_args: num_point: {error}; name the graph of your skeleton as `graph`") from None
+    named = next((V for V, module in MODULES.items() if path == f"{module.__name__}.Graph"), num_point)
+    if named == num_point or num_point not in MODULES:
+        return path
+    warnings.warn(
+        f"graph: {path} has {named} joints, num_point is {num_point}: {graph_of(num_point)} is taken instead",
+        stacklevel=5,  # the line that makes the model, behind its own constructor and that of its options
+    )
+    return graph_of(num_point)
+
+
+def adjacency(path: str | None, args: Mapping[str, Any], num_point: int) -> np.ndarray:
+    """The partitions (K, V, V) of the graph at an import path such as `graph.ntu_rgb_d.Graph`, or of `fitting_graph`.
 
     Raises:
         ValueError: there is no such graph, or it has another number of joints than `num_point`.
     """
+    path = fitting_graph(path, num_point)
     module, _, name = path.rpartition(".")
+    refusal = ValueError(f"model_args: graph: {path} is no graph.tools.SkeletonGraph")
     try:
         graph = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"model_args: graph: {path} is no graph.tools.SkeletonGraph") from error
-    if not (isinstance(graph, type) and issubclass(graph, SkeletonGraph)):  # before it is called
-        raise ValueError(f"model_args: graph: {path} is no graph.tools.SkeletonGraph")
+        raise refusal from error
+    if not (isinstance(graph, type) and issubclass(graph, SkeletonGraph)):
+        raise refusal
     A: np.ndarray = graph(**args).A
     if A.shape[-1] != num_point:
         fitting = f"graph: {graph_of(num_point)}, or " if num_point in MODULES else ""

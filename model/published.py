@@ -17,7 +17,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from graph import MODULES, graph_of
+from graph import MODULES, fitting_graph, graph_of
 from model import zit_zot
 from model.layers.gcn import GCN, AdaptiveGCN
 from model.st_tr import Model, Options
@@ -25,6 +25,7 @@ from model.st_tr import Model, Options
 log = logging.getLogger(__name__)
 
 PARTITIONS = {"spatial": 3, "spatial*": 3, "distance": 2}  # of a labelling mode, else 1
+STARTS = ("classifier_std",)  # options of the start of training, which trained weights do not settle
 SLIP = 1e-6  # the value of every entry of the fixed adjacency that published agcn weights were trained with
 
 Fold = Callable[[list[Tensor]], Tensor]
@@ -116,15 +117,30 @@ def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] 
 def agree(settled: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The options that weights settle, and the given ones about which they are silent.
 
+    Graphs are compared as they are used (`graph.fitting_graph`), and the result names the one that is.
+
     Raises:
         ValueError: options are given otherwise than the weights have them.
     """
+    settled, given = _with_graph_in_use(settled, given)
+    settled = {name: value for name, value in settled.items() if name not in STARTS or name not in given}
     differing = [name for name in settled if name in given and given[name] != settled[name]]
     if differing:
         held, said = (", ".join(f"{name}: {args[name]}" for name in differing) for args in (settled, given))
         keys = "the key" if len(differing) == 1 else "these keys"
         raise ValueError(f"these weights hold {held}, model_args say {said}; set `{held}` or drop {keys}")
     return {**given, **settled}
+
+
+def _with_graph_in_use(settled: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both with the graph that they lead to; weights that name none have that of their number of joints."""
+    settled, given, V = dict(settled), dict(given), settled.get("num_point")
+    if given.get("graph") is None:
+        given.pop("graph", None)
+    if isinstance(V, int) and (settled.get("graph") or str(given.get("graph")).startswith("graph.")):
+        settled["graph"] = fitting_graph(settled.get("graph"), V)
+        given |= {"graph": fitting_graph(given["graph"], V)} if "graph" in given else {}
+    return settled, given
 
 
 def family(state_dict: Mapping[str, Tensor]) -> type[Model | zit_zot.Model] | None:
@@ -283,9 +299,11 @@ def _infer_zoom(seen: _Shapes) -> dict[str, Any]:
         "num_person": seen["body_transf.data_bn.weight"][0] // (num_point * channel),
         "num_head": seen["group_transf.conv1.bias"][0],
     }
-    if "graph" not in seen.given and num_point == 17:
+    if graph := seen.given.get("graph"):
+        args["graph"] = graph
+    elif num_point == 17:
         args["graph"] = "graph.volleyball.AdjMatrixGraph"
-    elif "graph" not in seen.given:
+    else:
         args |= {"graph": graph_of(num_point), "graph_args": {"labeling_mode": "spatial*"}}
     return args
 

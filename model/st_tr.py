@@ -12,6 +12,7 @@ Axis legend: N samples, C channels, T frames, V joints, M persons; hidden featur
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from graph import adjacency
+from graph import adjacency, fitting_graph
+from model.inputs import checked
 from model.layers.attention import Attention
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
 from model.layers.norm import Projection, TokenNorm
@@ -42,7 +44,7 @@ class Options:
     window_size: int = 300  # T of the input, the size of relative tables
     num_point: int = 25
     num_person: int = 2
-    graph: str = "graph.ntu_rgb_d.Graph"
+    graph: str | None = None  # import path; None: that of the skeleton with num_point joints
     graph_args: dict[str, Any] = field(default_factory=dict)
     channels: list[int] = field(default_factory=lambda: [64, 128, 256])  # widths of the three stages
 
@@ -73,10 +75,12 @@ class Options:
     use_data_bn: bool = True  # batch norm of the input
     use_local_bn: bool = False  # a graph convolution's batch norm per joint
     dropout: float = 0.5  # before temporal convolutions
+    classifier_std: float | None = 0.01  # of the classifier's first weights; None: (2 / num_class)^½, as published
 
     def __post_init__(self) -> None:
         if problems := list(self._problems()):
             raise ValueError("model_args: " + "; ".join(problems))
+        self.graph = fitting_graph(self.graph, self.num_point)
 
     def _problems(self) -> Iterator[str]:
         blocks = ("dim_block1", "dim_block2", "dim_block3")
@@ -88,10 +92,12 @@ class Options:
             return
         if not 0 <= self.dropout <= 0.95:
             yield f"dropout: {self.dropout} is not in [0, 0.95]"
+        if self.classifier_std is not None and not 0 <= self.classifier_std < math.inf:
+            yield f"classifier_std: {self.classifier_std} is no deviation, a finite number from 0 on"
         if not 0 < self.dk <= 1 or not 0 < self.dv <= 1:
             yield f"dk, dv: {self.dk}, {self.dv} are not both in (0, 1]"
             return
-        if "." not in self.graph:
+        if self.graph is not None and "." not in self.graph:
             yield f"graph: {self.graph!r} is no import path, such as graph.ntu_rgb_d.Graph"
         uses = (("attention", self.only_attention), ("tcn_attention", self.only_temporal_attention))
         for width in self.widths if self.all_layers else self.widths[1:]:
@@ -245,7 +251,9 @@ class Builder:
 
 
 class Model(nn.Module):
-    """ST-TR, by the keywords of `Options`: (N, C, T, V, M) -> logits (N, num_class).
+    """ST-TR, by the keywords of `Options`: (N, C, T, V, M), or (N, C, T, V) of one person -> logits (N, num_class).
+
+    Fewer persons than `num_person` are completed by absent ones, which are zeros.
 
     >>> Model(num_class=60)(torch.randn(1, 3, 64, 25, 2)).shape  # S-TR
     torch.Size([1, 60])
@@ -256,7 +264,7 @@ class Model(nn.Module):
     def __init__(self, **model_args: Any) -> None:
         super().__init__()
         o = self.options = Options(**model_args)
-        build = Builder(o, torch.from_numpy(adjacency(o.graph, o.graph_args, o.num_point)))
+        build = Builder(o, torch.tensor(adjacency(o.graph, o.graph_args, o.num_point), dtype=torch.get_default_dtype()))
         self.data_bn = TokenNorm(o.num_person * o.num_point * o.channel) if o.use_data_bn else nn.Identity()
         if not o.all_layers:
             self.gcn0 = build.graph_unit(o.channel, o.widths[0])
@@ -269,9 +277,11 @@ class Model(nn.Module):
             extra = o.channel if i == self.joined else 0
             self.backbone.append(build.block(in_channels + extra, out_channels, stride=stride, frames=frames))
         self.fcn = nn.Linear(o.widths[-1], o.num_class)
-        nn.init.normal_(self.fcn.weight, std=(2 / o.num_class) ** 0.5)
+        std = (2 / o.num_class) ** 0.5 if o.classifier_std is None else o.classifier_std
+        nn.init.normal_(self.fcn.weight, std=std)
 
     def forward(self, x: Tensor) -> Tensor:
+        x = checked(x, self.options, self.fcn.weight.dtype)
         N, _, _, _, M = x.shape
         raw = rearrange(x, "n c t v m -> (n m) t v c")
         h = self.data_bn(rearrange(x, "n c t v m -> n t (m v c)"))
@@ -280,4 +290,4 @@ class Model(nn.Module):
             h = self.tcn0(self.gcn0(h))
         for i, block in enumerate(self.backbone):
             h = block(torch.cat([h, raw], dim=-1) if i == self.joined else h)
-        return self.fcn(h.mean(dim=(1, 2)).view(N, M, -1).mean(dim=1))
+        return self.fcn(h.mean(dim=(1, 2)).unflatten(0, (N, M)).mean(dim=1))

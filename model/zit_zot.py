@@ -22,7 +22,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from graph import adjacency
+from graph import adjacency, fitting_graph
+from model.inputs import checked
 from model.layers.attention import Attention
 from model.layers.gcn import AdaptiveGCN
 from model.layers.norm import Projection, TokenNorm, relu
@@ -52,7 +53,7 @@ class Options:
     num_person: int = 2
     num_point: int = 25
     num_head: int = 6
-    graph: str = "graph.ntu_rgb_d.Graph"
+    graph: str | None = None  # import path; None: that of the skeleton with num_point joints
     graph_args: dict[str, Any] = field(default_factory=dict)
     dropout: float = 0.1  # in the perceptrons
     max_T: int = 100  # most frames that relative positions of frames reach
@@ -69,6 +70,7 @@ class Options:
     def __post_init__(self) -> None:
         if problems := list(self._problems()):
             raise ValueError("model_args: " + "; ".join(problems))
+        self.graph = fitting_graph(self.graph, self.num_point)
 
     def _problems(self) -> Iterator[str]:
         for name in ("num_class", "in_channels", "num_person", "num_point", "num_head", "max_T"):
@@ -165,7 +167,9 @@ class Builder:
 class Model(nn.Module):
     """ZiT-ZoT, by the keywords of `Options`: (N, C, T, V, M), or (N, C, T, V) of one person -> logits (N, num_class).
 
-    >>> Model(num_class=60, num_point=17, graph="graph.coco.Graph")(torch.randn(8, 3, 64, 17, 2)).shape
+    M may be any; with `person_order`, fewer than `num_person` are completed by absent ones, and more are refused.
+
+    >>> Model(num_class=60, num_point=17)(torch.randn(8, 3, 64, 17, 2)).shape
     torch.Size([8, 60])
     """
 
@@ -174,7 +178,7 @@ class Model(nn.Module):
     def __init__(self, **model_args: Any) -> None:
         super().__init__()
         o = self.options = Options(**model_args)
-        build = Builder(o, torch.from_numpy(adjacency(o.graph, o.graph_args, o.num_point)))
+        build = Builder(o, torch.tensor(adjacency(o.graph, o.graph_args, o.num_point), dtype=torch.get_default_dtype()))
         self.data_bn = TokenNorm(o.num_point * o.in_channels * (o.num_person if o.person_order else 1))
         self.gcn1 = AdaptiveGCN(o.in_channels, 48, A=build.A)
         self.tcn1 = build.tcn(48, 48)
@@ -186,7 +190,7 @@ class Model(nn.Module):
         self.fc = nn.Linear(276, o.num_class)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x[..., None] if x.dim() == 4 else x
+        x = checked(x, self.options, self.fc.weight.dtype, any_persons=not self.options.person_order)
         M = x.shape[-1]
         persons = x.new_ones(len(x), M) if self.options.person_order else _present(x)
         x = rearrange(x, "n c t v m -> n t (m v c)")
@@ -195,7 +199,8 @@ class Model(nn.Module):
         for block in self.zit:
             h = block(h)
         h = rearrange(h.mean(dim=2), "(n m) t c -> n t m c", m=M)
-        bias = torch.where(persons > 0, 0.0, -torch.inf)[:, None, None, None]  # (N, 1, 1, 1, M)
+        absent = persons[:, None, None, None] == 0  # (N, 1, 1, 1, M)
+        bias = h.new_zeros(absent.shape).masked_fill(absent, -torch.inf)
         if self.relation is not None:
             bias = self.relation(h) + bias
         for block in self.zot:

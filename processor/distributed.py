@@ -173,7 +173,7 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> Tensor:
-        return _Total.forward(ctx, grad[0])
+        return _Total.apply(grad[0])  # which has a derivative itself
 
 
 def synchronise_batch_norm(model: nn.Module) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graph import coco, graph_of, skeleton_of
+from graph import MODULES, adjacency, coco, fitting_graph, graph_of, skeleton_of
 from graph.nw_ucla import Graph
 from graph.tools import LABELING_MODES, Skeleton
 from graph.volleyball import AdjMatrixGraph
@@ -74,6 +74,56 @@ def test_a_skeleton_is_found_by_its_number_of_joints(name: str) -> None:
 def test_an_unknown_number_of_joints_is_named() -> None:
     with pytest.raises(ValueError, match=r"^21 joints are those of no known skeleton; known are .*17 \(COCO\)"):
         skeleton_of(21)
+
+
+FAMILIES = pytest.mark.parametrize("family", ["model.st_tr", "model.zit_zot"])
+
+
+@FAMILIES
+@pytest.mark.parametrize("name", SKELETONS)
+def test_a_model_without_a_graph_has_that_of_its_joints(family: str, name: str) -> None:
+    options = import_module(family).Options(num_point=import_module(f"graph.{name}").SKELETON.num_point)
+    assert options.graph == f"graph.{name}.Graph"
+
+
+@FAMILIES
+@pytest.mark.parametrize(("V", "named"), [(V, graph_of(other)) for V in MODULES for other in MODULES if other != V])
+def test_where_a_known_graph_of_other_joints_is_named_the_fitting_one_is_taken_with_a_warning(
+    family: str, V: int, named: str
+) -> None:
+    said = rf"{named} has \d+ joints, num_point is {V}: {graph_of(V)} is taken instead"
+    with pytest.warns(UserWarning, match=said) as warnings:
+        options = import_module(family).Options(num_point=V, graph=named)
+    assert options.graph == graph_of(V)
+    assert len(warnings) == 1
+    assert fitting_graph(options.graph, V) == options.graph  # without a warning, which would be an error here
+
+
+@FAMILIES
+def test_the_warning_points_at_the_line_that_makes_the_model(family: str) -> None:
+    with pytest.warns(UserWarning, match=r"graph\.coco\.Graph is taken instead") as warnings:
+        model = import_module(family).Model(num_point=17, graph="graph.ntu_rgb_d.Graph")
+    assert warnings[0].filename == __file__
+    A = adjacency("graph.coco.Graph", {}, 17)
+    assert next(x for name, x in model.named_buffers() if name.endswith(".A")).numpy() == pytest.approx(A)
+
+
+@FAMILIES
+def test_a_graph_that_nothing_here_fits_is_refused(family: str, tmp_path: Path) -> None:
+    model = import_module(family).Model
+    with pytest.raises(ValueError, match=r"num_point: 21 joints are those of no known .*; name the graph of your sk"):
+        model(num_point=21)
+    with pytest.raises(ValueError, match=r"graph\.ntu_rgb_d\.Graph has 25 joints, num_point is 21; take num_point: 25"):
+        model(num_point=21, graph="graph.ntu_rgb_d.Graph")
+    (tmp_path / "s.yaml").write_text("name: line\njoints: [a, b]\nbones: [[a, b]]\ncenter: a\n")
+    with pytest.raises(ValueError, match=r"graph\.custom\.Graph has 2 joints, num_point is 17; take graph: graph"):
+        model(num_point=17, graph="graph.custom.Graph", graph_args={"path": str(tmp_path / "s.yaml")})
+
+
+@pytest.mark.parametrize("path", ["graph.import_module", "graph.tools.Skeleton", "graph.coco.SKELETON", "none", "a.b"])
+def test_what_is_no_graph_is_called_by_nobody(path: str) -> None:
+    with pytest.raises(ValueError, match=rf"^model_args: graph: {path} is no graph\.tools\.SkeletonGraph$"):
+        adjacency(path, {"name": "antigravity"}, 25)
 
 
 def test_unknown_labeling_mode_is_named() -> None:

@@ -23,7 +23,6 @@ from model.layers.pieces import in_pieces
 LONG = 64  # tokens from which a GPU's fused attention is faster than two products, and (L, L) too large to keep
 PART = 2**28  # most logits that a GPU holds at once where its fused attention cannot add relative positions
 SHORT = 16  # tokens below which a CPU's softmax is several times slower than its formula
-DROPPED = -1e30  # logit of a dropped key
 DROP = 0.5  # probability that `drop_connect` drops a key (published)
 
 
@@ -52,7 +51,7 @@ def attend(
     Returns:
         (..., L, dv).
     """
-    mask = None if keep is None else torch.where(keep, 0.0, DROPPED).to(q.dtype)
+    mask = None if keep is None else q.new_zeros(keep.shape).masked_fill(~keep, torch.finfo(q.dtype).min / 2)
     if q.is_cpu or q.shape[-2] < LONG:
         y = _products(q, k, v, mask, bias, relative)
     elif relative is None and bias is None:
@@ -95,8 +94,8 @@ def _in_parts(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, relative: Tensor | None
 ) -> Tensor:
     """The same for some samples at a time, and again for each in backward: nothing of size (L, L) stays."""
-    size = max(1, PART // (q[0, ..., 0].numel() * q.shape[-2]))
-    n = -(-len(q) // size)
+    size = max(1, PART // (q.shape[1:-1].numel() * q.shape[-2]))
+    n = len(q.split(size))
     own = bias is not None and bias.dim() == q.dim() and len(bias) == len(q)
     biases = bias.split(size) if own and bias is not None else [bias] * n
     masks = [None] * n if mask is None else mask.split(size)

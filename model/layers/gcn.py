@@ -57,7 +57,7 @@ class GraphConv(nn.Module):
             return propagate(x, A if adaptive is None else A + adaptive)
 
         own = None if adaptive is None else adaptive[:, None]
-        return in_pieces(piece, x, own, shared=[A], inside=len(A) * x[0, 0].numel(), end=self.linear)
+        return in_pieces(piece, x, own, shared=[A], inside=len(A) * x.shape[2:].numel(), end=self.linear)
 
 
 class GCN(nn.Module):

@@ -35,7 +35,7 @@ class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
         n, limit = x.numel(), round(p * 2**16)
-        bits = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        bits = torch.empty(-(-n // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None).view(torch.int16)
         bits = bits[:n].as_strided(x.shape, x.stride())
         keep = bits >= limit - 2**15
         ctx.save_for_backward(keep)
@@ -74,6 +74,9 @@ class TokenNorm(nn.BatchNorm1d):
 
     Attributes:
         total: sum of a tensor over the processes whose batches have common statistics in training; None: alone.
+
+    Raises:
+        ValueError: in training, a single value of each feature, which has no variance.
     """
 
     total: Callable[[Tensor], Tensor] | None = None
@@ -84,21 +87,26 @@ class TokenNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.reshape(-1, self.num_features)
+        if self.training and len(rows) == 1 and self.total is None:
+            raise ValueError(
+                f"batch norm: a single value of each of {self.num_features} features reached it, and in training their "
+                "variance is needed; give a batch of two samples or more, or call model.eval() to predict"
+            )
         y = self._together(rows, self.total) if self.training and self.total else super().forward(rows)
         # no `view`, for which autograd would copy gradients when the next layer changes the result in place
         return torch.ops.aten._unsafe_view(relu(y) if self.relu else y, x.shape)
 
     def _together(self, x: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
         """Normalises (n, C) by the statistics of all processes: their mean, and then the variance around it."""
-        number = torch.tensor([float(len(x))], device=x.device)
-        sums = total(torch.cat([x.float().sum(dim=0), number]))
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        sums = total(torch.cat([wide.sum(dim=0), wide.new_tensor([len(x)])]))
         mean, number = sums[:-1] / sums[-1], sums[-1]
-        centred = x - mean
+        centred = wide - mean
         variance = total(centred.square().sum(dim=0)) / number
         with torch.no_grad():
             unbiased = variance * number / (number - 1)
             for running, found in ((self.running_mean, mean), (self.running_var, unbiased)):
-                running.lerp_(found, self.momentum)  # type: ignore[union-attr, arg-type]
+                running.lerp_(found.to(running.dtype), self.momentum)  # type: ignore[union-attr, arg-type]
             self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
         return (centred * (self.weight * (variance + self.eps).rsqrt()) + self.bias).to(x.dtype)
 

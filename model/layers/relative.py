@@ -17,19 +17,17 @@ class RelativeJoints(nn.Module):
     `key_rel` (V² - V, width) holds the off-diagonal pairs row by row; `key_rel_diagonal` (1, width).
     """
 
-    index: Tensor
-
     def __init__(self, num_point: int, width: int, *, std: float = 1.0) -> None:
         super().__init__()
         self.key_rel = nn.Parameter(std * torch.randn(num_point**2 - num_point, width))
         self.key_rel_diagonal = nn.Parameter(std * torch.randn(1, width))
-        index = torch.zeros(num_point, num_point, dtype=torch.long)  # row 0 of the table is the diagonal's
-        index[~torch.eye(num_point, dtype=torch.bool)] = torch.arange(1, num_point**2 - num_point + 1)
-        self.register_buffer("index", index, persistent=False)
 
     def forward(self, length: int) -> Tensor:
         """(L, L, width), for L joints."""
-        return torch.cat([self.key_rel_diagonal, self.key_rel])[self.index]
+        diagonal = self.key_rel_diagonal
+        pairs = self.key_rel.unflatten(0, (length - 1, length))  # so many stand between two of the diagonal
+        rows = torch.cat([pairs, diagonal.expand(length - 1, 1, -1)], dim=1)
+        return torch.cat([diagonal, rows.flatten(0, 1)]).unflatten(0, (length, length))
 
 
 class RelativeFrames(nn.Module):

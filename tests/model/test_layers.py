@@ -251,6 +251,21 @@ def test_training_fits_a_small_batch() -> None:
     assert loss.item() < 0.1
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("switches", [{}, {"attention": False, "tcn_attention": True}], ids=["s-tr", "t-tr"])
+def test_the_first_loss_is_that_of_guessing_unless_the_classifier_starts_as_published(
+    seed: int, switches: dict[str, object]
+) -> None:
+    torch.manual_seed(seed)
+    x, label = torch.randn(8, 3, 17, 25, 1), torch.arange(8)
+    far = []
+    for start in ({}, {"classifier_std": None}):
+        model = Model(**{**SMALL, "num_class": 10, "channels": [64, 128, 256], **switches, **start}).train()
+        far.append(torch.nn.functional.cross_entropy(model(x), label).item() - np.log(10))
+    assert abs(far[0]) < 0.2
+    assert far[1] > 1
+
+
 def test_options_report_all_problems_at_once() -> None:
     with pytest.raises(ValueError, match=r"num_class: 0 is less than 1; dropout: 2 is not in .*; attention: 8 key"):
         Model(num_class=0, dropout=2, Nh=12, channels=[16, 32, 64])
@@ -262,9 +277,7 @@ def test_options_report_all_problems_at_once() -> None:
     ):
         with pytest.raises(ValueError, match="model_args: "):
             Model(**wrong)
-    with pytest.raises(
-        ValueError, match=r"25 joints, num_point is 18; take graph: graph\.kinetics\.Graph, or num_point: 25"
-    ):
-        Model(num_point=18)
+    with pytest.raises(ValueError, match=r"classifier_std: -1 is no deviation"):
+        Model(classifier_std=-1)
     with pytest.raises(TypeError, match="atention"):
         Model(atention=True)

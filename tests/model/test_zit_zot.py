@@ -281,8 +281,10 @@ class TestOptions:
         assert small(relative=False)(torch.randn(1, 3, 10, 17, 3)).shape == (1, 5)
 
     def test_a_graph_of_other_joints_is_refused_with_the_one_that_fits(self) -> None:
-        with pytest.raises(ValueError, match=r"graph\.ntu_rgb_d\.Graph has 25 joints.*graph\.coco\.Graph"):
-            Model(num_class=60, num_point=17, graph="graph.ntu_rgb_d.Graph")
+        with pytest.raises(
+            ValueError, match=r"graph\.volleyball\.AdjMatrixGraph has 17 joints.*graph\.ntu_rgb_d\.Graph"
+        ):
+            Model(num_class=60, num_point=25, graph="graph.volleyball.AdjMatrixGraph")
 
     def test_all_problems_in_one_message(self) -> None:
         with pytest.raises(ValueError, match=r"num_class: 0 .*num_head: 5 does not divide.*dropout: 1\.5 is not in"):

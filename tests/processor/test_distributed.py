@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -18,8 +21,10 @@ from runs import MODEL, Data, make, write_data
 from torch import Tensor
 
 import main as program
+from model.layers.norm import TokenNorm
 from model.st_tr import Model
 from processor import data as loading
+from processor import distributed
 from processor.checkpoint import read_checkpoint
 from processor.config import Config, resolved
 from processor.data import Batches
@@ -164,6 +169,46 @@ def test_a_signal_saves_and_stops_all(data: Data, tmp_path: Path) -> None:
     undisturbed = replace(config, work_dir=tmp_path / "undisturbed")
     finished(processes(undisturbed))
     assert difference(weights(config.work_dir), weights(undisturbed.work_dir)) < 1e-5
+
+
+class Pair:
+    """Two processes' `all_reduce`, in two threads: each adds its tensor and waits for the other's."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(2, timeout=30)
+        self.given: dict[int, Tensor] = {}
+
+    def all_reduce(self, x: Tensor) -> None:
+        self.given[threading.get_ident()] = x.detach().clone()
+        self.barrier.wait()
+        total = sum(self.given.values())
+        self.barrier.wait()
+        with torch.no_grad():
+            x.copy_(total)
+
+
+def second_derivatives(norm: torch.nn.Module, x: Tensor, weight: Tensor) -> Tensor:
+    """Of a penalty on the gradient by `x`, as for a smooth model."""
+    x = x.clone().requires_grad_()
+    (first,) = torch.autograd.grad((norm(x).sin() * weight).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.pow(3).sum(), x)
+    return second
+
+
+def test_synchronised_batch_norm_has_the_second_derivatives_of_the_batch_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(10, 3, dtype=torch.float64), torch.randn(10, 3, dtype=torch.float64)
+    expected = second_derivatives(TokenNorm(3).double(), x, weight)
+    monkeypatch.setattr(torch.distributed, "all_reduce", Pair().all_reduce)
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    norm = torch.nn.Sequential(TokenNorm(3)).double()
+    distributed.synchronise_batch_norm(norm)
+    norms = [deepcopy(norm) for _ in range(2)]
+    with ThreadPoolExecutor(2) as both:  # of 6 and of 4 samples
+        parts = list(both.map(second_derivatives, norms, x.split([6, 4]), weight.split([6, 4])))
+    torch.testing.assert_close(torch.cat(parts), expected)
 
 
 BARRIER = """
