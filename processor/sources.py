@@ -116,9 +116,7 @@ def settle_sources(config: Config, feeders: Mapping[str, Any], weights: Weights 
         trained[f"weights: {weights.path}"] = weights.stream
     for place, stream in trained.items():
         if stream and (given := stream_of(args["test"])) and stream != given:
-            raise ValueError(
-                f"{place}: the model learns from {stream}, and test_feeder_args give {given}; make them agree"
-            )
+            raise ValueError(f"{place}: the model learns from {stream}, test_feeder_args give {given}; make them agree")
     return replace(config, class_names=list(wanted)) if wanted else config
 
 

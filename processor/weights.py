@@ -160,8 +160,6 @@ def complete(config: Config, weights: Weights) -> Config:
             if any(name.startswith(prefix) for prefix in config.ignore_weights):
                 settled.pop(option, None)
         args, problems, _ = check_call(import_object(config.model), agree(settled, given))
-        if isinstance(graph := args.get("graph"), str) and "." in graph:
-            problems += check_call(import_object(graph), args.get("graph_args", {}))[1]
         if problems:
             raise ValueError("; ".join(f"{name}: {problem}" for name, problem in problems))
         return replace(config, model_args=args)

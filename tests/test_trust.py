@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -218,3 +220,99 @@ def test_what_a_killed_run_was_writing_goes(tmp_path: Path) -> None:
     (tmp_path / "run" / "last.pt.123.tmp").write_bytes(b"half")
     assert program.main([*words, "--resume", "auto"]) == 0
     assert not list((tmp_path / "run").glob("*.tmp"))
+
+
+FORGED = {  # a configuration inside weights
+    "model": ("model: os.system\nmodel_args: {command: touch ran}", "a model from elsewhere"),
+    "function of ours": ("model: processor.config.load_config\nmodel_args: {argv: []}", "a model from elsewhere"),
+    "graph": ("model: model.st_tr.Model\nmodel_args: {graph: antigravity.Graph}", "a graph from elsewhere"),
+    "import": (
+        "model: model.st_tr.Model\nmodel_args: {graph: graph.import_module, graph_args: {name: forged_module}}",
+        "a graph from elsewhere",
+    ),
+    "size": ("model: model.st_tr.Model\nmodel_args: {num_class: 100000000}", "GB of memory"),
+    "some size": ("model: model.st_tr.Model\nmodel_args: {num_class: 1000000}", "the model that it names would take"),
+    "window": (
+        "model: model.st_tr.Model\nmodel_args: {tcn_attention: true, relative: true, window_size: 1000000000}",
+        "GB of memory",
+    ),
+    "graph's arguments": ("model: model.st_tr.Model\nmodel_args: {graph_args: {stranger: 1}}", "stranger"),
+}
+
+
+@pytest.mark.parametrize("optimised", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("phase", ["info", "test"])
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_configuration_in_weights_names_nothing_but_our_own(
+    forged: str,
+    phase: str,
+    optimised: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text, problem = FORGED[forged]
+    torch.save({"model": {"fcn.bias": torch.zeros(3)}, "config": text}, tmp_path / "w.pt")
+    (tmp_path / "forged_module.py").write_text("open('ran', 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["--phase", phase, "--weights", str(tmp_path / "w.pt")]
+    if phase == "test":
+        words += ["--config", config(tmp_path)[1]]
+        sound = Path(words[-1])
+        content = yaml.safe_load(sound.read_text())
+        content["model_args"] = {}
+        sound.write_text(yaml.safe_dump(content))
+    if optimised:
+        program_file = str(Path(program.__file__))
+        run = subprocess.run([sys.executable, "-O", program_file, *words], capture_output=True, text=True, check=False)
+        status, said = run.returncode, run.stderr
+    else:
+        status, said = program.main(words), capsys.readouterr().err
+    assert status == 1
+    assert problem in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_of_a_users_model_are_trusted_where_the_user_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "their_model.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Module):\n    def __init__(self, width: int = 2) -> None:\n"
+        "        super().__init__()\n        self.fc = nn.Linear(width, 3)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    state = {"fc.weight": torch.zeros(3, 4), "fc.bias": torch.zeros(3)}
+    torch.save({"model": state, "config": "model: their_model.Net\nmodel_args: {width: 4}"}, tmp_path / "w.pt")
+    words = ["--phase", "info", "--weights", str(tmp_path / "w.pt")]
+    assert program.main(words) == 1
+    assert "if it is to be trusted, give it: --model their_model.Net" in capsys.readouterr().err
+    assert program.main([*words, "--model", "their_model.Net"]) == 0
+    assert "15" in capsys.readouterr().out  # parameters
+    assert program.main([*words, "--model", "os.system"]) == 1
+    assert "os.system is not a torch module" in capsys.readouterr().err
+
+
+def test_a_state_dict_that_holds_itself_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state: dict[str, Any] = {}
+    state["model"] = state
+    torch.save(state, tmp_path / "w.pt")
+    for words in (["--phase", "info", "--weights"], [*config(tmp_path), "--resume"]):
+        assert program.main([*words, str(tmp_path / "w.pt")]) == 1
+        assert "w.pt" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_grows_when_it_is_unpacked_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"fcn.bias": torch.zeros(10_000_000)}, tmp_path / "w.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "w.pt") as file,
+        zipfile.ZipFile(tmp_path / "p.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in file.infolist():
+            packed.writestr(entry.filename, file.read(entry))
+    assert (tmp_path / "p.pt").stat().st_size < 1_000_000
+    assert program.main(["--phase", "info", "--weights", str(tmp_path / "p.pt")]) == 1
+    assert "p.pt is damaged" in capsys.readouterr().err

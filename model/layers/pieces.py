@@ -79,7 +79,8 @@ class _Pieces(torch.autograd.Function):
             if out is None:
                 out = _like(rows[0], y)
             out[piece] = y
-        assert out is not None, "no rows"
+        if out is None:
+            raise RuntimeError("there are no rows to take in pieces")
         return out
 
     @staticmethod
