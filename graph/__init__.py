@@ -61,7 +61,7 @@ def adjacency(path: str | None, args: Mapping[str, Any], num_point: int) -> np.n
     """The partitions (K, V, V) of the graph at an import path such as `graph.ntu_rgb_d.Graph`, or of `fitting_graph`.
 
     Raises:
-        ValueError: there is no such graph, or it has another number of joints than `num_point`.
+        ValueError: there is no such graph, it takes no such arguments, or it has other joints than `num_point`.
     """
     path = fitting_graph(path, num_point)
     module, _, name = path.rpartition(".")
@@ -72,7 +72,10 @@ def adjacency(path: str | None, args: Mapping[str, Any], num_point: int) -> np.n
         raise refusal from error
     if not (isinstance(graph, type) and issubclass(graph, SkeletonGraph)):
         raise refusal
-    A: np.ndarray = graph(**args).A
+    try:
+        A: np.ndarray = graph(**args).A
+    except TypeError as error:
+        raise ValueError(f"model_args: graph_args: {dict(args)} are not what {path} takes ({error})") from error
     if A.shape[-1] != num_point:
         fitting = f"graph: {graph_of(num_point)}, or " if num_point in MODULES else ""
         raise ValueError(

@@ -126,6 +126,12 @@ def test_what_is_no_graph_is_called_by_nobody(path: str) -> None:
         adjacency(path, {"name": "antigravity"}, 25)
 
 
+@FAMILIES
+def test_arguments_that_a_graph_does_not_take_are_named(family: str) -> None:
+    with pytest.raises(ValueError, match=r"graph_args: {'mode': 1} are not what graph\.coco\.Graph takes \(.*'mode'\)"):
+        import_module(family).Model(num_point=17, graph_args={"mode": 1})
+
+
 def test_unknown_labeling_mode_is_named() -> None:
     with pytest.raises(ValueError, match=r"labeling_mode: 'spatail' is none of uniform, distance\*"):
         import_module("graph.ntu_rgb_d").Graph("spatail")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -24,6 +25,14 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "zit-zot": lambda **o: zit_zot.Model(**{**ZIT_ZOT, **o}),
     "ordered": lambda **o: zit_zot.Model(**{**ZIT_ZOT, "person_order": True, **o}),
 }
+
+
+@cache
+def ready(name: str) -> nn.Module:
+    """One for all tests that leave it as it is."""
+    return MODELS[name]().eval()
+
+
 every = pytest.mark.parametrize("name", MODELS)
 
 
@@ -51,7 +60,7 @@ def _seed() -> None:
 )
 def test_other_axes_are_refused_in_one_sentence(name: str, shape: tuple[int, ...], sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^input: [^\n]*{re.escape(sentence)}[^\n]*$"):
-        MODELS[name]()(torch.randn(shape))
+        ready(name)(torch.randn(shape))
 
 
 def test_all_that_differs_is_named_together() -> None:
@@ -63,13 +72,13 @@ def test_all_that_differs_is_named_together() -> None:
 @pytest.mark.parametrize("x", [torch.zeros(1, 3, 8, 15, 2, dtype=torch.complex64), [[1.0]]], ids=["complex", "list"])
 def test_other_kinds_of_numbers_are_refused(name: str, x: Any) -> None:
     with pytest.raises(ValueError, match=r"input: .*(complex64|list), where the model takes a tensor of real numbers"):
-        MODELS[name]()(x)
+        ready(name)(x)
 
 
 @every
-@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.float64, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float64, torch.float16])
 def test_real_numbers_of_any_type_become_that_of_the_weights(name: str, dtype: torch.dtype) -> None:
-    model, x = MODELS[name]().eval(), (5 * torch.rand(2, 3, 8, 15, 2)).to(dtype)
+    model, x = ready(name), (5 * torch.rand(2, 3, 8, 15, 2)).to(dtype)
     y = model(x)
     assert y.dtype == torch.float32
     assert torch.equal(y, model(x.float()))
@@ -87,7 +96,7 @@ def test_persons_that_an_input_lacks_are_absent_ones_and_more_are_refused(name: 
 
 def test_without_an_order_any_number_of_persons_will_do_and_absent_ones_change_nothing() -> None:
     model = MODELS["zit-zot"](num_person=2).double().eval()
-    x = torch.randn(2, 3, 8, 15, 5).double()
+    x = torch.randn(2, 3, 4, 15, 5).double()
     x[..., 1] = x[..., 4] = 0
     torch.testing.assert_close(model(x), model(x[..., [0, 2, 3]]))
     torch.testing.assert_close(model(x[..., :2]), model(x[..., :1]))
@@ -95,7 +104,7 @@ def test_without_an_order_any_number_of_persons_will_do_and_absent_ones_change_n
 
 @every
 def test_four_axes_are_one_person(name: str) -> None:
-    model, x = MODELS[name](num_person=2).eval(), torch.randn(2, 3, 8, 15)
+    model, x = ready(name), torch.randn(2, 3, 8, 15)
     assert torch.equal(model(x), model(x[..., None]))
 
 
@@ -110,18 +119,17 @@ def test_the_input_stays_as_it_was(name: str) -> None:
 @pytest.mark.parametrize("T", [1, 2, 5, 40])
 @pytest.mark.parametrize("name", ["s-tr", "agcn"])
 def test_any_number_of_frames_where_no_table_bounds_it(name: str, T: int) -> None:
-    assert MODELS[name]().eval()(torch.randn(1, 3, T, 15, 2)).shape == (1, 5)
+    assert ready(name)(torch.randn(1, 3, T, 15, 2)).shape == (1, 5)
 
 
 @pytest.mark.parametrize(("name", "option"), [("t-tr", "window_size"), ("zit-zot", "max_T")])
 def test_frames_beyond_a_table_are_refused_with_the_remedy(name: str, option: str) -> None:
     with pytest.raises(ValueError, match=rf"frames reach the attention.*set model_args\.{option} to the number of fra"):
-        MODELS[name]()(torch.randn(1, 3, 40, 15, 2))
+        ready(name)(torch.randn(1, 3, 40, 15, 2))
 
 
 @every
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("T", [1, 8])
+@pytest.mark.parametrize(("T", "training"), [(1, False), (1, True), (8, True)])
 def test_of_no_samples_there_are_no_logits(name: str, T: int, training: bool) -> None:
     model = MODELS[name]().train(training)
     y = model(torch.randn(0, 3, T, 15, 2))
