@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any, get_type_hints
@@ -69,6 +70,7 @@ class Review:
         self._file = ""
         self._renamed: dict[str, str] = {}
         self._idle: dict[str, None] = {}  # an ordered set
+        self._warnings: list[str] = []
 
     def remarks(self) -> Iterator[str]:
         """A line on published names and one on keys without effect, where there are any."""
@@ -76,6 +78,7 @@ class Review:
             yield "published names: " + ", ".join(f"{a} is read as {b}" for a, b in self._renamed.items())
         if self._idle:
             yield "these published keys do nothing: " + ", ".join(self._idle)
+        yield from self._warnings
 
     def modernise(self, layer: Section) -> Section:
         """`layer` with published keys renamed, and `phase` and `training` agreeing.
@@ -150,11 +153,16 @@ class Review:
             self._check_options(targets.get("model"), values["model_args"], section.places.get("model_args", place))
 
     def _check_options(self, model: Any, args: dict[str, Any], place: str) -> None:
-        """Values that a model's `Options` refuse; weights from a file would settle some of them, and are left out."""
-        options = getattr(sys.modules.get(getattr(model, "__module__", "")), "Options", None)
+        """What a model's `Options` refuse or warn of; not with weights, whose file settles some of them."""
+        options: Any = getattr(sys.modules.get(getattr(model, "__module__", "")), "Options", None)
         if inspect.isclass(options) and inspect.signature(options) == inspect.signature(model):
             try:
-                options(**args)
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    made = options(**args)
+                if "graph" in args:
+                    args["graph"] = made.graph  # the one that is used
+                self._warnings += [f"model_args: {warning.message}" for warning in caught]
             except ValueError as error:
                 self.problems.append(f"{place}: {error}")
 

@@ -68,7 +68,10 @@ def _file(weights: Weights) -> dict[str, str]:
 
 def _model(model: nn.Module, config: Config) -> dict[str, str]:
     """What the model takes and gives, what it costs, and its options."""
-    o: Any = model.options
+    size = f"{sum(p.numel() for p in model.parameters()):,}"
+    o: Any = getattr(model, "options", None)
+    if not hasattr(o, "shape"):  # a user's model need not tell what it takes
+        return {"parameters": size, "options": _list(config.model_args)}
     C, T, V, M = shape = input_shape(model, config)
     channels = plural(C, "channel") + (" (joints and bones)" if C == 6 else "")
     rows = {
@@ -76,7 +79,7 @@ def _model(model: nn.Module, config: Config) -> dict[str, str]:
         "input": f"{channels}, {plural(T, 'frame')}, {plural(M, 'person')}",
         "joints": f"{V} ({o.graph})",
         "classes": f"{o.num_class}",
-        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        "parameters": size,
         "FLOPs": f"{count_flops(model, shape) / 1e9:.2f} G a sample, forward, two a multiply-add",
     }
     known = {name: value for name, value in asdict(o).items() if name in config.model_args}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 import torch
@@ -41,7 +42,8 @@ def build_model(config: Config, weights: Weights | None = None) -> nn.Module:
 def _size(kind: Any, args: dict[str, Any]) -> int:
     """Bytes of parameters and buffers, found without taking memory; 0: a user's model cannot be built like that."""
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come again
             model = kind(**args)
         return sum(x.numel() * x.element_size() for x in (*model.parameters(), *model.buffers()))
     except ValueError:

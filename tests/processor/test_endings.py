@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from faulty import Feeder
@@ -241,11 +244,20 @@ def test_workers_are_ended_whatever_they_are_doing(data: Data, tmp_path: Path, m
 
 
 def test_open_files_do_not_grow_with_the_number_of_batches(data: Data, tmp_path: Path) -> None:
-    """Training and evaluation of 25 and 50 batches, each sent by workers, with room for few of them."""
+    """150 batches of training and evaluation come from a worker, where 128 files may be open."""
+    names, labels = [f"s{i}" for i in range(150)], [i % 3 for i in range(150)]
+    np.save(tmp_path / "x.npy", np.resize(np.load(data["train"]["data_path"]), (150, 3, 8, 20, 1)))
+    (tmp_path / "y.pkl").write_bytes(pickle.dumps((names, labels)))
+    args = {"data_path": str(tmp_path / "x.npy"), "label_path": str(tmp_path / "y.pkl")}
     config = make(
         data, tmp_path, num_worker=1, model_args=SMALL, batch_size=1, test_batch_size=1, num_epoch=1, log_interval=1000,
-        test_feeder_args={**data["train"]},
+        train_feeder_args=args, test_feeder_args=args, accumulation=1,
     )  # fmt: skip
-    run = start(config, "--num_epoch", "6", "--eval_interval", "6")
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, most[1]))  # of what is started now
+    try:
+        run = start(config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
     said = ended(run, 60)
     assert run.returncode == 0, said

@@ -8,17 +8,21 @@ import random
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from runs import Data, make, write_data
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from processor import train as engine
-from processor.checkpoint import DamagedError, State, read_checkpoint
+from processor.checkpoint import Checkpoints, DamagedError, State, read_checkpoint
 from processor.config import Config
 from processor.models import build_model
+from processor.runtime import set_random_state
 
 resource = pytest.importorskip("resource", reason="signals and forks are those of POSIX")
 
@@ -195,3 +199,109 @@ def test_the_checkpoint_that_a_run_goes_on_from_is_not_replaced_by_a_damaged_one
     state.load_newest(run_of_two, torch.device("cpu"))
     assert read_checkpoint(run_of_two / "last.pt")["evaluated"] == 1  # saved before the evaluation
     assert not (run_of_two / "previous.pt").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(116, "Stale file handle"), torch.OutOfMemoryError("no room"),
+              RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")]
+)  # fmt: skip
+def test_what_is_no_fault_of_the_checkpoint_costs_none(
+    data: Data, run_of_two: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    before = {path.name: path.read_bytes() for path in run_of_two.glob("*.pt*")}
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(type(error)):
+        engine.train(config_of(data, run_of_two))
+    assert {path.name: path.read_bytes() for path in run_of_two.glob("*.pt*")} == before
+
+
+def test_a_damaged_checkpoint_is_kept_under_another_name(data: Data, run_of_two: Path) -> None:
+    (run_of_two / "last.pt.damaged").write_bytes(b"an older one")
+    (run_of_two / "last.pt").write_bytes(b"half")
+    engine.train(config_of(data, run_of_two))
+    assert (run_of_two / "last.pt.damaged").read_bytes() == b"an older one"
+    assert (run_of_two / "last.pt.damaged2").read_bytes() == b"half"
+    assert read_checkpoint(run_of_two / "last.pt")["epoch"] == 4
+
+
+@pytest.mark.parametrize("part", ["exp_avg", "zip", "keys"])
+def test_what_proves_damage(data: Data, run_of_two: Path, part: str) -> None:
+    path = run_of_two / "last.pt"
+    content = read_checkpoint(path)
+    if part == "exp_avg":
+        content["optimizer"]["state"][0]["exp_avg"] = torch.zeros(3, 7)
+    elif part == "keys":
+        del content["optimizer"]["state"]
+    torch.save(content, path)
+    if part == "zip":  # a flipped byte in a tensor, which torch does not notice
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        path.write_bytes(raw)
+    engine.train(config_of(data, run_of_two, num_epoch=3))
+    assert (run_of_two / "last.pt.damaged").is_file()
+
+
+def test_random_numbers_of_another_device_are_no_damage(caplog: pytest.LogCaptureFixture) -> None:
+    set_random_state(torch.device("mps"), torch.zeros(3, dtype=torch.uint8))
+    assert "the random numbers of mps begin anew" in caplog.text
+
+
+def test_a_test_takes_the_checkpoint_that_a_kill_left(data: Data, run_of_two: Path) -> None:
+    expected = engine.test(replace(config_of(data, run_of_two), resume=None))
+    (run_of_two / "last.pt").unlink()  # killed between two renames
+    np.testing.assert_array_equal(
+        engine.test(replace(config_of(data, run_of_two), resume=None)).scores, expected.scores
+    )
+
+
+def test_an_evaluation_that_fails_costs_no_epoch(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    x = np.load(data["val"]["data_path"])
+    x[3] = np.nan
+    np.save(tmp_path / "nan.npy", x)
+    config = config_of(data, tmp_path / "run", test_feeder_args={**data["val"], "data_path": str(tmp_path / "nan.npy")})
+    with pytest.raises(ValueError, match=r"scores of 1 sample (is|are) not finite"):
+        engine.train(config)
+    assert caplog.text.count("could not be evaluated, training goes on") == 3
+    assert read_checkpoint(tmp_path / "run" / "last.pt")["epoch"] == 4
+    whole = engine.train(config_of(data, tmp_path / "run"))  # with sound samples
+    assert np.isfinite(whole.scores).all()
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("cannot be drawn")
+
+    monkeypatch.setattr("processor.report.write_report", fail)
+    engine.train(config_of(data, tmp_path / "run", num_epoch=5))
+    assert "the reports could not be written, the scores are: RuntimeError: cannot be drawn" in caplog.text
+
+
+def test_events_have_one_axis_and_nothing_twice(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed in each epoch in turn, and a complete one that is resumed."""
+    save, killed = Checkpoints.save, []
+
+    def save_and_die(self: Checkpoints, state: State) -> None:
+        save(self, state)
+        if state.evaluated < state.epoch and state.epoch not in killed:  # trained, and not evaluated yet
+            killed.append(state.epoch)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "save", save_and_die)
+    config = config_of(data, tmp_path, num_epoch=3, show_topk=[1])
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            engine.train(config)
+    for _ in range(2):
+        engine.train(config)
+    events = EventAccumulator(str(tmp_path), size_guidance={"scalars": 0})
+    events.Reload()
+    steps = {tag: [event.step for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert set(steps) == {"train/loss", "train/top1", "train/lr", "test/loss", "test/top1"}
+    assert all(numbers == sorted(set(numbers)) for numbers in steps.values()), steps
+    assert steps["train/loss"] == list(range(1, 25))
+    assert steps["test/top1"] == steps["test/loss"] == [8, 16, 24]
+    for tag in ("train/top1", "test/top1"):
+        assert all(0 <= event.value <= 1 for event in events.Scalars(tag))

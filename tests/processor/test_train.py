@@ -20,7 +20,7 @@ from processor.checkpoint import State, read_checkpoint
 from processor.config import Config, load_config
 from processor.data import Loader
 from processor.optim import build_optimizer, learning_rate
-from processor.runtime import choose_device
+from processor.runtime import choose_device, effective_precision, gradient_scaler
 from processor.scores import load_scores, top_k
 
 
@@ -332,3 +332,28 @@ def test_the_program_answers_mistakes_in_one_line(
     assert error.startswith("error: ")
     assert "base_lr" in error
     assert "Traceback" not in error
+
+
+def test_float16_trains_with_scaled_gradients_and_goes_on(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU without bfloat16 does it."""
+    monkeypatch.setattr("processor.runtime.computes_in", lambda device, precision: True)
+    settings: dict[str, Any] = {"precision": "float16", "max_grad_norm": 1.0, "num_epoch": 4}
+    engine.train(make(data, tmp_path, work_dir=tmp_path / "whole", **settings))
+    engine.train(make(data, tmp_path, **{**settings, "num_epoch": 2}))
+    scale = read_checkpoint(tmp_path / "run" / "last.pt")["scaler"]
+    assert scale["scale"] == 2.0**16
+    engine.train(make(data, tmp_path, resume="auto", **settings))
+    a, b = (read_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "run"))
+    assert a["scaler"] == b["scaler"]
+    exact = engine.train(make(data, tmp_path, work_dir=tmp_path / "exact", num_epoch=4, max_grad_norm=1.0))
+    half = load_scores(tmp_path / "whole" / "test_score.npz")
+    assert np.abs(half.scores - exact.scores).max() < 0.2 * np.abs(exact.scores).max()
+
+
+def test_only_a_gpu_computes_in_float16() -> None:
+    cpu = torch.device("cpu")
+    assert effective_precision(cpu, "float16") == "float32"
+    assert effective_precision(torch.device("cuda"), "float16") == "float16"
+    assert not gradient_scaler(cpu, "float16").is_enabled()
