@@ -159,7 +159,7 @@ class Review:
             try:
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always")
-                    made = options(**args)
+                    made: Any = options(**args)
                 if "graph" in args:
                     args["graph"] = made.graph  # the one that is used
                 self._warnings += [f"model_args: {warning.message}" for warning in caught]
