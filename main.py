@@ -19,7 +19,7 @@ import torch
 from processor import distributed
 from processor.benchmark import benchmark
 from processor.config import Config, load_config
-from processor.failure import is_expected, sentence
+from processor.failure import OTHER, is_expected, sentence
 from processor.folds import cross_validate, of_fold
 from processor.info import info
 from processor.runtime import StoppedError, keep_memory, stop_at_once
@@ -80,8 +80,9 @@ def _processes(config: Config) -> int:
 
 
 def _say(message: str, status: int) -> int:
+    if distributed.rank() or OTHER in message:
+        time.sleep(2)  # what concerns all, the first process says; and the one that failed first ends first
     if number := distributed.rank():
-        time.sleep(2)  # what concerns all, the first process says, and ends them
         message = f"process {number}: {message}"
     sys.stderr.write(f"{message}\n")
     return status
