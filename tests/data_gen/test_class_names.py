@@ -70,6 +70,6 @@ def test_other_classes_need_other_names(tmp_path: Path) -> None:
 def test_the_files_of_names_are_installed(tmp_path: Path) -> None:
     pytest.importorskip("setuptools")
     subprocess.run([sys.executable, "setup.py", "-q", "build_py", "-d", tmp_path], cwd=ROOT, check=True)
-    code = "import st_tr.processor.command; from data_gen import class_names; print(class_names.__file__, len(class_names.KINETICS))"
+    code = "import st_tr.processor.command; from data_gen import class_names as c; print(c.__file__, len(c.KINETICS))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == [str(tmp_path / "data_gen" / "class_names" / "__init__.py"), "400"]
+    assert done.stdout.split() == [str(tmp_path / "st_tr" / "data_gen" / "class_names" / "__init__.py"), "400"]

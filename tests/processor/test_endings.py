@@ -140,7 +140,7 @@ def test_a_fault_ends_the_run(data: Data, tmp_path: Path, phase: str, part: str,
         assert torch.load(config.work_dir / "last.pt")["epoch"] == 3
 
 
-@pytest.mark.parametrize("workers", [slow(2), 0])
+@pytest.mark.parametrize("workers", [slow(2), slow(0)])
 def test_a_users_model_that_fails_ends_the_run(data: Data, tmp_path: Path, workers: int) -> None:
     config = make(data, tmp_path, model="faulty.Model", num_worker=workers, model_args=SMALL, show_topk=[1])
     run = start(config, FAULT="error")

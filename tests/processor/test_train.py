@@ -339,15 +339,15 @@ def test_float16_trains_with_scaled_gradients_and_goes_on(
 ) -> None:
     """As a GPU without bfloat16 does it."""
     monkeypatch.setattr("processor.runtime.computes_in", lambda device, precision: True)
-    settings: dict[str, Any] = {"precision": "float16", "max_grad_norm": 1.0, "num_epoch": 4}
+    settings: dict[str, Any] = {"precision": "float16", "max_grad_norm": 1.0, "num_epoch": 2}
     engine.train(make(data, tmp_path, work_dir=tmp_path / "whole", **settings))
-    engine.train(make(data, tmp_path, **{**settings, "num_epoch": 2}))
+    engine.train(make(data, tmp_path, **{**settings, "num_epoch": 1}))
     scale = read_checkpoint(tmp_path / "run" / "last.pt")["scaler"]
     assert scale["scale"] == 2.0**16
     engine.train(make(data, tmp_path, resume="auto", **settings))
     a, b = (read_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "run"))
     assert a["scaler"] == b["scaler"]
-    exact = engine.train(make(data, tmp_path, work_dir=tmp_path / "exact", num_epoch=4, max_grad_norm=1.0))
+    exact = engine.train(make(data, tmp_path, work_dir=tmp_path / "exact", num_epoch=2, max_grad_norm=1.0))
     half = load_scores(tmp_path / "whole" / "test_score.npz")
     assert np.abs(half.scores - exact.scores).max() < 0.2 * np.abs(exact.scores).max()
 
