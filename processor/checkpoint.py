@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from graph.words import plural
 from processor import distributed
 from processor.failure import is_damage
-from processor.files import sync_folder, written_whole
+from processor.files import beginning, sync_folder, written_whole
 from processor.runtime import random_state, set_random_state
 
 log = logging.getLogger(__name__)
@@ -213,7 +213,7 @@ def read_checkpoint(path: Path, *, key: str = "weights") -> Any:
         DamagedError: it is damaged, or holds code.
     """
     if not path.is_file():
-        raise ValueError(f"{key}: {path} is no file")
+        raise ValueError(f"{key}: {path} is no file{beginning(path)}")
     content = io.BytesIO(path.read_bytes())  # what fails here says nothing about the content
     try:
         if zipfile.is_zipfile(content):

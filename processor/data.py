@@ -22,6 +22,7 @@ from graph.words import plural
 from processor.config import Config, names_of_classes
 from processor.config_check import import_object
 from processor.distributed import one_by_one, rank, world
+from processor.files import beginning
 from processor.runtime import STOP
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,9 @@ def open_feeder(config: Config, part: str) -> Any:
             import_object(config.make_data)(**config.make_data_args)  # it knows what is there, and of which settings
     if missing := _missing(args):
         made = f" ({config.make_data} ran)" if config.make_data else ""
-        raise ValueError(f"data: {' and '.join(missing)} not found{made}\n{config.data_help or ''}".rstrip())
+        raise ValueError(
+            f"data: {' and '.join(missing)} not found{beginning(*missing)}{made}\n{config.data_help or ''}".rstrip()
+        )
     kind = import_object(config.feeder)
     if "seed" in inspect.signature(kind).parameters:
         args.setdefault("seed", config.seed)

@@ -36,3 +36,8 @@ def sync_folder(folder: Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
+
+
+def beginning(*paths: str | Path) -> str:
+    """For messages about files that are missing: where relative paths begin, if one of these is relative."""
+    return "" if all(Path(path).is_absolute() for path in paths) else f" (relative paths begin at {Path.cwd()})"

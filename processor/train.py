@@ -23,6 +23,7 @@ from processor.config import Config, names_of_classes, resolved
 from processor.data import Loader, check_fit, open_feeder
 from processor.evaluate import cross_entropy, evaluate
 from processor.failure import sentence
+from processor.files import beginning
 from processor.models import build_model
 from processor.optim import build_optimizer, learning_rate
 from processor.report import write_report_or_warn
@@ -265,7 +266,9 @@ def test(config: Config) -> Scores:
     own = [path for name in (LAST, PREVIOUS) if (path := config.work_dir / name).is_file()]  # a kill may leave one
     path = config.weights or (own or [config.work_dir / LAST])[0]
     if not path.is_file():
-        raise ValueError(f"weights: {path} is no file; name a checkpoint with --weights, or train first")
+        raise ValueError(
+            f"weights: {path} is no file{beginning(path)}; name a checkpoint with --weights, or train first"
+        )
     weights = read_weights(path)
     config = complete(replace(config, ignore_weights=[]), weights)  # fine-tuning leaves weights out, a test takes all
     model = build_model(config, weights)
