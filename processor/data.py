@@ -197,10 +197,9 @@ class Batches(Sampler[list[int]]):
 
     def part(self, number: int, order: Tensor | None = None) -> list[int]:
         """This process's indices in the batch of this number."""
+        order = self._shuffled() if order is None else order
         start, size = self.starts[number], self.sizes[number]
-        indices: list[int] = (self._shuffled() if order is None else order)[start : start + size][
-            rank() :: world()
-        ].tolist()
+        indices: list[int] = order[start : start + size][rank() :: world()].tolist()
         return indices
 
     def _shuffled(self) -> Tensor:

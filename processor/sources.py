@@ -46,7 +46,7 @@ def classes_of(args: Mapping[str, Any]) -> tuple[str, ...] | None:
     if file is None or not file.is_file() or file.stat().st_size > MOST_BYTES:
         return None
     try:
-        names = tuple(file.read_text(encoding="utf-8").splitlines())
+        names = tuple(file.read_text(encoding="utf-8").removesuffix("\n").split("\n"))  # a name may hold U+2028
     except UnicodeError as error:
         raise ValueError(f"{file} is no text in UTF-8; make the arrays again, or remove it") from error
     return None if all(name.isdigit() for name in names) else names
