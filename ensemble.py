@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.command_line import expand, printing_anything
+from data_gen.common.command_line import expand, printing_anything
 from feeders.labels import load_labels
-from graph.words import plural
-from processor.failure import sentence
-from processor.fusion import align, fuse, require, search
-from processor.scores import SCORE, Scores, load_scores, save_scores, top_k
+from graph.common.words import plural
+from processor.results.fusion import align, fuse, require, search
+from processor.results.scores import SCORE, Scores, load_scores, save_scores, top_k
+from processor.runtime.failure import sentence
 
 ALPHA = "--alpha"
 

@@ -16,16 +16,17 @@ from pathlib import Path
 
 import torch
 
-from processor import distributed
-from processor.benchmark import benchmark
-from processor.config import Config, load_config
-from processor.failure import OTHER, is_expected, sentence
-from processor.folds import cross_validate, of_fold
-from processor.info import info
-from processor.runtime import StoppedError, keep_memory, stop_at_once
-from processor.terminal import spoken
-from processor.train import test, train
-from processor.work_dir import log_failure
+from processor.config.schema import Config, load_config
+from processor.engine.folds import cross_validate, of_fold
+from processor.engine.train import test, train
+from processor.results.work_dir import log_failure
+from processor.runtime import distributed
+from processor.runtime.device import keep_memory
+from processor.runtime.failure import OTHER, is_expected, sentence
+from processor.runtime.signals import StoppedError, stop_at_once
+from processor.runtime.terminal import spoken
+from processor.tools.benchmark import benchmark
+from processor.tools.info import info
 
 PHASES: dict[str, Callable[[Config], object]] = {
     "train": lambda config: cross_validate(train, config) if config.folds else train(config),

@@ -5,7 +5,14 @@
 
 from setuptools import setup
 
-PACKAGES = ("graph", "data_gen", "data_gen.class_names", "feeders", "model", "model.layers", "processor")
+ROOMS = {
+    "graph": ("common",),
+    "data_gen": ("class_names", "common", "demo", "formats", "ntu"),
+    "feeders": (),
+    "model": ("layers",),
+    "processor": ("config", "engine", "results", "runtime", "state", "tools"),
+}
+PACKAGES = [package for room, inner in ROOMS.items() for package in (room, *(f"{room}.{name}" for name in inner))]
 
 setup(
     name="st-tr",

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data_gen.command_line import Parser, Report, run
+from data_gen.common.command_line import Parser, Report, run
 from model.layers.attention import attend
-from processor.benchmark import seconds_of
-from processor.runtime import choose_device
+from processor.runtime.device import choose_device
+from processor.tools.benchmark import seconds_of
 
 SHAPES = {  # rows, heads, tokens, channels of a key, of a value; of one sample with two persons and 300 frames
     "S-TR, 128 channels": (300, 8, 25, 4, 16),

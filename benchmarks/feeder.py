@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 from torch.utils.data import DataLoader
 
-from data_gen.command_line import Parser, Report, run
+from data_gen.common.command_line import Parser, Report, run
 from feeders.feeder import Feeder
 
 RESIZED: dict[str, Any] = {"window_size": 64, "sampling": "resize", "p_interval": [0.5, 1.0]}

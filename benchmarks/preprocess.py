@@ -24,8 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "data_gen")]
 import numpy as np
 import slow_preprocess
 
-from data_gen.command_line import Parser, Report, run
-from data_gen.storage import require_space
+from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.storage import require_space
 
 _BYTES_PER_FILE = 2 * 2 * 4 * 3 * 300 * 25 * 2  # by both ways, for both benchmarks
 

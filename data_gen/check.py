@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tqdm import tqdm
 
-from data_gen.command_line import Parser, Report, run
-from data_gen.derived import JOINT
-from data_gen.pictures import draw, write_picture
-from data_gen.storage import open_array, read_chunks
+from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.derived import JOINT
+from data_gen.common.pictures import draw, write_picture
+from data_gen.common.storage import open_array, read_chunks
 from feeders.labels import load_labels
+from graph.common.words import plural
 from graph.custom import load_skeleton, skeleton_of_array
-from graph.words import plural
 
 DRAWN = (JOINT, "data.npy")  # positions; bones are none
 NUM_DRAWN = 5

@@ -1,6 +1,6 @@
 """A user's own sequences to arrays: `python data_gen/custom_gendata.py --data_path FOLDER --label_path FILE ...`.
 
-FOLDER and its subfolders hold one `.npy`, `.csv` or `.json` file for each sequence; `data_gen/custom_files.py` says
+FOLDER and its subfolders hold one `.npy`, `.csv` or `.json` file for each sequence; `data_gen/formats/custom.py` says
 what is in them and in the CSV file of labels and splits, `graph/custom.py` how a skeleton is described. Writes, in the
 order of the files' names, which keep their suffix:
 - `{out_folder}/{train,val}_data_joint.npy` (N, C, T, V, M) float32, the coordinates as recorded: T is the longest
@@ -26,12 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tqdm import tqdm
 
-from data_gen.command_line import Parser, Report, first_kept, run
-from data_gen.custom_files import SUFFIXES, Labels, read_labels, read_sequence
-from data_gen.derived import JOINT, outdated
-from data_gen.storage import PARTS, Staging, require_space
+from data_gen.common.command_line import Parser, Report, first_kept, run
+from data_gen.common.derived import JOINT, outdated
+from data_gen.common.storage import PARTS, Staging, require_space
+from data_gen.formats.custom import SUFFIXES, Labels, read_labels, read_sequence
+from graph.common.words import plural
 from graph.custom import BESIDE_DATA, load_skeleton
-from graph.words import plural
 
 CLASSES = "classes.txt"
 

@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tqdm import tqdm
 
-from data_gen.command_line import Parser, Report, default_workers, run
-from data_gen.demo_actions import ACTIONS
-from data_gen.demo_motion import perform
-from data_gen.demo_sensor import CAMERAS, film
-from data_gen.ntu_splits import SampleName
+from data_gen.common.command_line import Parser, Report, default_workers, run
+from data_gen.demo.actions import ACTIONS
+from data_gen.demo.motion import perform
+from data_gen.demo.sensor import CAMERAS, film
+from data_gen.ntu.splits import SampleName
 from data_gen.preprocess import preprocess
-from graph.words import plural
+from graph.common.words import plural
 
 __all__ = ["ACTIONS", "make_demo"]
 

@@ -29,13 +29,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tqdm import tqdm
 
-from data_gen.command_line import Parser, Report, default_workers, run
-from data_gen.derived import JOINT, beside, outdated
-from data_gen.kinetics_files import NUM_FRAME, Clip, read_clip, read_labels
-from data_gen.parallel import ordered_map
-from data_gen.storage import PARTS, Staging, require_space
+from data_gen.common.command_line import Parser, Report, default_workers, run
+from data_gen.common.derived import JOINT, beside, outdated
+from data_gen.common.parallel import ordered_map
+from data_gen.common.storage import PARTS, Staging, require_space
+from data_gen.formats.kinetics_json import NUM_FRAME, Clip, read_clip, read_labels
+from graph.common.words import plural
 from graph.kinetics import SKELETON
-from graph.words import plural
 
 NUM_PERSON = 2
 ROW_SHAPE = (3, NUM_FRAME, SKELETON.num_point, NUM_PERSON)

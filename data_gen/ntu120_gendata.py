@@ -12,10 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_gen.command_line import Report, run
-from data_gen.ntu_convert import convert_arguments
+from data_gen.common.command_line import Report, run
+from data_gen.ntu.convert import convert_arguments
+from data_gen.ntu.splits import NTU120
 from data_gen.ntu_gendata import gendata
-from data_gen.ntu_splits import NTU120
 
 
 def main(argv: Sequence[str] | None = None) -> Report:

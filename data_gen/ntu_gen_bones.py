@@ -14,9 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_gen.command_line import Report, run
-from data_gen.derived import BONE, Rows, derive, derive_parser
-from data_gen.storage import open_array, read_chunks
+from data_gen.common.command_line import Report, run
+from data_gen.common.derived import BONE, Rows, derive, derive_parser
+from data_gen.common.storage import open_array, read_chunks
 from graph.custom import skeleton_of_array
 from graph.streams import bones
 

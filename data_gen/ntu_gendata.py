@@ -1,6 +1,6 @@
 """NTU RGB+D raw files to plain arrays: `python data_gen/ntu_gendata.py --data_path FOLDER`.
 
-Writes `{out_folder}/{xsub,xview}/{train,val}_data.npy` and `_label.pkl` (see `data_gen.ntu_convert`): the
+Writes `{out_folder}/{xsub,xview}/{train,val}_data.npy` and `_label.pkl` (see `data_gen.ntu.convert`): the
 first two bodies of every frame as they were recorded, zero padded to 300 frames.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_gen.command_line import Report, run
-from data_gen.ntu_convert import convert, convert_arguments
-from data_gen.ntu_splits import NTU60
-from data_gen.ntu_steps import plain
+from data_gen.common.command_line import Report, run
+from data_gen.ntu.convert import convert, convert_arguments
+from data_gen.ntu.splits import NTU60
+from data_gen.ntu.steps import plain
 
 gendata = partial(convert, steps=plain, suffix="data")
 """`gendata(data_path, out_folder, *, dataset, ignored_sample_path, strict, num_worker)`, see `convert`."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_gen.command_line import Report, run
-from data_gen.ntu_convert import convert_arguments
-from data_gen.ntu_splits import NTU120
+from data_gen.common.command_line import Report, run
+from data_gen.ntu.convert import convert_arguments
+from data_gen.ntu.splits import NTU120
 from data_gen.preprocess import preprocess
 
 

@@ -30,11 +30,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tqdm import tqdm
 
-from data_gen.command_line import Parser, Report, first_kept, run
-from data_gen.derived import JOINT, beside, outdated
-from data_gen.storage import Staging, require_space
+from data_gen.common.command_line import Parser, Report, first_kept, run
+from data_gen.common.derived import JOINT, beside, outdated
+from data_gen.common.storage import Staging, require_space
 from feeders.untrusted import load_pickle
-from graph.words import plural
+from graph.common.words import plural
 
 _MAX_CLASS = 10_000  # no data set has so many; anything above is something else
 _MAX_VALUE = 1e6  # far beyond any room in metres and any picture in pixels

@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tqdm import tqdm
 
-from data_gen.command_line import Parser, Report, run
-from data_gen.derived import outdated
-from data_gen.storage import PARTS, Staging, require_space
+from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.derived import outdated
+from data_gen.common.storage import PARTS, Staging, require_space
 from graph.sbu import SKELETON
 
 NUM_PERSON = 2

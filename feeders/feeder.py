@@ -15,9 +15,9 @@ from torch.utils.data import Dataset
 
 from feeders import augment
 from feeders.labels import load_labels
+from graph.common.words import plural
 from graph.custom import skeleton_of_array
 from graph.streams import derive
-from graph.words import plural
 
 SAMPLINGS = ("crop", "even", "random", "resize", "uniform")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from feeders.untrusted import load_pickle
-from graph.words import plural
+from graph.common.words import plural
 
 
 def load_labels(path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 
 from graph import skeleton_of
-from graph.bounded_yaml import BoundedLoader, YamlError, read_text, told
+from graph.common.bounded_yaml import BoundedLoader, YamlError, read_text, told
 from graph.tools import Skeleton, SkeletonGraph
 
 KEYS = ("name", "joints", "bones", "center")

@@ -13,16 +13,13 @@ and (N, T, M, C), persons in the place of joints, in ZoT. Logits are scaled by t
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from graph import adjacency, fitting_graph
+from graph import adjacency
 from model.inputs import checked
 from model.layers.attention import Attention
 from model.layers.gcn import AdaptiveGCN
@@ -30,6 +27,7 @@ from model.layers.norm import Projection, TokenNorm, relu
 from model.layers.relative import RelativeFrames, RelativeJoints
 from model.layers.tcn import MultiScaleTCN
 from model.layers.transformer import GroupRelation, MaskedAdjacency, Transformer
+from model.options import ZitZotOptions as Options
 
 ZIT = ((48, 48, 1), (48, 48, 1), (48, 96, 2), (96, 96, 1), (96, 192, 2), (192, 192, 1))  # in, out, stride of l2 to l7
 ZOT = ((192, 276), (276, 276))
@@ -38,66 +36,6 @@ ZOOM = {
     **{"temporal": False, "relative": False, "adaptive_mask": False, "group_relation": False},
     "person_order": True,
 }
-
-
-@dataclass
-class Options:
-    """`model_args` of the YAML file.
-
-    Raises:
-        ValueError: options that cannot work together, all of them in one message.
-    """
-
-    num_class: int = 60
-    in_channels: int = 3
-    num_person: int = 2
-    num_point: int = 25
-    num_head: int = 6
-    graph: str | None = None  # import path; None: that of the skeleton with num_point joints
-    graph_args: dict[str, Any] = field(default_factory=dict)
-    dropout: float = 0.1  # in the perceptrons
-    max_T: int = 100  # most frames that relative positions of frames reach
-    spatial: bool = True  # attention over the joints of a frame
-    temporal: bool = True  # attention over the frames of a joint
-    parallel: bool = False  # both of the same input, instead of one after the other
-    multi_scale: bool = True  # convolutions over 1, 3 and 7 frames; False: over 9
-    relative: bool = True  # relative positions in both attentions
-    adaptive_mask: bool = True  # the graph, times a learnable mask, as a bias of the spatial attention
-    drop_connectivity: bool = False  # drop keys of the temporal attention in training
-    group_relation: bool = True  # a learnt bias between persons
-    person_order: bool = False  # the original's: a `data_bn` for each person, and absent persons count
-
-    def __post_init__(self) -> None:
-        if problems := list(self._problems()):
-            raise ValueError("model_args: " + "; ".join(problems))
-        self.graph = fitting_graph(self.graph, self.num_point)
-
-    def _problems(self) -> Iterator[str]:
-        for name in ("num_class", "in_channels", "num_person", "num_point", "num_head", "max_T"):
-            if getattr(self, name) < 1:
-                yield f"{name}: {getattr(self, name)} is less than 1"
-        if self.num_head > 0 and 12 % self.num_head:
-            yield f"num_head: {self.num_head} does not divide the widths 48, 96, 192 and 276; take 1, 2, 3, 4, 6 or 12"
-        if not 0 <= self.dropout <= 0.95:
-            yield f"dropout: {self.dropout} is not in [0, 0.95]"
-
-    @property
-    def shape(self) -> tuple[int, int | None, int, int]:
-        """(C, T, V, M) of the input; T is None where it may be any."""
-        return self.in_channels, None, self.num_point, self.num_person
-
-    @property
-    def longest(self) -> int | None:
-        """The most frames that the input may have; None: any number."""
-        return self.max_T if self.temporal and self.relative else None
-
-    @property
-    def title(self) -> str:
-        """What the blocks are made of."""
-        order = "parallel to" if self.parallel else "then"
-        parts = ["spatial transformer" if self.spatial else "graph convolution"]
-        parts += [f"{order} temporal transformer"] * self.temporal
-        return f"ZiT-ZoT: {' '.join(parts)}, then {'multi-scale ' if self.multi_scale else ''}temporal convolution"
 
 
 class Block(nn.Module):
@@ -173,7 +111,7 @@ class Model(nn.Module):
     torch.Size([8, 60])
     """
 
-    __signature__ = inspect.signature(Options)
+    Options: ClassVar = Options  # the schema of `model_args`
 
     def __init__(self, **model_args: Any) -> None:
         super().__init__()

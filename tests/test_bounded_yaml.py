@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from graph.bounded_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, BoundedLoader, YamlError, read_text, told
+from graph.common.bounded_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, BoundedLoader, YamlError, read_text, told
 
 
 def compose(text: str) -> yaml.Node | None:

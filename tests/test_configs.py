@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import main as program
-from processor.config import load_config, names_of_classes
-from processor.config_check import import_object
+from processor.config.check import import_object
+from processor.config.schema import load_config, names_of_classes
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for path in (ROOT / "config").rglob("*.yaml") if "/_" not in path.as_posix())

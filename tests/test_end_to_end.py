@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.scores import load_scores, top_k
+from processor.results.scores import load_scores, top_k
 
 ROOT = Path(__file__).resolve().parents[1]
 

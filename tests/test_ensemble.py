@@ -14,8 +14,8 @@ import pytest
 from conftest import ROOT
 
 from ensemble import main
-from processor.fusion import fuse, search
-from processor.scores import Scores, load_scores, save_scores
+from processor.results.fusion import fuse, search
+from processor.results.scores import Scores, load_scores, save_scores
 
 NAMES = tuple(f"s{i:03d}" for i in range(200))
 

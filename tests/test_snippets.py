@@ -21,7 +21,7 @@ from golden.golden import weight
 from torch.distributed.run import get_args_parser as torchrun_parser
 
 from graph.custom import load_skeleton
-from processor.config import Config, load_config
+from processor.config.schema import Config, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "checkpoints" / "README.md"]

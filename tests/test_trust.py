@@ -23,9 +23,9 @@ import yaml
 import ensemble
 import main as program
 from data_gen import check, custom_gendata, ntu_gen_bones, pyskl_gendata
-from processor.config import Config, resolved
-from processor.scores import Scores, save_scores
-from processor.work_dir import RESULTS, RUN
+from processor.config.schema import Config, resolved
+from processor.results.scores import Scores, save_scores
+from processor.results.work_dir import RESULTS, RUN
 
 
 class Payload:
@@ -224,7 +224,10 @@ def test_what_a_killed_run_was_writing_goes(tmp_path: Path) -> None:
 
 FORGED = {  # a configuration inside weights
     "model": ("model: os.system\nmodel_args: {command: touch ran}", "a model from elsewhere"),
-    "function of ours": ("model: processor.config.load_config\nmodel_args: {argv: []}", "a model from elsewhere"),
+    "function of ours": (
+        "model: processor.config.schema.load_config\nmodel_args: {argv: []}",
+        "a model from elsewhere",
+    ),
     "graph": ("model: model.st_tr.Model\nmodel_args: {graph: antigravity.Graph}", "a graph from elsewhere"),
     "import": (
         "model: model.st_tr.Model\nmodel_args: {graph: graph.import_module, graph_args: {name: forged_module}}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graph.words import plural
+from graph.common.words import plural
 
 
 def test_plural() -> None:

@@ -15,7 +15,7 @@ from typing import TextIO
 
 import numpy as np
 
-from data_gen.ntu_splits import NTU60, parse_name
+from data_gen.ntu.splits import NTU60, parse_name
 
 
 def read(path: Path) -> list[list[list[list[float]]]]:

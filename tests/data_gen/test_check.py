@@ -22,7 +22,7 @@ from matplotlib.image import imread
 
 from data_gen import check as module
 from data_gen.check import check, main, scan
-from data_gen.pictures import LEFT, NUM_FRAME, RIGHT, draw
+from data_gen.common.pictures import LEFT, NUM_FRAME, RIGHT, draw
 from data_gen.ucla_gendata import gendata
 from graph.nw_ucla import SKELETON
 

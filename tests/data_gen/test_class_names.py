@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 from data_gen.class_names import KINETICS, NTU60, NTU120
-from processor.config import ConfigError, load_config, names_of_classes
+from processor.config.schema import ConfigError, load_config, names_of_classes
 
 BENCHMARKS = {
     "nturgbd": NTU60, "ntu60_xsub": NTU60, "ntu60_xview": NTU60, "ntu120_xsub": NTU120, "ntu120_xset": NTU120,

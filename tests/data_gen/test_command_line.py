@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from data_gen.command_line import Parser, Report, run
-from data_gen.storage import Staging
+from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.storage import Staging
 
 
 def test_options_take_hyphens_and_underscores() -> None:

@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import main as program
-from data_gen.command_line import Report
-from data_gen.custom_files import read_labels, read_sequence
+from data_gen.common.command_line import Report
 from data_gen.custom_gendata import main
+from data_gen.formats.custom import read_labels, read_sequence
 from feeders.feeder import Feeder
 from graph.custom import load_skeleton, skeleton_of_array
-from processor.config import load_config
+from processor.config.schema import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config" / "custom" / "_skeleton.yaml"

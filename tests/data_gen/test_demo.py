@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from data_gen import demo_gendata
-from data_gen.demo_actions import ACTIONS, SCRIPTS
+from data_gen.demo.actions import ACTIONS, SCRIPTS
+from data_gen.demo.motion import ANKLES, CHAIN, DOFS, FEET, RIGHT_HAND, perform, performer, rotation
+from data_gen.demo.sensor import film
 from data_gen.demo_gendata import make_demo, recordings
-from data_gen.demo_motion import ANKLES, CHAIN, DOFS, FEET, RIGHT_HAND, perform, performer, rotation
-from data_gen.demo_sensor import film
-from data_gen.ntu_skeleton import read_skeleton
-from data_gen.ntu_splits import SampleName, parse_name
+from data_gen.formats.ntu_skeleton import read_skeleton
+from data_gen.ntu.splits import SampleName, parse_name
 
 BONES = np.array([(joint, parent) for joint, (parent, *_) in CHAIN.items()])
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_gen.kinetics_files import read_clip, read_labels
+from data_gen.formats.kinetics_json import read_clip, read_labels
 from data_gen.kinetics_gendata import convert_clip, gendata, main, to_sample
 from data_gen.ntu_gen_bones import gen_bones
 from graph.kinetics import SKELETON
@@ -290,11 +290,11 @@ def test_the_need_of_disk_is_told_before_any_clip_is_read(tmp_path: Path, monkey
     write_part(tmp_path, {"a": clip(), "b": clip()}, "train")
     write_part(tmp_path, {"c": b"broken"}, "val")
     need = 3 * 3 * 300 * 18 * 2 * 4
-    monkeypatch.setattr("data_gen.storage.shutil.disk_usage", lambda _: SimpleNamespace(free=need - 1))
+    monkeypatch.setattr("data_gen.common.storage.shutil.disk_usage", lambda _: SimpleNamespace(free=need - 1))
     with pytest.raises(ValueError, match="GB are needed"):
         gendata(tmp_path, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
-    monkeypatch.setattr("data_gen.storage.shutil.disk_usage", lambda _: SimpleNamespace(free=need))
+    monkeypatch.setattr("data_gen.common.storage.shutil.disk_usage", lambda _: SimpleNamespace(free=need))
     with pytest.raises(ValueError, match="kinetics_val: no clip can be used"):
         gendata(tmp_path, tmp_path / "out")
     assert read_part(tmp_path / "out")[1] == ["a.json", "b.json"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_gen import ntu_gen_bones, storage
+from data_gen import ntu_gen_bones
+from data_gen.common import storage
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_merge_joint_bones import merge_joint_bones
 

@@ -15,11 +15,13 @@ import pytest
 import slow_preprocess
 from recordings import random_bodies, skeleton_text, write_recordings
 
-from data_gen import ntu_convert, parallel, preprocess_120
-from data_gen.command_line import Report
+from data_gen import preprocess_120
+from data_gen.common import parallel
+from data_gen.common.command_line import Report
+from data_gen.ntu import convert as ntu_convert
+from data_gen.ntu.splits import NTU120
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_gendata import gendata
-from data_gen.ntu_splits import NTU120
 from data_gen.preprocess import main, preprocess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -289,7 +291,8 @@ def test_a_run_that_dies_midway_leaves_finished_output_alone(
 
 _KILLED = """
 import os, signal, sys
-from data_gen import command_line, ntu_convert
+from data_gen.common import command_line
+from data_gen.ntu import convert as ntu_convert
 from data_gen.preprocess import main
 
 original, name, number = ntu_convert.convert_file, *sys.argv[1:3]

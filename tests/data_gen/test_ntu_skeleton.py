@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recordings import random_bodies, skeleton_text
 
-from data_gen import ntu_skeleton
-from data_gen.ntu_convert import convert_file
-from data_gen.ntu_skeleton import BrokenFileError, read_skeleton
-from data_gen.ntu_steps import plain, preprocessed
+from data_gen.formats import ntu_skeleton
+from data_gen.formats.ntu_skeleton import BrokenFileError, read_skeleton
+from data_gen.ntu.convert import convert_file
+from data_gen.ntu.steps import plain, preprocessed
 
 NAME = "S001C001P001R001A001.skeleton"
 

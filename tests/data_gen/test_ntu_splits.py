@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from data_gen.ntu_convert import read_ignored
-from data_gen.ntu_splits import NTU60, NTU120, Dataset, parse_name
+from data_gen.ntu.convert import read_ignored
+from data_gen.ntu.splits import NTU60, NTU120, Dataset, parse_name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import slow_preprocess
 from recordings import random_bodies
 
-from data_gen.ntu_steps import fill, plain, preprocessed, rotation, strongest
+from data_gen.ntu.steps import fill, plain, preprocessed, rotation, strongest
 
 
 @pytest.mark.parametrize("seed", range(40))

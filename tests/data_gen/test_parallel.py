@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from data_gen.parallel import ordered_map
+from data_gen.common.parallel import ordered_map
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,7 @@ def test_little_work_starts_no_process() -> None:
 
 _KILLED = """
 import os, signal
-from data_gen.parallel import ordered_map
+from data_gen.common.parallel import ordered_map
 from test_parallel import _where
 
 if __name__ == "__main__":

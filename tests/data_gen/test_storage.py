@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
-from data_gen import parallel, storage
-from data_gen.parallel import ordered_map
-from data_gen.storage import ArrayWriter, Staging, open_array, read_chunks, require_space
+from data_gen.common import parallel, storage
+from data_gen.common.parallel import ordered_map
+from data_gen.common.storage import ArrayWriter, Staging, open_array, read_chunks, require_space
 
 
 def test_fewer_rows_than_announced_make_a_shorter_file(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ _RESIDENT = r"""
 import re, sys
 from pathlib import Path
 import numpy as np
-from data_gen.storage import ArrayWriter, read_chunks
+from data_gen.common.storage import ArrayWriter, read_chunks
 
 path, row = Path(sys.argv[1]), np.ones((1, 1, 512, 512, 1), np.float32)  # 1 MB
 peak = lambda: int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]) // 1024
@@ -64,7 +65,7 @@ sys.stdout.write(str(peak() - before))
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_does_not_grow_with_the_array(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _RESIDENT, str(tmp_path / "a.npy")]
-    grown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(storage.__file__).parents[1])
+    grown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     assert int(grown.stdout) < 60, "MB resident for an array of 300 MB"
 
 
@@ -123,8 +124,8 @@ _FULL = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from data_gen.command_line import Report, run
-from data_gen.storage import Staging
+from data_gen.common.command_line import Report, run
+from data_gen.common.storage import Staging
 
 def main(_):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
@@ -143,8 +144,7 @@ run(main)
 def test_a_disk_that_becomes_full_is_one_clear_error(tmp_path: Path, limit: int) -> None:
     (tmp_path / "a.npy").write_bytes(b"finished")
     command = [sys.executable, "-c", _FULL, str(tmp_path / "a.npy"), str(limit)]
-    root = Path(storage.__file__).parents[1]
-    ran = subprocess.run(command, check=False, capture_output=True, text=True, cwd=root)
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.startswith(f"error: {tmp_path}: writing failed (File too large); make room there or choose")
     assert ran.stderr.count("\n") == 1

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from feeders import augment
 from feeders.feeder import Feeder
 from graph.ntu_rgb_d import SKELETON
-from processor.config import Config
-from processor.data import Loader
+from processor.config.schema import Config
+from processor.engine.data import Loader
 
 N, C, T, V, M = 7, 3, 12, 25, 2
 

@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from data_gen.ntu.steps import fill
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_merge_joint_bones import merge_joint_bones
-from data_gen.ntu_steps import fill
 from feeders import augment
 from feeders.feeder import Feeder
 from graph.ntu_rgb_d import SKELETON as NTU
 from graph.streams import STREAMS, bones, derive
-from processor.config import Config
-from processor.data import Loader, check_fit
-from processor.evaluate import evaluate
+from processor.config.schema import Config
+from processor.engine.data import Loader, check_fit
+from processor.engine.evaluate import evaluate
 
 N, C, T, V, M = 5, 3, 40, 25, 2
 SKELETON = """

@@ -11,8 +11,8 @@ import torch
 
 from model import st_tr
 from model.published import agree
-from processor.config import Config
-from processor.weights import complete, load_weights, read_weights
+from processor.config.schema import Config
+from processor.state.weights import complete, load_weights, read_weights
 
 OLD: dict[str, Any] = {
     "num_class": 3,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.config import Config, ConfigError, load_config
+from processor.config.schema import Config, ConfigError, load_config
 
 PARTS = """
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import main as program
-from processor.config import Config
+from processor.config.schema import Config
 
 Data = dict[str, dict[str, str]]  # feeder arguments of each part
 

@@ -14,8 +14,8 @@ from runs import MODEL, Data, make, write_data
 from model.layers.gcn import GCN
 from model.layers.transformer import SpatialAttention
 from model.st_tr import Model
-from processor import benchmark as bench
-from processor.benchmark import PARTS, Noise, Timed, benchmark
+from processor.tools import benchmark as bench
+from processor.tools.benchmark import PARTS, Noise, Timed, benchmark
 
 CPU = torch.device("cpu")
 

@@ -13,8 +13,8 @@ from configs import MINIMAL, load, problems, workplace
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from processor.config import Config, ConfigError, help_text, load_config, names_of_classes, resolved
-from processor.config_check import MisfitError, coerce, import_object
+from processor.config.check import MisfitError, coerce, import_object
+from processor.config.schema import Config, ConfigError, help_text, load_config, names_of_classes, resolved
 
 
 @pytest.fixture
@@ -460,4 +460,4 @@ def test_values_that_do_not_fit(value: Any, hint: Any, wanted: str) -> None:
 
 
 def test_import_object() -> None:
-    assert import_object("processor.config.Config") is Config
+    assert import_object("processor.config.schema.Config") is Config

@@ -13,10 +13,10 @@ from configs import MINIMAL, load, problems, workplace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_gen.command_line import expand
-from processor import config_file
-from processor.config import Config, ConfigError, load_config, model_of, resolved
-from processor.config_check import ROOT, Scalar, coerce
+from data_gen.common.command_line import expand
+from processor.config import layers as config_file
+from processor.config.check import ROOT, Scalar, coerce
+from processor.config.schema import Config, ConfigError, load_config, model_of, resolved
 
 pytestmark = pytest.mark.usefixtures("folder")
 

@@ -23,19 +23,22 @@ from torch import Tensor
 import main as program
 from model.layers.norm import TokenNorm
 from model.st_tr import Model
-from processor import data as loading
-from processor import distributed
-from processor.checkpoint import read_checkpoint
-from processor.config import Config, resolved
-from processor.data import Batches
-from processor.scores import load_scores
-from processor.train import train
+from processor.config.schema import Config, resolved
+from processor.engine import data as loading
+from processor.engine.data import Batches
+from processor.engine.train import train
+from processor.results.scores import load_scores
+from processor.runtime import distributed
+from processor.state.checkpoint import read_checkpoint
 
 ROOT = Path(program.__file__).parent
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 DEVICES = (  # what `--device 0 1` does, on a CPU
     "-c",
-    "import sys, pathlib, processor.distributed as d; sys.exit(d.launch(pathlib.Path(sys.argv[1]), sys.argv[2:], 2))",
+    (
+        "import sys, pathlib; from processor.runtime import distributed; "
+        "sys.exit(distributed.launch(pathlib.Path(sys.argv[1]), sys.argv[2:], 2))"
+    ),
 )
 EXACT = {**MODEL, "dropout": 0.0, "drop_connect": False}  # nothing is drawn, or processes would draw other numbers
 
@@ -213,7 +216,7 @@ def test_synchronised_batch_norm_has_the_second_derivatives_of_the_batch_of_all(
 
 BARRIER = """
 import sys, time
-from processor import distributed
+from processor.runtime import distributed
 with distributed.process_group():
     with distributed.one_by_one():
         time.sleep(0 if distributed.rank() else 2)

@@ -22,9 +22,9 @@ from runs import MODEL, Data, make, write_data
 
 import main as program
 from model.st_tr import Model
-from processor.config import Config, resolved
-from processor.data import Loader
-from processor.failure import sentence
+from processor.config.schema import Config, resolved
+from processor.engine.data import Loader
+from processor.runtime.failure import sentence
 
 ROOT = Path(program.__file__).parent
 LIMIT = 20  # seconds in which a failing run ends

@@ -13,10 +13,10 @@ import torch
 from runs import Data, make, write_data
 
 from main import main
-from processor.config import Config, resolved
-from processor.folds import cross_validate, mean_and_spread, of_fold
-from processor.scores import load_scores, top_k
-from processor.train import train
+from processor.config.schema import Config, resolved
+from processor.engine.folds import cross_validate, mean_and_spread, of_fold
+from processor.engine.train import train
+from processor.results.scores import load_scores, top_k
 
 
 @pytest.fixture

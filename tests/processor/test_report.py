@@ -15,9 +15,9 @@ from conftest import ROOT
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from data_gen.drawing import new_figure
-from processor.report import _percent, draw_accuracy, draw_confusion, write_report
-from processor.scores import Scores
+from data_gen.common.drawing import new_figure
+from processor.results.report import _percent, draw_accuracy, draw_confusion, write_report
+from processor.results.scores import Scores
 
 #  true        0  0  0  1  1  3   (class 2 has no samples)
 PREDICTED = (0, 0, 1, 1, 3, 2)
@@ -172,15 +172,17 @@ DRAW = """
 import sys
 from pathlib import Path
 import numpy as np
-from data_gen.pictures import draw, write_picture
+from data_gen.common.pictures import draw, write_picture
 from graph.nw_ucla import SKELETON
-from processor.report import write_report
-from processor.scores import Scores
+from processor.results.report import write_report
+from processor.results.scores import Scores
 write_report(".", Scores(("a", "b"), np.eye(2), np.array([0, 1])), ["$_$", "eat"])
 write_picture(Path("picture.png"), draw([("$_$", np.random.default_rng(0).random((3, 8, 20, 1)))], SKELETON))
 assert "matplotlib.pyplot" not in sys.modules
 """
-ASK = "import os, data_gen.drawing as d; print(os.environ['MPLBACKEND'], d.matplotlib.rcParams['backend'], end='')"
+ASK = (
+    "import os, data_gen.common.drawing as d; print(os.environ['MPLBACKEND'], d.matplotlib.rcParams['backend'], end='')"
+)
 
 
 def python(folder: Path, code: str, **variables: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from feeders.labels import load_labels
-from processor.scores import Scores, load_scores, save_scores, top_k
+from processor.results.scores import Scores, load_scores, save_scores, top_k
 
 NAMES = ("b.skeleton", "ä.skeleton", "a")
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from runs import Data, make, write_data
 
-from processor.folds import cross_validate
-from processor.scores import load_scores
-from processor.sources import stream_of
-from processor.train import test as run_test
-from processor.train import train
+from processor.engine.folds import cross_validate
+from processor.engine.sources import stream_of
+from processor.engine.train import test as run_test
+from processor.engine.train import train
+from processor.results.scores import load_scores
 
 NAMES = ["jump", "run", "sit"]
 

@@ -18,11 +18,11 @@ import torch
 from runs import Data, make, write_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from processor import train as engine
-from processor.checkpoint import Checkpoints, DamagedError, State, read_checkpoint
-from processor.config import Config
-from processor.models import build_model
-from processor.runtime import set_random_state
+from processor.config.schema import Config
+from processor.engine import train as engine
+from processor.engine.models import build_model
+from processor.runtime.device import set_random_state
+from processor.state.checkpoint import Checkpoints, DamagedError, State, read_checkpoint
 
 resource = pytest.importorskip("resource", reason="signals and forks are those of POSIX")
 
@@ -31,7 +31,7 @@ resource = pytest.importorskip("resource", reason="signals and forks are those o
 def context() -> Any:
     """Processes that are there at once, torch imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["processor.train", "model.st_tr"])
+    context.set_forkserver_preload(["processor.engine.train", "model.st_tr"])
     return context
 
 
@@ -274,7 +274,7 @@ def test_an_evaluation_that_fails_costs_no_epoch(
     def fail(*_: Any) -> None:
         raise RuntimeError("cannot be drawn")
 
-    monkeypatch.setattr("processor.report.write_report", fail)
+    monkeypatch.setattr("processor.results.report.write_report", fail)
     engine.train(config_of(data, tmp_path / "run", num_epoch=5))
     assert "the reports could not be written, the scores are: RuntimeError: cannot be drawn" in caplog.text
 

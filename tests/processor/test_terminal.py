@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 import main as program
-from data_gen.command_line import printing_anything
-from processor.config_check import ROOT
-from processor.terminal import spoken
+from data_gen.common.command_line import printing_anything
+from processor.config.check import ROOT
+from processor.runtime.terminal import spoken
 
-LOG = logging.getLogger("processor.info")
+LOG = logging.getLogger("processor.tools.info")
 
 
 @contextmanager
@@ -85,7 +85,7 @@ import os, pwd, sys
 def unknown(*_): raise KeyError("no such user")
 pwd.getpwuid = pwd.getpwnam = unknown
 import main
-from processor.work_dir import check_place
+from processor.results.work_dir import check_place
 check_place(main.Path("run"))
 sys.exit(main.main(["--config", "config/demo/train.yaml", "--work_dir", "~/run"]))
 """

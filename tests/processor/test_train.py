@@ -14,14 +14,14 @@ from runs import MODEL, Data, make, write_data
 from torch.nn import functional as F
 
 import main as program
-from processor import runtime
-from processor import train as engine
-from processor.checkpoint import State, read_checkpoint
-from processor.config import Config, load_config
-from processor.data import Loader
-from processor.optim import build_optimizer, learning_rate
-from processor.runtime import choose_device, effective_precision, gradient_scaler
-from processor.scores import load_scores, top_k
+from processor.config.schema import Config, load_config
+from processor.engine import train as engine
+from processor.engine.data import Loader
+from processor.engine.optimizer import build_optimizer, learning_rate
+from processor.results.scores import load_scores, top_k
+from processor.runtime import device as runtime
+from processor.runtime.device import choose_device, effective_precision, gradient_scaler
+from processor.state.checkpoint import State, read_checkpoint
 
 
 @pytest.fixture
@@ -317,7 +317,7 @@ def test_label_smoothing_and_precision_reach_the_loss(
         return original(logits, label, label_smoothing=label_smoothing)
 
     monkeypatch.setattr(engine.F, "cross_entropy", spy)
-    monkeypatch.setattr("processor.runtime.computes_in", lambda device, precision: True)
+    monkeypatch.setattr("processor.runtime.device.computes_in", lambda device, precision: True)
     engine.train(make(data, tmp_path, num_epoch=1, label_smoothing=0.1, precision="bfloat16"))
     assert seen == {(0.1, True), (-1.0, False)}  # of training and of evaluation
 
@@ -338,7 +338,7 @@ def test_float16_trains_with_scaled_gradients_and_goes_on(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a GPU without bfloat16 does it."""
-    monkeypatch.setattr("processor.runtime.computes_in", lambda device, precision: True)
+    monkeypatch.setattr("processor.runtime.device.computes_in", lambda device, precision: True)
     settings: dict[str, Any] = {"precision": "float16", "max_grad_norm": 1.0, "num_epoch": 2}
     engine.train(make(data, tmp_path, work_dir=tmp_path / "whole", **settings))
     engine.train(make(data, tmp_path, **{**settings, "num_epoch": 1}))

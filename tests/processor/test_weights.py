@@ -15,12 +15,12 @@ from runs import MODEL, Data, make, say, write_data
 
 from model.published import from_published
 from model.st_tr import Model
-from processor import train as engine
-from processor.checkpoint import State, read_checkpoint
-from processor.config import Config, load_config
-from processor.models import build_model
-from processor.scores import load_scores
-from processor.weights import complete, load_weights, read_weights
+from processor.config.schema import Config, load_config
+from processor.engine import train as engine
+from processor.engine.models import build_model
+from processor.results.scores import load_scores
+from processor.state.checkpoint import State, read_checkpoint
+from processor.state.weights import complete, load_weights, read_weights
 
 VARIANTS = json.loads((Path(__file__).parents[1] / "golden" / "st_tr.json").read_text())["variants"]
 
@@ -266,7 +266,9 @@ def test_info_of_a_configuration_without_model_args(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("processor.info.count_flops", lambda model, shape: 0)  # takes seconds, and is tested above
+    monkeypatch.setattr(
+        "processor.tools.info.count_flops", lambda model, shape: 0
+    )  # takes seconds, and is tested above
     argv = ["--phase", "info", "--config", "config/ntu60_xsub/test.yaml"]
     status, said, error = say(argv, capsys, caplog)
     assert (status, error) == (0, "")

@@ -1,0 +1,189 @@
+"""`model_args` of both families by their published names: what a model is built of, checked without torch.
+
+Each is the schema of its model's keyword arguments; `OPTIONS` names them by the import path of the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from graph import fitting_graph
+
+
+@dataclass
+class StTrOptions:
+    """ST-TR's; the defaults are S-TR.
+
+    Raises:
+        ValueError: options that cannot work together, all of them in one message.
+    """
+
+    num_class: int = 60
+    channel: int = 3  # C of the input: 3, or 6 for joints and bones
+    window_size: int = 300  # T of the input, the size of relative tables
+    num_point: int = 25
+    num_person: int = 2
+    graph: str | None = None  # import path; None: that of the skeleton with num_point joints
+    graph_args: dict[str, Any] = field(default_factory=dict)
+    channels: list[int] = field(default_factory=lambda: [64, 128, 256])  # widths of the three stages
+
+    attention: bool = True  # spatial self-attention: S-TR
+    tcn_attention: bool = False  # temporal self-attention: T-TR
+    only_attention: bool = True  # False: graph convolution beside the spatial attention
+    only_temporal_attention: bool = True  # False: temporal convolution beside the temporal attention
+    all_layers: bool = False  # attention from the first layer on
+    agcn: bool = False  # adaptive graph convolutions
+    double_channel: bool = False  # twice the widths, for joints and bones
+    concat_original: bool = True  # the raw input again, before the fourth block
+
+    Nh: int = 8  # heads
+    dk: float = 0.25  # share of the channels that keys have
+    dv: float = 0.25  # share of the channels that values have beside a convolution
+    more_channels: bool = False  # a head's share is 1 / n of dk and dv instead of 1 / Nh
+    n: int = 4
+    relative: bool = False  # relative positions of joints or frames
+    adjacency: bool = False  # the graph as a bias of the spatial attention
+    drop_connect: bool = True  # drop keys in training
+    skip_conn: bool = True  # add an attention's input to its output
+    data_normalization: bool = True  # batch norm per joint and channel before an attention
+    dim_block1: int = 10  # windows of temporal attention in the first stage (all_layers), by its width:
+    dim_block2: int = 30  # up to 64, up to 128, beyond
+    dim_block3: int = 75
+
+    mask_learning: bool = True  # learnable mask on the graph
+    use_data_bn: bool = True  # batch norm of the input
+    use_local_bn: bool = False  # a graph convolution's batch norm per joint
+    dropout: float = 0.5  # before temporal convolutions
+    classifier_std: float | None = 0.01  # of the classifier's first weights; None: (2 / num_class)^½, as published
+
+    def __post_init__(self) -> None:
+        if problems := list(self._problems()):
+            raise ValueError("model_args: " + "; ".join(problems))
+        self.graph = fitting_graph(self.graph, self.num_point)
+
+    def _problems(self) -> Iterator[str]:
+        blocks = ("dim_block1", "dim_block2", "dim_block3")
+        for name in ("num_class", "channel", "window_size", "num_point", "num_person", "Nh", "n", *blocks):
+            if getattr(self, name) < 1:
+                yield f"{name}: {getattr(self, name)} is less than 1"
+        if len(self.channels) != 3 or min(self.channels, default=0) < 4:
+            yield f"channels: {self.channels} are not three widths of at least 4"
+            return
+        if not 0 <= self.dropout <= 0.95:
+            yield f"dropout: {self.dropout} is not in [0, 0.95]"
+        if self.classifier_std is not None and not 0 <= self.classifier_std < math.inf:
+            yield f"classifier_std: {self.classifier_std} is no deviation, a finite number from 0 on"
+        if not 0 < self.dk <= 1 or not 0 < self.dv <= 1:
+            yield f"dk, dv: {self.dk}, {self.dv} are not both in (0, 1]"
+            return
+        if self.graph is not None and "." not in self.graph:
+            yield f"graph: {self.graph!r} is no import path, such as graph.ntu_rgb_d.Graph"
+        uses = (("attention", self.only_attention), ("tcn_attention", self.only_temporal_attention))
+        for width in self.widths if self.all_layers else self.widths[1:]:
+            for name, only in uses:
+                dk, dv = int(width * self.dk), self.value_channels(width, only=only)
+                if getattr(self, name) and not self._splits(dk, dv):
+                    shares = f"shares of 1 / n, n={self.n}, for" if self.more_channels else "equal parts for"
+                    yield f"{name}: {dk} key and {dv} value channels of {width} do not give {shares} Nh={self.Nh} heads"
+
+    def _splits(self, dk: int, dv: int) -> bool:
+        if self.more_channels:
+            return min(dk, dv) >= self.n and dk >= self.Nh
+        return dk >= self.Nh and dk % self.Nh == 0 and dv % self.Nh == 0
+
+    @property
+    def shape(self) -> tuple[int, int | None, int, int]:
+        """(C, T, V, M) of the input; T is None where it may be any."""
+        return self.channel, self.window_size, self.num_point, self.num_person
+
+    @property
+    def title(self) -> str:
+        """The name that papers have for such a model."""
+        names = {
+            (True, True): "spatial and temporal attention in one stream (ST-TR-1s)",
+            (True, False): "spatial attention (S-TR)",
+            (False, True): "temporal attention (T-TR)",
+            (False, False): "graph convolutions without attention",
+        }
+        return names[self.attention, self.tcn_attention] + (", adaptive graph (AGCN)" if self.agcn else "")
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the three stages."""
+        return [width * (2 if self.double_channel else 1) for width in self.channels]
+
+    def value_channels(self, width: int, *, only: bool) -> int:
+        """dv: all channels of a block, or the share that a convolution leaves."""
+        return width if only else int(width * self.dv)
+
+    def blocks(self) -> list[tuple[int, int, int]]:
+        """(in, out, stride) of each block, without what `concat_original` adds."""
+        a, b, c = self.widths
+        first = [(self.channel, a, 1)] if self.all_layers else []
+        return [*first, *[(a, a, 1)] * 3, (a, b, 2), *[(b, b, 1)] * 2, (b, c, 2), *[(c, c, 1)] * 2]
+
+
+@dataclass
+class ZitZotOptions:
+    """ZiT-ZoT's.
+
+    Raises:
+        ValueError: options that cannot work together, all of them in one message.
+    """
+
+    num_class: int = 60
+    in_channels: int = 3
+    num_person: int = 2
+    num_point: int = 25
+    num_head: int = 6
+    graph: str | None = None  # import path; None: that of the skeleton with num_point joints
+    graph_args: dict[str, Any] = field(default_factory=dict)
+    dropout: float = 0.1  # in the perceptrons
+    max_T: int = 100  # most frames that relative positions of frames reach
+    spatial: bool = True  # attention over the joints of a frame
+    temporal: bool = True  # attention over the frames of a joint
+    parallel: bool = False  # both of the same input, instead of one after the other
+    multi_scale: bool = True  # convolutions over 1, 3 and 7 frames; False: over 9
+    relative: bool = True  # relative positions in both attentions
+    adaptive_mask: bool = True  # the graph, times a learnable mask, as a bias of the spatial attention
+    drop_connectivity: bool = False  # drop keys of the temporal attention in training
+    group_relation: bool = True  # a learnt bias between persons
+    person_order: bool = False  # the original's: a `data_bn` for each person, and absent persons count
+
+    def __post_init__(self) -> None:
+        if problems := list(self._problems()):
+            raise ValueError("model_args: " + "; ".join(problems))
+        self.graph = fitting_graph(self.graph, self.num_point)
+
+    def _problems(self) -> Iterator[str]:
+        for name in ("num_class", "in_channels", "num_person", "num_point", "num_head", "max_T"):
+            if getattr(self, name) < 1:
+                yield f"{name}: {getattr(self, name)} is less than 1"
+        if self.num_head > 0 and 12 % self.num_head:
+            yield f"num_head: {self.num_head} does not divide the widths 48, 96, 192 and 276; take 1, 2, 3, 4, 6 or 12"
+        if not 0 <= self.dropout <= 0.95:
+            yield f"dropout: {self.dropout} is not in [0, 0.95]"
+
+    @property
+    def shape(self) -> tuple[int, int | None, int, int]:
+        """(C, T, V, M) of the input; T is None where it may be any."""
+        return self.in_channels, None, self.num_point, self.num_person
+
+    @property
+    def longest(self) -> int | None:
+        """The most frames that the input may have; None: any number."""
+        return self.max_T if self.temporal and self.relative else None
+
+    @property
+    def title(self) -> str:
+        """What the blocks are made of."""
+        order = "parallel to" if self.parallel else "then"
+        parts = ["spatial transformer" if self.spatial else "graph convolution"]
+        parts += [f"{order} temporal transformer"] * self.temporal
+        return f"ZiT-ZoT: {' '.join(parts)}, then {'multi-scale ' if self.multi_scale else ''}temporal convolution"
+
+
+OPTIONS = {"model.st_tr.Model": StTrOptions, "model.zit_zot.Model": ZitZotOptions, "model.Model": ZitZotOptions}

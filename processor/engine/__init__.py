@@ -1,0 +1,1 @@
+"""Training and evaluation: data loading, models, optimiser, the loop, grids of runs."""

@@ -1,0 +1,64 @@
+"""Evaluation: logits of every sample, each scored once, by sample name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from processor.engine.data import Loader
+from processor.results.scores import Scores
+from processor.runtime.device import autocast, progress, to_device
+from processor.runtime.distributed import gather
+from processor.runtime.failure import sentence
+
+
+def evaluate(model: nn.Module, loader: Loader, device: torch.device, precision: str) -> Scores:
+    """The scores (N, num_class) of all samples of the loader's feeder, in its order; those of clips are averaged.
+
+    Each process scores a part, and all get all scores.
+
+    Raises:
+        ValueError: some are not finite.
+        Exception: what goes wrong in one of the processes, in each of them.
+    """
+    scored: list[tuple[Tensor, Tensor]] = []
+    failure = None
+    try:
+        batches = progress(loader.epoch(0), "test", total=len(loader.sizes))
+        scored = list(score(model, batches, device, precision))  # a GPU is not waited for in between
+    except Exception as error:
+        failure = error
+        loader.close()  # its workers may be in any state
+    told = gather(sentence(failure) if failure else "")  # or the others would wait for this process
+    if failure:
+        raise failure
+    if others := [said for said in told if said]:
+        raise RuntimeError(f"another process could not evaluate: {others[0]}")
+    own = [(index.numpy(), logits.cpu().numpy()) for index, logits in scored]
+    parts = [part for of_process in gather(own) for part in of_process]
+    order = np.argsort(np.concatenate([index for index, _ in parts]))
+    scores = np.concatenate([logits for _, logits in parts])[order]
+    return Scores(tuple(loader.feeder.sample_name), scores, np.asarray(loader.feeder.label, np.int64))
+
+
+def cross_entropy(scores: Scores) -> float:
+    """The mean cross entropy of the logits and the labels."""
+    return float(F.cross_entropy(torch.from_numpy(scores.scores), torch.from_numpy(scores.known_labels)))
+
+
+@torch.no_grad()
+def score(
+    model: nn.Module, batches: Iterable[Any], device: torch.device, precision: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The indices (N,) and the logits (N, num_class), still on the device, of each batch."""
+    model.eval()
+    for x, _, index in batches:
+        clips = to_device(x if x.dim() == 6 else x[:, None], device)  # (N, clips, C, T, V, M)
+        with autocast(device, precision):
+            logits = model(clips.flatten(0, 1)).float()
+        yield index, logits.unflatten(0, clips.shape[:2]).mean(dim=1)

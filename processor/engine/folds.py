@@ -1,0 +1,99 @@
+"""Cross-validation: one run for every fold, and the mean of what they reach."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from processor.config.schema import Config, names_of_classes
+from processor.engine.data import open_feeder
+from processor.results.report import write_csv, write_report_or_warn
+from processor.results.scores import SCORE, Scores, save_scores, top_k
+from processor.results.work_dir import FOLDS, check_place
+from processor.runtime.distributed import rank
+
+log = logging.getLogger(__name__)
+
+MARK = "{fold}"  # what a fold's number replaces
+
+
+def cross_validate(run: Callable[[Config], Scores], config: Config) -> Scores:
+    """`run` for each of `config.folds`, in `work_dir/fold{fold}`; `work_dir` gets the summary and common reports.
+
+    Returns:
+        The test scores of all folds.
+
+    Raises:
+        ValueError: `{fold}` stands in no feeder argument, a fold's data are missing, or two folds test the same sample.
+    """
+    check_place(config.work_dir)
+    configs = {fold: of_fold(config, fold) for fold in config.folds}
+    _check(config, configs)
+    scores = {}
+    for fold, own in configs.items():
+        log.info("fold %d of %s", fold, ", ".join(map(str, configs)))
+        scores[fold] = run(own)
+    accuracy = {fold: 100 * top_k(s.scores, s.labels, 1) for fold, s in scores.items()}
+    together = Scores(
+        tuple(name for s in scores.values() for name in s.names),
+        np.concatenate([s.scores for s in scores.values()]),
+        np.concatenate([s.known_labels for s in scores.values()]),
+    )
+    if rank() == 0:
+        rows = ((fold, len(scores[fold].names), f"{a:.4f}") for fold, a in accuracy.items())
+        write_csv(config.work_dir / FOLDS, [("fold", "samples", "top1"), *rows])
+        save_scores(config.work_dir / SCORE, together)
+        write_report_or_warn(config.work_dir, together, names_of_classes(config))
+    log.info("top-1 of folds %s: %s", ", ".join(map(str, accuracy)), ", ".join(f"{a:.2f}" for a in accuracy.values()))
+    log.info("mean %s; all are in %s", mean_and_spread(list(accuracy.values())), config.work_dir)
+    return together
+
+
+def of_fold(config: Config, fold: int) -> Config:
+    """`config` with the fold's number in the place of every `{fold}`, and a folder of its own."""
+    changed = {f.name: _fill(getattr(config, f.name), fold) for f in fields(config)}
+    return replace(config, **{**changed, "folds": [], "work_dir": config.work_dir / f"fold{fold}"})
+
+
+def mean_and_spread(accuracies: list[float]) -> str:
+    """In per cent, with the standard deviation where there are several."""
+    mean = f"{statistics.mean(accuracies):.2f} %"
+    return f"{mean}, standard deviation {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else mean
+
+
+def _fill(value: Any, fold: int) -> Any:
+    if isinstance(value, str):
+        return value.replace(MARK, str(fold))
+    if isinstance(value, Path):
+        return Path(str(value).replace(MARK, str(fold)))
+    if isinstance(value, dict):
+        return {key: _fill(x, fold) for key, x in value.items()}
+    return [_fill(x, fold) for x in value] if isinstance(value, list) else value
+
+
+def _check(config: Config, configs: dict[int, Config]) -> None:
+    """Every fold's data are there, and no sample is tested twice, before the first of hours is spent."""
+    for key, value in (("weights", config.weights), ("resume", config.resume)):
+        if value not in (None, "auto") and MARK not in str(value):
+            raise ValueError(
+                f"folds: {key}: {value} would give every fold the weights of one, which has seen what others test; put "
+                f"{MARK} where a fold's number belongs, such as work_dir/sbu/fold{MARK}/last.pt"
+            )
+    for key in ("train_feeder_args", "test_feeder_args"):
+        if MARK not in str(getattr(config, key)):
+            raise ValueError(
+                f"folds: {key} must hold {MARK} where a fold's number belongs, such as data/fold{MARK}/x.npy"
+            )
+    tested: dict[str, int] = {}
+    for fold, own in configs.items():
+        open_feeder(own, "train")
+        for name in open_feeder(own, "test").sample_name:
+            if name in tested:
+                raise ValueError(f"folds: {tested[name]} and {fold} both test {name}; each sample belongs to one fold")
+            tested[name] = fold

@@ -1,0 +1,1 @@
+"""What a run writes for its user: the work_dir, scores, fused scores, reports."""

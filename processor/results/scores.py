@@ -1,0 +1,149 @@
+"""What a stream says of every sample, by the sample's name: kept, read back, judged.
+
+Our files are `.npz` with `names` (N,), `scores` (N, classes) float32, which are logits, and `labels` (N,) int64 where
+they are known. The published code's `.pkl` files are read too: a dict or pairs from name to score vector.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from feeders.labels import checked_labels, checked_names
+from feeders.untrusted import load_pickle
+from graph.common.files import written_whole
+from graph.common.words import plural
+
+SCORE = "test_score.npz"  # what a run's folder calls its scores
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The scores of one stream.
+
+    Attributes:
+        names: the samples' names, all different.
+        scores: (N, classes) float32, finite.
+        labels: (N,) int64 in [0, classes), or None if they are not known.
+
+    Raises:
+        ValueError: they do not fit each other.
+    """
+
+    names: tuple[str, ...]
+    scores: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", checked_names(self.names))
+        object.__setattr__(self, "scores", _scores(self.scores, self.names))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", checked_labels(self.labels, self.names))
+            _check_range(self.labels, self.scores.shape[1])
+
+    @property
+    def known_labels(self) -> np.ndarray:
+        """`labels`.
+
+        Raises:
+            ValueError: they are not known.
+        """
+        if self.labels is None:
+            raise ValueError("the labels of these scores are not known")
+        return self.labels
+
+    def take(self, names: Sequence[str]) -> Scores:
+        """The scores of these samples, in this order; each must be there."""
+        row = {name: i for i, name in enumerate(self.names)}
+        rows = [row[name] for name in names]
+        return Scores(tuple(names), self.scores[rows], None if self.labels is None else self.labels[rows])
+
+
+def top_k(scores: np.ndarray, labels: np.ndarray | None, k: int) -> float:
+    """The share of samples whose label is among the k highest scores; of equal scores the lower class is higher.
+
+    Args:
+        scores: (N, classes).
+        labels: (N,).
+
+    Raises:
+        ValueError: there are no labels.
+    """
+    if labels is None:
+        raise ValueError("accuracy: the labels of these scores are not known")
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    lower = np.arange(scores.shape[1]) < labels[:, None]
+    rank = (scores > own).sum(axis=1) + ((scores == own) & lower).sum(axis=1)
+    return float((rank < k).mean())
+
+
+def save_scores(path: str | Path, scores: Scores) -> None:
+    """Write `scores` to an `.npz` file, whole or not at all."""
+    arrays: dict[str, Any] = {"names": np.array(scores.names), "scores": scores.scores}
+    if scores.labels is not None:
+        arrays["labels"] = scores.labels
+    with written_whole(Path(path)) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def load_scores(path: str | Path) -> Scores:
+    """Read an `.npz` file of ours or a published `.pkl`.
+
+    Raises:
+        ValueError: it holds no scores, or they do not fit each other.
+        OSError: the file cannot be read.
+    """
+    path = Path(path)
+    content = load_pickle(path) if path.suffix in (".pkl", ".pickle") else _load_npz(path)
+    try:
+        return Scores(*_parts(content))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _load_npz(path: Path) -> dict[str, np.ndarray]:
+    with path.open("rb") as file:
+        try:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is another kind of file, or cut short")
+            with np.load(file, allow_pickle=False) as arrays:
+                content = {key: arrays[key] for key in arrays.files}
+        except Exception as error:  # a damaged or forged file can raise anything
+            raise ValueError(f"{path} is no readable .npz file ({error}); make or copy it again") from error
+    if not {"names", "scores"} <= content.keys():
+        raise ValueError(f"{path} holds {', '.join(content) or 'nothing'}; names and scores are expected")
+    return content
+
+
+def _parts(content: Any) -> tuple[Any, Any, Any]:
+    """(names, scores, labels) of what a file holds: our arrays, a dict by name, or pairs."""
+    if isinstance(content, dict) and {"names", "scores"} <= content.keys():
+        return content["names"], content["scores"], content.get("labels")
+    pairs = list(content.items()) if isinstance(content, dict) else content
+    if not isinstance(pairs, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        raise ValueError("scores by sample name are expected")
+    return [name for name, _ in pairs], [vector for _, vector in pairs], None
+
+
+def _scores(scores: Any, names: Sequence[str]) -> np.ndarray:
+    try:
+        array = np.asarray(scores, dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        raise ValueError("scores must be vectors of numbers, all of one length") from error
+    if array.ndim != 2 or len(array) != len(names) or not array.shape[1]:
+        raise ValueError(f"scores have the shape {array.shape}; ({len(names)}, classes) is expected")
+    if bad := np.flatnonzero(~np.isfinite(array).all(axis=1)).tolist():
+        raise ValueError(f"scores of {plural(len(bad), 'sample')} are not finite, the first is {names[bad[0]]!r}")
+    return array
+
+
+def _check_range(labels: np.ndarray, num_class: int) -> None:
+    if labels.min() < 0 or labels.max() >= num_class:
+        raise ValueError(
+            f"labels from {labels.min()} to {labels.max()} do not fit {plural(num_class, 'class', 'classes')}"
+        )

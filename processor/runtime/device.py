@@ -1,0 +1,123 @@
+"""Where and how a run computes: device, precision, random numbers."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch.amp import GradScaler
+from tqdm import tqdm
+
+from graph.common.words import plural
+from processor.runtime.distributed import local_rank, rank, world
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; the latter may be 2**25 at most
+
+
+log = logging.getLogger(__name__)
+
+
+def keep_memory() -> None:
+    """Asks glibc to keep what is freed: the system would clear it again, page by page, for the next batch."""
+    with suppress(AttributeError, OSError, TypeError):  # other systems and libraries
+        for parameter, value in ((M_TRIM_THRESHOLD, 2**31 - 1), (M_MMAP_THRESHOLD, 2**25)):
+            ctypes.CDLL(None).mallopt(parameter, value)
+
+
+def choose_device(wish: str | Sequence[int]) -> torch.device:
+    """The device that the key `device` means: `auto`, `cpu`, `mps`, `cuda`, or GPU numbers, one for each process.
+
+    Processes of one machine take a GPU each. GPU numbers on a machine without any mean `auto`, with a warning.
+
+    Raises:
+        ValueError: this machine has no such device, or not so many.
+    """
+    if torch.cuda.is_available() and wish in ("auto", "cuda"):
+        wish = [*range(local_rank() + 1)]
+    if wish == "auto":  # several processes cannot talk about what is on an MPS device
+        return torch.device("mps" if torch.backends.mps.is_available() and world() == 1 else "cpu")
+    if not isinstance(wish, str):
+        if not torch.cuda.is_available():  # configurations come from other machines, published ones name four GPUs
+            device = choose_device("auto")
+            log.warning("device: GPU %s is asked for, this machine has none; computing on %s", list(wish), device)
+            return device
+        if local_rank() >= len(wish):
+            raise ValueError(
+                f"device: {list(wish)} has no GPU for process {local_rank()}; "
+                f"start {plural(len(wish), 'process', 'processes')}"
+            )
+        number = wish[local_rank()]
+        if number >= torch.cuda.device_count():
+            raise ValueError(
+                f"device: GPU {number} is asked for, this machine has {torch.cuda.device_count()}; "
+                "take another number, or --device cpu"
+            )
+        torch.cuda.set_device(number)  # threads that pin memory work on the current one
+        return torch.device("cuda", number)
+    available = {"cpu": True, "cuda": False, "mps": torch.backends.mps.is_available()}
+    if not available[wish]:
+        raise ValueError(f"device: {wish} is asked for, this machine has none; take --device cpu")
+    return torch.device(wish)
+
+
+def computes_in(device: torch.device, precision: str) -> bool:
+    """Whether the device multiplies matrices of this precision in hardware; what it emulates is slow."""
+    if precision == "float32":
+        return True
+    if device.type == "cuda":
+        return precision == "float16" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        units = ("avx512_bf16", "amx_bf16", "sve_bf16", "bf16")
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        return precision == "bfloat16" and any(capabilities.get(unit) for unit in units)
+    return False
+
+
+def effective_precision(device: torch.device, precision: str) -> str:
+    """`precision`, but `float32` where the device does not compute in it."""
+    return precision if computes_in(device, precision) else "float32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Context in which activations have `precision` as far as the device has it; weights stay float32."""
+    effective = effective_precision(device, precision)
+    low = torch.float16 if effective == "float16" else torch.bfloat16
+    return torch.autocast(device.type, low, enabled=effective != "float32")
+
+
+def gradient_scaler(device: torch.device, precision: str) -> GradScaler:
+    """Scales the loss where gradients would vanish in float16; elsewhere it does nothing."""
+    return GradScaler(device.type, enabled=effective_precision(device, precision) == "float16")
+
+
+def to_device(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`x` on the device, without waiting where its memory is pinned (CUDA); elsewhere that would not be safe."""
+    return x.to(device, non_blocking=device.type == "cuda")
+
+
+def progress(batches: Iterable[Any], name: str, **about: int) -> tqdm[Any]:
+    """`batches`, with a bar on the terminal of the first process."""
+    return tqdm(batches, name, leave=False, dynamic_ncols=True, disable=True if rank() else None, **about)
+
+
+def random_state(device: torch.device) -> torch.Tensor | None:
+    """State of the device's own generator; None for the CPU, whose state is kept anyway."""
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else None
+
+
+def set_random_state(device: torch.device, state: torch.Tensor | None) -> None:
+    """Takes back what `random_state` gave; a run that goes on on another kind of device begins a new sequence."""
+    if state is None or device.type not in ("cuda", "mps"):
+        return
+    try:
+        torch.cuda.set_rng_state(state, device) if device.type == "cuda" else torch.mps.set_rng_state(state)
+    except (RuntimeError, TypeError, AttributeError, IndexError):
+        log.warning(
+            "resume: the random numbers of %s begin anew, for the checkpoint is of another kind of device", device
+        )

@@ -1,0 +1,115 @@
+"""How a run ends that cannot go on: with one sentence for its user, and the traceback in its log.
+
+What a user can mend is raised as a `ValueError` or `OSError` by this project's own code; its message is the sentence.
+All else (an error in a user's model or feeder, a killed worker, memory or disk that is full) is unexpected.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = tuple(
+    str(ROOT / name) for name in ("data_gen", "ensemble.py", "feeders", "graph", "main.py", "model", "processor")
+)
+LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python3[^/\\]*)[/\\]|<")
+
+GPU = "the device's memory ran out; take a smaller --batch_size and more --accumulation"
+MEMORY = (
+    "this machine's memory ran out; take a smaller --batch_size (and more --accumulation), a smaller --test_batch_size "
+    "or fewer --num_worker"
+)
+SHARED_MEMORY = (
+    "the shared memory through which workers hand over batches (/dev/shm) is full; take --num_worker 0 or a smaller "
+    "--batch_size, or give it more room (docker run --shm-size=8g)"
+)
+DISK = "the disk is full; make room, then go on with --resume auto"
+FILES = "too many files are open; raise the limit (ulimit -n 4096) or take fewer --num_worker"
+WORKER = (
+    "a process that loads data was ended from outside, often because this machine's memory ran out; take fewer "
+    "--num_worker or a smaller --batch_size, then go on with --resume auto"
+)
+OTHER = "another process of the run has ended, and its message says why"
+# what messages hold, by what they mean; the first that fits counts
+TEXTS = (
+    (r"CUDA out of memory|MPS backend out of memory", GPU),
+    (r"Bus error|/torch_\w+.*No space left|unable to \w+( to)? shared memory", SHARED_MEMORY),
+    (r"DataLoader worker \(pid.*(signal: (Killed|Terminated)|exited unexpectedly)", WORKER),
+    (r"can't allocate memory|Unable to allocate|bad_alloc|\[Errno 12\]", MEMORY),
+    (r"\[Errno (28|122)\]|No space left on device|Disk quota exceeded", DISK),
+    (r"\[Errno 2[34]\]|Too many open files", FILES),
+    (r"Connection (closed|reset) by peer|Broken pipe.*gloo|gloo.*(peer|[Tt]imed out)|NCCL.*remote", OTHER),
+)  # fmt: skip
+NUMBERS = {errno.ENOSPC: DISK, errno.EDQUOT: DISK, errno.EMFILE: FILES, errno.ENFILE: FILES, errno.ENOMEM: MEMORY}
+
+
+def sentence(error: BaseException) -> str:
+    """What is wrong and what to do about it."""
+    if remedy := _remedy(error):
+        return remedy
+    if is_expected(error):
+        if isinstance(error, OSError) and error.filename:
+            return f"{error.filename}: {error.strerror}"
+        return str(error)
+    message = [line.strip() for line in str(error).splitlines() if line.strip()]
+    name = type(error).__name__
+    text = message[-1] if message else "no message"
+    return (text if text.startswith(f"{name}: ") else f"{name}: {text}") + _place(error)
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether the message is meant for the user: the error is raised by this project's code, in this process."""
+    if not isinstance(error, ValueError | OSError) or isinstance(error, UnicodeError):
+        return False
+    if isinstance(error, OSError):
+        return bool(error.filename) or _raised_here(error)
+    return _raised_here(error)
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error in reading a file says something about the file, and not about the machine."""
+    return not isinstance(error, OSError) and not _remedy(error)
+
+
+def _remedy(error: BaseException) -> str:
+    """What is said of a machine that lacks something, or nothing."""
+    for e in _chain(error):
+        if isinstance(e, torch.OutOfMemoryError):
+            return GPU
+        if isinstance(e, MemoryError):
+            return MEMORY
+        if isinstance(e, OSError) and e.errno in NUMBERS:
+            return f"{e.filename}: {NUMBERS[e.errno]}" if e.filename else NUMBERS[e.errno]
+        for pattern, remedy in TEXTS:
+            if not isinstance(e, ValueError) and re.search(pattern, str(e), re.DOTALL):
+                return remedy
+    return ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and those that led to it: a full disk can make a library fail in a way of its own."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _raised_here(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return not frames or frames[-1].filename.startswith(OURS)
+
+
+def _place(error: BaseException) -> str:
+    """Where it happened: the last line that is no library's, in workers too, whose traceback is in the message."""
+    text = "".join(traceback.format_exception(error))
+    places = re.findall(r'File "([^"]+)", line (\d+), in ', text)
+    outside = [place for place in places if not LIBRARY.search(place[0])]
+    return f" ({outside[-1][0]}, line {outside[-1][1]})" if outside else ""

@@ -1,0 +1,52 @@
+"""What a program says on the terminal, whatever had been configured before it was called."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from data_gen.common.command_line import printing_anything
+
+PACKAGES = ("processor", "feeders", "model", "graph", "data_gen")
+
+
+@contextmanager
+def spoken() -> Iterator[None]:
+    """Inside, log lines are printed, once, as bare text; afterwards logging is configured as it was before.
+
+    A notebook or another program may have configured logging: its handlers that print make way for ours, others (its
+    log files) get our lines too; levels and what it disabled count no more.
+    """
+    root = logging.getLogger()
+    ours = [logger for name, logger in list(root.manager.loggerDict.items()) if name.split(".")[0] in PACKAGES]
+    loggers = [root, *(logger for logger in ours if isinstance(logger, logging.Logger))]
+    before = [(logger, logger.level, logger.disabled, logger.propagate, list(logger.handlers)) for logger in loggers]
+    disabled, raises = root.manager.disable, logging.raiseExceptions
+    logging.raiseExceptions = False  # a pipe that closed (`| head`) costs its lines, and prints no tracebacks
+    for logger in loggers:
+        logger.handlers = [handler for handler in logger.handlers if not _prints(handler)]
+        logger.disabled = False
+        if logger is not root:
+            logger.level, logger.propagate = logging.NOTSET, True
+    printing = logging.StreamHandler(sys.stdout)
+    printing.setFormatter(logging.Formatter("%(message)s"))
+    printing.setLevel(logging.INFO)
+    root.addHandler(printing)
+    root.setLevel(min(root.level, logging.INFO))
+    logging.disable(logging.NOTSET)
+    try:
+        with printing_anything():
+            yield
+    finally:
+        logging.disable(disabled)
+        logging.raiseExceptions = raises
+        for logger, level, was_disabled, propagate, handlers in before:
+            logger.handlers, logger.disabled, logger.propagate = handlers, was_disabled, propagate
+            logger.setLevel(level)
+
+
+def _prints(handler: logging.Handler) -> bool:
+    terminals = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return isinstance(handler, logging.StreamHandler) and handler.stream in terminals

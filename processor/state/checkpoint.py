@@ -1,0 +1,248 @@
+"""Checkpoints: the whole state of a run in one file, and the two newest of them, one of which is always sound."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import time
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
+
+from graph.common.files import beginning, sync_folder, written_whole
+from graph.common.words import plural
+from processor.runtime import distributed
+from processor.runtime.device import random_state, set_random_state
+from processor.runtime.failure import is_damage
+
+log = logging.getLogger(__name__)
+
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+LEARNT = ("class_names", "stream")  # what a run learns from, in its checkpoints
+DAMAGED = "*.pt.damaged*"  # what damaged ones are renamed to
+
+
+class DamagedError(ValueError):
+    """A file that is not what was once written."""
+
+
+@dataclass
+class State:
+    """All that a run needs to go on as if it had not stopped."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    scaler: GradScaler = field(default_factory=lambda: GradScaler("cpu", enabled=False))  # of gradients in float16
+    epoch: int = 0  # epochs done
+    samples: int = 0  # of the next one that are done, too
+    step: int = 0  # optimiser steps done
+    seconds: float = 0.0  # spent so far
+    best: float = -1.0  # best top-1 of an evaluation
+    best_epoch: int = 0
+    evaluated: int = 0  # the last epoch whose evaluation is noted
+
+    COUNTERS = ("epoch", "samples", "step", "seconds", "best", "best_epoch", "evaluated")
+
+    def save(self, path: Path, about: Mapping[str, Any], previous: Path | None = None) -> None:
+        """Writes the state; `path` holds either the old file or the complete new one.
+
+        All processes call it, the first of them writes.
+
+        Args:
+            about: what else the file shall hold, for those who read it.
+            previous: what the old file becomes.
+        """
+        device = next(self.model.parameters()).device
+        distributed.agree(self.model)
+        generators = distributed.gather((torch.get_rng_state(), random_state(device)))
+        content = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            **{name: getattr(self, name) for name in self.COUNTERS},
+            "generator": generators[0][0],
+            "generator_of_device": generators[0][1],
+            "generators_of_others": generators[1:],
+            "optimizer_name": type(self.optimizer).__name__,
+            "scaler": self.scaler.state_dict(),
+            **about,
+        }
+        if distributed.rank() == 0:
+            with written_whole(path) as temporary:
+                with temporary.open("wb") as file:
+                    torch.save(content, file)
+                if previous is not None and path.exists():
+                    os.replace(path, previous)
+        distributed.wait()  # a process that ended would end those that still write
+
+    def load(self, path: Path, device: torch.device, about: Mapping[str, Any] | None = None) -> None:
+        """Takes everything back from a file that `save` wrote.
+
+        Args:
+            about: what this run learns from; that of the file must be the same.
+
+        Raises:
+            ValueError: the file is no such file, or of another model, optimiser or kind of data.
+            DamagedError: it was one.
+        """
+        content = read_checkpoint(path, key="resume")
+        needed = {"model", "optimizer", "optimizer_name", "generator", "generator_of_device", *self.COUNTERS}
+        if not isinstance(content, dict) or not needed <= {"samples", "evaluated", *content}:
+            raise ValueError(f"resume: {path} holds weights, not a run; start a new run with --weights {path}")
+        if not isinstance(content["model"], dict) or not all(isinstance(x, Tensor) for x in content["model"].values()):
+            raise DamagedError(f"resume: {path} does not hold what a run saves; nothing can go on from it")
+        if problem := misfit(self.model.state_dict(), content["model"]):
+            raise ValueError(f"resume: {path} is of another model: {problem}; resume with its own configuration")
+        for key in LEARNT:
+            if about and content.get(key) and about.get(key) and content[key] != about[key]:
+                raise ValueError(f"resume: {path} was trained with {key} {content[key]}, this run has {about[key]}")
+        if content["optimizer_name"] != type(self.optimizer).__name__:
+            raise ValueError(
+                f"resume: {path} was trained with {content['optimizer_name']}, not {type(self.optimizer).__name__}; "
+                "resume with its own configuration"
+            )
+        moments, settings = content["optimizer"], self.optimizer.state_dict()["param_groups"]
+        try:
+            self.optimizer.load_state_dict({**moments, "param_groups": settings})  # the settings are those of this run
+            if wrong := _misfit_of_moments(self.optimizer):
+                raise ValueError(wrong)
+            self.model.load_state_dict(content["model"])
+            for name in self.COUNTERS:
+                setattr(self, name, type(getattr(self, name))(content.get(name, 0)))  # older files lack some
+            if scale := content.get("scaler"):
+                self.scaler.load_state_dict(scale)
+            generators = [(content["generator"], content["generator_of_device"])]
+            generators += content.get("generators_of_others", [])
+            if distributed.rank() < len(generators):  # of a run of fewer processes there is none
+                own, of_device = generators[distributed.rank()]
+                torch.set_rng_state(own)
+                set_random_state(device, of_device)
+        except Exception as error:  # a forged file can raise anything
+            if not is_damage(error):
+                raise
+            raise DamagedError(f"resume: {path} does not hold what a run saves; nothing can go on from it") from error
+
+    def load_newest(self, folder: Path, device: torch.device, about: Mapping[str, Any] | None = None) -> Path | None:
+        """Goes on from the newest sound checkpoint of a folder; damaged ones before it are renamed, and told of.
+
+        Returns:
+            Its path, now that of the last; None where there is no checkpoint.
+
+        Raises:
+            ValueError: none of them is sound, or it is of another model or optimiser.
+            OSError: the file cannot be read, which says nothing about its content.
+        """
+        damaged = []
+        for path in [path for name in (LAST, PREVIOUS, BEST) if (path := folder / name).is_file()]:
+            try:
+                self.load(path, device, about)
+            except DamagedError as error:
+                log.warning("%s", error)
+                damaged.append(path)
+                continue
+            for other in damaged:
+                log.warning("%s is kept as %s", other, _set_aside(other))
+            return path.replace(folder / LAST) if path.name == PREVIOUS else path
+        if damaged:
+            raise ValueError(f"resume: no checkpoint in {folder} is sound; begin again with --overwrite")
+        return None
+
+
+def _misfit_of_moments(optimizer: Optimizer) -> str:
+    """Whether what an optimiser remembers of a parameter has another shape than the parameter."""
+    for group in optimizer.param_groups:
+        for x in group["params"]:
+            for name, moment in optimizer.state.get(x, {}).items():
+                if isinstance(moment, Tensor) and moment.dim() and moment.shape != x.shape:
+                    return f"{name} of shape {tuple(moment.shape)} is of no parameter of shape {tuple(x.shape)}"
+    return ""
+
+
+def _set_aside(path: Path) -> Path:
+    """Renames a file to a name that is free, and gives that."""
+    names = [path.with_name(f"{path.name}.damaged{number}") for number in ("", *range(2, 100))]
+    aside = path.replace(next((name for name in names if not name.exists()), names[-1]))
+    sync_folder(path.parent)
+    return aside
+
+
+class Checkpoints:
+    """When and where a run is saved.
+
+    Args:
+        about: what a checkpoint holds beside the state.
+        minutes: between checkpoints within an epoch; 0: none.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any], minutes: float) -> None:
+        self.folder, self.about, self.seconds = folder, about, 60 * minutes
+        self.saved = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for one within an epoch."""
+        return self.seconds > 0 and time.monotonic() - self.saved >= self.seconds
+
+    def save(self, state: State) -> None:
+        """Writes `last.pt`, with the time that has passed; the one before becomes `previous.pt`."""
+        now = time.monotonic()
+        state.seconds += now - self.saved
+        self.saved = now
+        state.save(self.folder / LAST, self.about, previous=self.folder / PREVIOUS)
+
+    def save_best(self, state: State) -> None:
+        """Writes `best.pt`."""
+        state.save(self.folder / BEST, self.about)
+
+
+def read_checkpoint(path: Path, *, key: str = "weights") -> Any:
+    """What a file of `torch.save` holds, on the CPU; only tensors and plain containers are read.
+
+    Messages begin with `key`, which named the file.
+
+    Raises:
+        ValueError: the file is missing.
+        DamagedError: it is damaged, or holds code.
+    """
+    if not path.is_file():
+        raise ValueError(f"{key}: {path} is no file{beginning(path)}")
+    content = io.BytesIO(path.read_bytes())  # what fails here says nothing about the content
+    try:
+        if zipfile.is_zipfile(content):
+            with zipfile.ZipFile(content) as file:
+                if sum(entry.file_size for entry in file.infolist()) > len(content.getbuffer()):
+                    raise ValueError("it is larger unpacked")  # torch packs nothing, so someone else did
+                if name := file.testzip():
+                    raise ValueError(f"the checksum of {name} is wrong")  # torch does not look at them
+        content.seek(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch did not write
+            return torch.load(content, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or forged file can raise anything
+        if not is_damage(error):
+            raise
+        raise DamagedError(
+            f"{key}: {path} is damaged, or holds more than tensors and plain values; nothing was loaded"
+        ) from error
+
+
+def misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """How the tensors of `state` differ from the model's `own`: counts, with the first of each kind; or nothing."""
+    kinds = {
+        "missing": [name for name in own if name not in state],
+        "unknown": [name for name in state if name not in own],
+        "of another shape": [name for name in own if name in state and own[name].shape != state[name].shape],
+    }
+    return ", ".join(
+        f"{plural(len(names), 'tensor is', 'tensors are')} {kind} ({names[0]})"
+        for kind, names in kinds.items()
+        if names
+    )

@@ -1,0 +1,197 @@
+"""Weights from a file: ours, with the options that they were trained with, or those of the published code."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model.published import agree, family, infer_model_args, load_published
+from processor.config.check import check_call, import_object
+from processor.config.schema import Config, model_of
+from processor.state.checkpoint import misfit, read_checkpoint
+
+log = logging.getLogger(__name__)
+
+# what a file may name without its user's word; anything else would be imported and called
+MODELS = ("model.st_tr.Model", "model.zit_zot.Model", "model.Model")
+GRAPHS = tuple(
+    f"graph.{name}" for name in (
+        "ntu_rgb_d.Graph", "coco.Graph", "kinetics.Graph", "nw_ucla.Graph", "sbu.Graph", "custom.Graph",
+        "volleyball.Graph", "volleyball.AdjMatrixGraph",
+    )
+)  # fmt: skip
+NESTED = 8  # state dicts inside one another
+WRAPPERS = ("model", "state_dict", "model_state_dict")  # keys under which checkpoints hold a state dict
+FREE = (
+    "dropout",
+    "drop_connect",
+    "drop_connectivity",
+    "window_size",
+)  # options that trained weights may be used with otherwise
+SETTLED_BY = {
+    "fcn.": "num_class",
+    "fc.": "num_class",
+    "data_bn.": "num_person",
+}  # what no longer counts when these weights are ignored
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a file holds.
+
+    Attributes:
+        path: the file.
+        state: the state dict, without the `module.` of data parallel training and the `_orig_mod.` of compilation.
+        trained: the import path of the model and its `model_args`, where the file is a checkpoint of ours.
+        about: `epoch` and the other plain values of a checkpoint.
+        class_names: of the classes that the model knows, in order, where the file tells.
+        stream: what it was trained on, such as `joint` or `bone`, where the file tells.
+    """
+
+    path: Path
+    state: dict[str, Tensor]
+    trained: tuple[str, dict[str, Any]] | None
+    about: dict[str, Any]
+    class_names: tuple[str, ...] | None = None
+    stream: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tensors."""
+        return sum(x.numel() * x.element_size() for x in self.state.values())
+
+    def known_classes(self, ignored: Sequence[str] = ()) -> tuple[str, ...] | None:
+        """`class_names`, unless the weights that tell classes apart are not taken from the file."""
+        new = any(SETTLED_BY.get(f"{prefix.rstrip('.')}.") == "num_class" for prefix in ignored)
+        return None if new else self.class_names
+
+    @property
+    def published(self) -> str | None:
+        """The import path of the model whose published code they are of."""
+        model = family(self.state)
+        return f"{model.__module__}.{model.__name__}" if model else None
+
+    @property
+    def model(self) -> str | None:
+        """The import path of the model that they are of, where the file tells."""
+        return self.trained[0] if self.trained else self.published
+
+    def settled(self, given: Mapping[str, Any], model: str) -> dict[str, Any]:
+        """`model_args` that the file settles; those in `given` decide where its tensors leave a choice.
+
+        Raises:
+            ValueError: the file is of another model than the one at the import path `model`.
+        """
+        if self.model and self.model != model:
+            if self.model not in MODELS:
+                raise ValueError(
+                    f"these weights name a model from elsewhere; if it is to be trusted, give it: --model {self.model}"
+                )
+            raise ValueError(f"these weights are of {self.model}, not of {model}; set `model: {self.model}`")
+        if self.trained is None:
+            return infer_model_args(self.state, given) if self.published else {}
+        saved = self.trained[1]
+        graph = saved.get("graph")
+        if graph and graph not in GRAPHS and graph != given.get("graph"):
+            raise ValueError(f"these weights name a graph from elsewhere; if it is to be trusted, give it: {graph}")
+        defaults = {name: p.default for name, p in inspect.signature(import_object(model).Options).parameters.items()}
+        plain = {name: value for name, value in defaults.items() if isinstance(value, bool | int | float | str)}
+        free = [name for name in FREE if name in given]
+        return {name: value for name, value in {**plain, **saved}.items() if name not in free}
+
+
+def read_weights(path: Path) -> Weights:
+    """Reads a checkpoint of ours, a published one, or a plain state dict.
+
+    Raises:
+        ValueError: the file is missing, damaged, holds code, or holds no state dict.
+    """
+    content = state = read_checkpoint(path)
+    for _ in range(NESTED):  # a file may hold itself
+        wrapper = next((w for w in WRAPPERS if isinstance(state, dict) and isinstance(state.get(w), dict)), None)
+        state = state[wrapper] if wrapper else state
+    if not isinstance(state, dict) or not state or not all(_is_entry(*entry) for entry in state.items()):
+        raise ValueError(f"weights: {path} is not a state dict of plain tensors")
+    about = {key: value for key, value in content.items() if isinstance(value, bool | int | float | str)}
+    text = str(about.pop("config", ""))
+    try:
+        trained = model_of(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"weights: {path}: {error}") from error
+    names = content.get("class_names")
+    class_names = tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+    stream = str(about.pop("stream", "")) or None
+    bare = {re.sub(r"^((module|_orig_mod)\.)+", "", key): value for key, value in state.items()}
+    if len(bare) < len(state):
+        raise ValueError(f"weights: {path} holds tensors twice, with and without `module.`; keep one of each")
+    return Weights(path, bare, trained, about, class_names, stream)
+
+
+def _is_entry(name: Any, value: Any) -> bool:
+    """Whether this is a name and a tensor with numbers in it: real, not quantised, in memory as large as its shape."""
+    plain = isinstance(value, Tensor) and value.layout is torch.strided and value.is_cpu
+    if not isinstance(name, str) or not plain or value.is_quantized or value.is_complex():
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+
+
+def complete(config: Config, weights: Weights) -> Config:
+    """`config` with the `model_args` that weights settle.
+
+    Raises:
+        ValueError: weights and configuration disagree; each option is named with what the weights hold.
+    """
+    given = config.model_args
+    try:
+        settled = weights.settled(given, config.model)
+        saved, own = settled.get("graph_args", {}), given.get("graph_args", {})
+        if "path" in saved and "path" in own:  # a skeleton's file may have moved; the weights hold its graph
+            settled["graph_args"] = {**saved, "path": own["path"]}
+            given = {**given, "graph_args": {**saved, **own}}
+        for name, option in SETTLED_BY.items():
+            if any(name.startswith(prefix) for prefix in config.ignore_weights):
+                settled.pop(option, None)
+        args, problems, _ = check_call(import_object(config.model), agree(settled, given))
+        if problems:
+            raise ValueError("; ".join(f"{name}: {problem}" for name, problem in problems))
+        return replace(config, model_args=args)
+    except ValueError as error:
+        raise ValueError(f"weights: {weights.path}: {error}") from error
+
+
+def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ()) -> None:
+    """Loads weights into `model`.
+
+    Args:
+        ignore: prefixes of our keys that keep the model's initial values.
+
+    Raises:
+        ValueError: weights of another model, or a prefix that no key begins with.
+    """
+    own = model.state_dict()
+    for prefix in ignore:
+        if not prefix or not any(name.startswith(prefix) for name in own):
+            raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
+    kept = {name: value for name, value in own.items() if name.startswith(tuple(ignore))}
+    if family(weights.state) is type(model):
+        try:
+            load_published(model, weights.state, kept)
+        except ValueError as error:
+            raise ValueError(f"weights: {weights.path}: {error}") from error
+    else:
+        count = {name: value for name, value in own.items() if name.endswith(".num_batches_tracked")}  # may be absent
+        state = {**count, **weights.state, **kept}
+        if problem := misfit(own, state):
+            raise ValueError(
+                f"weights: {weights.path} is of another model: {problem}; take the configuration it was made with"
+            )
+        model.load_state_dict(state)
+    log.info("weights of %s%s", weights.path, f", without {', '.join(ignore)}" if ignore else "")

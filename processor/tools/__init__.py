@@ -1,0 +1,1 @@
+"""What you do with a model besides training and testing it: info, benchmark."""
