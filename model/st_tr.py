@@ -18,13 +18,14 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from graph import adjacency
+from model import fast as fast  # puts the fast equals of the layers in place
 from model.inputs import checked
 from model.layers.attention import Attention
+from model.layers.basic import Projection, normalise
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
-from model.layers.norm import Projection, TokenNorm
-from model.layers.relative import RelativeFrames, RelativeJoints
 from model.layers.tcn import TemporalConv
-from model.layers.transformer import MaskedAdjacency, SpatialAttention, TemporalAttention
+from model.layers.terms import MaskedAdjacency, RelativeFrames, RelativeJoints
+from model.layers.units import SpatialAttention, TemporalAttention
 from model.options import StTrOptions as Options
 
 
@@ -80,13 +81,16 @@ class Builder:
     def spatial(self, in_channels: int, out_channels: int) -> SpatialAttention:
         o, only = self.o, self.o.only_attention
         dv = o.value_channels(out_channels, only=only)
-        relative = RelativeJoints(o.num_point, self._key_width(out_channels)) if o.relative else None
-        bias = MaskedAdjacency(self.A) if o.adjacency else None
-        attention = self._attention(in_channels, out_channels, dv=dv, relative=relative, bias=bias)
+        terms: dict[str, nn.Module] = {}
+        if o.relative:
+            terms["relative"] = RelativeJoints(o.num_point, self._key_width(out_channels))
+        if o.adjacency:
+            terms["adjacency"] = MaskedAdjacency(self.A)
+        attention = self._attention(in_channels, out_channels, dv=dv, terms=terms)
         return SpatialAttention(
             out_channels,
             attention=attention,
-            norm=TokenNorm(o.num_point * in_channels) if o.data_normalization else nn.Identity(),
+            norm=nn.BatchNorm1d(o.num_point * in_channels) if o.data_normalization else None,
             conv=None if only else GraphConv(in_channels, out_channels - dv, A=self.A),
             skip=only and o.skip_conn and in_channels == out_channels,
         )
@@ -96,12 +100,14 @@ class Builder:
         dv = o.value_channels(channels, only=only)
         kernel = 1 if o.num_point % 2 == 0 and not o.more_channels else stride
         window = self._window(channels)
-        relative = RelativeFrames(window or frames, self._key_width(channels)) if o.relative else None
-        attention = self._attention(kernel * channels, channels, dv=dv, relative=relative)
+        terms: dict[str, nn.Module] = {}
+        if o.relative:
+            terms["relative"] = RelativeFrames(window or frames, self._key_width(channels))
+        attention = self._attention(kernel * channels, channels, dv=dv, terms=terms)
         return TemporalAttention(
             channels,
             attention=attention,
-            norm=TokenNorm(o.num_point * channels) if o.data_normalization else nn.Identity(),
+            norm=nn.BatchNorm1d(o.num_point * channels) if o.data_normalization else None,
             conv=None if only else TemporalConv(channels, channels - dv, stride=stride),
             skip=o.skip_conn,
             stride=stride,
@@ -117,9 +123,7 @@ class Builder:
     def _key_width(self, width: int) -> int:
         return int(width * self.o.dk) // self.share
 
-    def _attention(
-        self, in_channels: int, width: int, *, dv: int, relative: nn.Module | None, bias: nn.Module | None = None
-    ) -> Attention:
+    def _attention(self, in_channels: int, width: int, *, dv: int, terms: dict[str, nn.Module]) -> Attention:
         """The attention of a unit of `width` channels that gives `dv` of them."""
         return Attention(
             in_channels,
@@ -128,8 +132,7 @@ class Builder:
             key_width=self._key_width(width),
             value_width=dv // self.share,
             scale=(int(width * self.o.dk) // self.o.Nh) ** -0.5,
-            relative=relative,
-            bias=bias,
+            terms=terms,
             drop_connect=self.o.drop_connect,
         )
 
@@ -149,7 +152,7 @@ class Model(nn.Module):
         super().__init__()
         o = self.options = Options(**model_args)
         build = Builder(o, torch.tensor(adjacency(o.graph, o.graph_args, o.num_point), dtype=torch.get_default_dtype()))
-        self.data_bn = TokenNorm(o.num_person * o.num_point * o.channel) if o.use_data_bn else nn.Identity()
+        self.data_bn = nn.BatchNorm1d(o.num_person * o.num_point * o.channel) if o.use_data_bn else None
         if not o.all_layers:
             self.gcn0 = build.graph_unit(o.channel, o.widths[0])
             self.tcn0 = TemporalConv(o.widths[0], o.widths[0])
@@ -168,7 +171,7 @@ class Model(nn.Module):
         x = checked(x, self.options, self.fcn.weight.dtype)
         N, _, _, _, M = x.shape
         raw = rearrange(x, "n c t v m -> (n m) t v c")
-        h = self.data_bn(rearrange(x, "n c t v m -> n t (m v c)"))
+        h = normalise(rearrange(x, "n c t v m -> n t (m v c)"), self.data_bn)
         h = rearrange(h, "n t (m v c) -> (n m) t v c", m=M, c=x.shape[1])
         if not self.options.all_layers:
             h = self.tcn0(self.gcn0(h))

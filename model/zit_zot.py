@@ -18,15 +18,17 @@ from typing import Any, ClassVar
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from graph import adjacency
+from model import fast as fast  # puts the fast equals of the layers in place
 from model.inputs import checked
 from model.layers.attention import Attention
+from model.layers.basic import Projection, add_relu, normalise
 from model.layers.gcn import AdaptiveGCN
-from model.layers.norm import Projection, TokenNorm, relu
-from model.layers.relative import RelativeFrames, RelativeJoints
 from model.layers.tcn import MultiScaleTCN
-from model.layers.transformer import GroupRelation, MaskedAdjacency, Transformer
+from model.layers.terms import GroupRelation, MaskedAdjacency, RelativeFrames, RelativeJoints
+from model.layers.units import Transformer
 from model.options import ZitZotOptions as Options
 
 ZIT = ((48, 48, 1), (48, 48, 1), (48, 96, 2), (96, 96, 1), (96, 192, 2), (192, 192, 1))  # in, out, stride of l2 to l7
@@ -59,7 +61,7 @@ class Block(nn.Module):
         if self.temporal is not None:
             y = self.temporal((x if self.parallel else h).transpose(1, 2)).transpose(1, 2)
             h = h + y - x if self.parallel else y
-        return relu(self.tcn1(h) + self.residual(x))
+        return add_relu(self.tcn1(h), self.residual(x))
 
 
 class Builder:
@@ -80,16 +82,19 @@ class Builder:
         if not self.o.spatial:
             return AdaptiveGCN(width, width, A=self.A)
         head = width // self.o.num_head
-        relative = RelativeJoints(self.o.num_point, head, std=STD) if self.o.relative else None
-        bias = MaskedAdjacency(self.A, learnable=learnable) if self.o.adaptive_mask else None
-        return self.transformer(width, relative=relative, bias=bias)
+        terms: dict[str, nn.Module] = {}
+        if self.o.relative:
+            terms["relative"] = RelativeJoints(self.o.num_point, head, std=STD)
+        if self.o.adaptive_mask:
+            terms["adjacency"] = MaskedAdjacency(self.A, learnable=learnable)
+        return self.transformer(width, terms=terms)
 
     def frames(self, width: int) -> nn.Module | None:
         if not self.o.temporal:
             return None
         head = width // self.o.num_head
-        relative = RelativeFrames(self.o.max_T, head, option="max_T", std=STD) if self.o.relative else None
-        return self.transformer(width, relative=relative, drop_connect=self.o.drop_connectivity)
+        terms = {"relative": RelativeFrames(self.o.max_T, head, option="max_T", std=STD)} if self.o.relative else None
+        return self.transformer(width, terms=terms, drop_connect=self.o.drop_connectivity)
 
     def tcn(self, in_channels: int, out_channels: int, stride: int = 1) -> MultiScaleTCN:
         kernels = (1, 3, 7) if self.o.multi_scale else (9,)
@@ -117,7 +122,7 @@ class Model(nn.Module):
         super().__init__()
         o = self.options = Options(**model_args)
         build = Builder(o, torch.tensor(adjacency(o.graph, o.graph_args, o.num_point), dtype=torch.get_default_dtype()))
-        self.data_bn = TokenNorm(o.num_point * o.in_channels * (o.num_person if o.person_order else 1))
+        self.data_bn = nn.BatchNorm1d(o.num_point * o.in_channels * (o.num_person if o.person_order else 1))
         self.gcn1 = AdaptiveGCN(o.in_channels, 48, A=build.A)
         self.tcn1 = build.tcn(48, 48)
         self.zit = nn.ModuleList(
@@ -132,8 +137,8 @@ class Model(nn.Module):
         M = x.shape[-1]
         persons = x.new_ones(len(x), M) if self.options.person_order else _present(x)
         x = rearrange(x, "n c t v m -> n t (m v c)")
-        h = rearrange(self.data_bn(x), "n t (m v c) -> (n m) t v c", m=M, c=self.options.in_channels)
-        h = relu(self.tcn1(self.gcn1(h)))
+        h = rearrange(normalise(x, self.data_bn), "n t (m v c) -> (n m) t v c", m=M, c=self.options.in_channels)
+        h = F.relu(self.tcn1(self.gcn1(h)))
         for block in self.zit:
             h = block(h)
         h = rearrange(h.mean(dim=2), "(n m) t c -> n t m c", m=M)

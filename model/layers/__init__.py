@@ -1,6 +1,9 @@
-"""Layers that both model families are built of; they know tensors, never configs or devices.
+"""The mathematics that both model families are built of, as their papers write it.
 
-Axis legend of every layer: hidden features are `(B, T, V, C)`, B samples times persons, T frames, V joints,
-C channels last: 1x1 convolutions are then linear layers, tokens of either axis need at most one transposition,
-and temporal convolutions run in the channels-last form that both oneDNN and cuDNN prefer.
+No module here knows a device, a precision or a layout of memory. What makes them fast is in `model.fast`: it replaces
+the functions that are marked `@replaceable` and equals them.
+
+Axis legend: hidden features are (B, T, V, C), B samples times persons, T frames, V joints, C channels last, so that a
+1x1 convolution is a linear layer. Where tokens attend, they are (B, R, L, C): R rows (the frames or the joints of a
+sample), each with L tokens (its joints or its frames).
 """

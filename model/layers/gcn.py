@@ -1,9 +1,10 @@
 """Graph convolution units: ST-GCN's with a learnable mask, and the adaptive one of 2s-AGCN.
 
-Sources: Yan et al., AAAI 2018, equation 10; Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*,
-CVPR 2019, equation 3. The partitions are one tensor (K, V, V) and their 1x1 convolutions one linear layer: joints
-are gathered for all partitions in one product, rows ordered (joint, partition), so that the result is already the
-(V, K·C) that the layer takes.
+Sources: Yan et al., *Spatial Temporal Graph Convolutional Networks*, AAAI 2018, equation 10; Shi et al., *Two-Stream
+Adaptive Graph Convolutional Networks*, CVPR 2019, equation 3. The 1x1 convolutions of all partitions are one linear
+layer, whose input holds the partitions side by side.
+
+Axis legend: features are (B, T, V, C); K partitions of the adjacency A (K, V, V).
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from model.layers.linear import Linear
-from model.layers.norm import Projection, TokenNorm, relu
-from model.layers.pieces import in_pieces
+from model.layers.basic import Linear, Projection, add_relu, norm_relu, normalise
+from model.layers.replaceable import rowwise
 
 
 def propagate(x: Tensor, A: Tensor) -> Tensor:
@@ -25,11 +25,12 @@ def propagate(x: Tensor, A: Tensor) -> Tensor:
 
 
 class GraphConv(nn.Module):
-    """sum_k W_k (x·(A_k ∘ mask_k)) + b: (B, T, V, in) -> (B, T, V, out).
+    """Σ_k W_k (x·(A_k ∘ mask_k)) + b: (B, T, V, in) -> (B, T, V, out).
 
     Args:
         A: (K, V, V) adjacency partitions, kept as a buffer.
         mask_learning: multiply `A` with a learnable mask that starts at one.
+        std: standard deviation of the first weights; None: (2 / out)^½.
     """
 
     A: Tensor
@@ -51,17 +52,17 @@ class GraphConv(nn.Module):
 
     def forward(self, x: Tensor, adaptive: Tensor | None = None) -> Tensor:
         """`adaptive` (B, K, V, V) is added to the adjacency of each sample."""
+        return self.convolve(x, None if adaptive is None else adaptive[:, None])
+
+    @rowwise
+    def convolve(self, x: Tensor, adaptive: Tensor | None) -> Tensor:
+        """`adaptive` is (B, 1, K, V, V)."""
         A = self.A if self.mask is None else self.A * self.mask
-
-        def piece(x: Tensor, adaptive: Tensor | None, A: Tensor) -> Tensor:
-            return propagate(x, A if adaptive is None else A + adaptive)
-
-        own = None if adaptive is None else adaptive[:, None]
-        return in_pieces(piece, x, own, shared=[A], inside=len(A) * x.shape[2:].numel(), end=self.linear)
+        return self.linear(propagate(x, A if adaptive is None else A + adaptive))
 
 
 class GCN(nn.Module):
-    """Graph convolution -> batch norm (of channels, or of joints' channels with `local_bn`) -> ReLU."""
+    """Graph convolution, batch norm of channels (with `local_bn` of the channels of each joint), ReLU."""
 
     def __init__(
         self,
@@ -75,14 +76,14 @@ class GCN(nn.Module):
         super().__init__()
         self.local_bn = local_bn
         self.conv = GraphConv(in_channels, out_channels, A=A, mask_learning=mask_learning)
-        self.bn = TokenNorm(out_channels * A.shape[-1] if local_bn else out_channels, relu=True)
+        self.bn = nn.BatchNorm1d(out_channels * A.shape[-1] if local_bn else out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.conv(x))
+        return norm_relu(self.conv(x), self.bn)
 
 
 class AdaptiveGCN(nn.Module):
-    """The graph is the fixed one, plus a learnable one `PA`, plus one that each sample's features give."""
+    """The graph is the fixed one, plus a learnable one `PA`, plus one that the features of each sample give."""
 
     def __init__(self, in_channels: int, out_channels: int, *, A: Tensor) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class AdaptiveGCN(nn.Module):
             nn.init.zeros_(layer.bias)
         self.conv = GraphConv(in_channels, out_channels, A=A, std=(2 / (out_channels * in_channels * K)) ** 0.5)
         self.PA = nn.Parameter(torch.full_like(A, 1e-6))
-        self.bn = TokenNorm(out_channels)
+        self.bn = nn.BatchNorm1d(out_channels)
         nn.init.constant_(self.bn.weight, 1e-6)
         self.down: nn.Module = nn.Identity()
         if in_channels != out_channels:
@@ -104,5 +105,5 @@ class AdaptiveGCN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k = (rearrange(f(x), "b t v (k c) -> b k v (t c)", k=len(self.PA)) for f in (self.query, self.key))
         similarity = (q / q.shape[-1]) @ k.transpose(-1, -2)
-        y = self.conv(x, adaptive=similarity.softmax(dim=-2) + self.PA)
-        return relu(self.bn(y) + self.down(x))
+        y = self.conv(x, similarity.softmax(dim=-2) + self.PA)
+        return add_relu(normalise(y, self.bn), self.down(x))

@@ -24,8 +24,6 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
-from model.layers.norm import TokenNorm
-
 PATIENCE = timedelta(minutes=30)  # for another process: it may be preparing data
 GRACE = 10.0  # seconds in which a signal to stop reaches all processes of a run
 
@@ -176,11 +174,33 @@ class _Total(torch.autograd.Function):
         return _Total.apply(grad[0])  # which has a derivative itself
 
 
+class SynchronisedBatchNorm(nn.BatchNorm1d):
+    """Batch norm (n, C) whose statistics in training are those of the batches of all processes, on a CPU too.
+
+    Two sums are exchanged: the mean, and then the variance around it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        sums = _Total.apply(torch.cat([wide.sum(dim=0), wide.new_tensor([len(x)])]))
+        mean, number = sums[:-1] / sums[-1], sums[-1]
+        centred = wide - mean
+        variance = _Total.apply(centred.square().sum(dim=0)) / number
+        with torch.no_grad():
+            unbiased = variance * number / (number - 1)
+            for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
+                running.lerp_(batch.to(running.dtype), self.momentum)  # type: ignore[union-attr, arg-type]
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        return (centred * (self.weight * (variance + self.eps).rsqrt()) + self.bias).to(x.dtype)
+
+
 def synchronise_batch_norm(model: nn.Module) -> None:
-    """The statistics of all batch norms in training become those of all processes' batches."""
+    """The statistics of all batch norms in training become those of the batches of all processes."""
     for module in model.modules() if world() > 1 else ():
-        if isinstance(module, TokenNorm):
-            module.total = _Total.apply
+        if type(module) is nn.BatchNorm1d:
+            module.__class__ = SynchronisedBatchNorm  # which has the same parameters, buffers and hooks
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ from graph.common.files import written_whole
 from graph.common.words import plural
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
 from model.layers.tcn import MultiScaleTCN, TemporalConv
-from model.layers.transformer import SpatialAttention, TemporalAttention, Transformer
+from model.layers.units import SpatialAttention, TemporalAttention, Transformer
 from processor.config.schema import Config
 from processor.engine.data import Loader, check_fit, has_data, input_shape, open_feeder
 from processor.engine.evaluate import score

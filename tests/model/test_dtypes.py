@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from model import st_tr, zit_zot
-from model.layers import attention
+from model.fast import attention
 from model.layers.attention import attend
-from model.layers.norm import TokenNorm
-from model.layers.relative import RelativeJoints
+from model.layers.terms import RelativeJoints
+from processor.runtime import distributed
 
 SMALL = {"num_class": 5, "channels": [16, 16, 32], "Nh": 2, "window_size": 4, "num_point": 15, "classifier_std": None}
 GROUP = {"num_class": 5, "num_point": 15, "num_person": 3, "max_T": 4}
@@ -132,30 +132,32 @@ def test_dropped_keys_leave_nothing_in_any_type(
         monkeypatch.setattr(Tensor, "is_cpu", False)
         monkeypatch.setattr(attention, "LONG", 1)
     q, k, v = (torch.randn(2, 3, 2, 5, 8, dtype=dtype).requires_grad_() for _ in range(3))
-    keep = torch.rand(2, 3, 2, 5, 1) > 0.5
+    keep = torch.rand(2, 3, 2, 1, 5) > 0.5
     keep[0, 0] = False  # all of them
-    keep[1, 1] = torch.tensor([True, False, False, False, False])[:, None]
+    keep[1, 1] = torch.tensor([True, False, False, False, False])
     bias = torch.randn(5, 5, dtype=dtype) if extra else None
-    y = attend(8 * q, k, v, keep=keep, bias=bias)
+    y = attend(8 * q, k, v, [] if bias is None else [lambda _: bias], keep)
     assert torch.equal(y[0, 0], torch.zeros_like(y[0, 0]))
     torch.testing.assert_close(y[1, 1], v[1, 1, :, :1].expand(-1, 5, -1))
     y.sum().backward()
     for gradient in (q.grad, k.grad, v.grad):
         assert torch.isfinite(gradient).all()
         assert not gradient[0, 0].any()
-    assert not v.grad.masked_select(~keep).any()
+    assert not v.grad.masked_select(~keep.transpose(-1, -2)).any()
 
 
 def test_the_table_of_joints_needs_no_memory_beside_its_weights() -> None:
     table = RelativeJoints(1, 4)
-    assert torch.equal(table(1)[0, 0], table.key_rel_diagonal[0])
+    assert torch.equal(table.table()[0, 0], table.key_rel_diagonal[0])
     assert not list(RelativeJoints(5, 4).buffers())
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
-def test_common_statistics_have_the_types_of_their_own(dtype: torch.dtype) -> None:
-    alone, together = TokenNorm(4).double(), TokenNorm(4).to(dtype)
-    together.total = torch.clone  # of one process
+def test_synchronised_statistics_have_the_types_of_batch_norm(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(distributed._Total, "apply", torch.clone)  # of one process
+    alone, together = nn.BatchNorm1d(4).double(), distributed.SynchronisedBatchNorm(4).to(dtype)
     x = (3 * torch.randn(50, 4) + 10).to(dtype)
     y, expected = together(x), alone(x.double())
     assert y.dtype == dtype

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model import st_tr, zit_zot
-from model.layers import attention, pieces
+from model.fast import attention, chunks
 
 ST_TR: dict[str, Any] = {"num_class": 5, "channels": [16, 16, 32], "Nh": 2, "window_size": 12, "num_point": 15}
 ZIT_ZOT: dict[str, Any] = {"num_class": 5, "num_point": 15, "max_T": 12}
@@ -145,8 +145,9 @@ def test_of_no_samples_on_other_routes(monkeypatch: pytest.MonkeyPatch, name: st
     if on_gpu:  # what a GPU would run for many tokens, computed here
         monkeypatch.setattr(Tensor, "is_cpu", False)
         monkeypatch.setattr(attention, "LONG", 1)
+        monkeypatch.setattr(chunks, "LONG", 1)
     else:
-        monkeypatch.setattr(pieces, "WHOLE", 0)
+        monkeypatch.setattr(chunks, "SMALL", 0)
     with torch.autocast("cpu", torch.bfloat16, enabled=not on_gpu):
         assert MODELS[name]().train()(torch.randn(0, 3, 8, 15, 2)).shape == (0, 5)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import slow_reference as slow
 import torch
+from torch import nn
 
+from model import fast
 from model.layers import attention as module
-from model.layers.attention import Attention, attend
+from model.layers.attention import Attention, Term, attend
+from model.layers.basic import normalise
 from model.layers.gcn import AdaptiveGCN, GraphConv, propagate
-from model.layers.norm import TokenNorm
-from model.layers.relative import RelativeFrames, RelativeJoints
-from model.layers.transformer import SpatialAttention, TemporalAttention
+from model.layers.terms import RelativeFrames, RelativeJoints
+from model.layers.units import SpatialAttention, TemporalAttention
 from model.st_tr import Model
 
 
@@ -25,47 +29,35 @@ def inputs(L: int, d: int = 4, dv: int = 6) -> tuple[torch.Tensor, ...]:
     return tuple(torch.randn(2, 3, L, width, dtype=torch.float64, requires_grad=True) for width in (d, d, dv))
 
 
-@pytest.mark.parametrize("on_gpu", [False, True])
-@pytest.mark.parametrize("extra", ["", "relative", "distances", "bias", "own bias"])
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("extra", ["", "joints", "frames", "bias"])
 @pytest.mark.parametrize("L", [1, 7, 17])
-def test_attention_equals_the_loop(monkeypatch: pytest.MonkeyPatch, on_gpu: bool, extra: str, L: int) -> None:
-    if on_gpu:  # what a GPU would run for many tokens, in parts of one sample, computed here
-        monkeypatch.setattr(torch.Tensor, "is_cpu", False)
-        monkeypatch.setattr(module, "LONG", 1)
-        monkeypatch.setattr(module, "PART", 3 * L * L)
+def test_attention_equals_the_loop(reference: bool, extra: str, L: int) -> None:
     q, k, v = inputs(L=L)
-    keep = torch.rand(2, 3, L, 1) > 0.5
+    keep = torch.rand(2, 3, 1, L) > 0.5
     keep[0, 0] = False  # all keys dropped
-    relative = torch.randn(L, L, 4).double() if extra == "relative" else None
-    bias = torch.randn(*(2, 3)[: 2 * (extra == "own bias")], L, L).double() if "bias" in extra else None
-    distances = torch.randn(2 * L - 1, 4).double()
-    y = attend(q, k, v, keep=keep, relative=distances if extra == "distances" else relative, bias=bias)
-    if extra == "distances":
+    bias = torch.randn(2, 3, L, L).double() if extra == "bias" else None
+    terms: list[Term] = []
+    relative = None
+    if extra == "joints":
+        terms.append(table := RelativeJoints(L, 4).double())
+        relative = table.table()
+    elif extra == "frames":
+        terms.append(table := RelativeFrames(L + 2, 4).double())
         i = torch.arange(L)
-        relative = distances[i[None, :] - i[:, None] + L - 1]
+        relative = table.key_rel[i[None, :] - i[:, None] + L + 1]
+    elif bias is not None:
+        terms.append(lambda _: bias)
+    with fast.reference() if reference else nullcontext():
+        y = attend(q, k, v, terms, keep)
     for b in range(2):
         for h in range(3):
             arrays = (x[b, h].detach().numpy() for x in (q, k, v))
-            own = bias[b, h] if extra == "own bias" else bias
-            r, e = (None if x is None else x.numpy() for x in (relative, own))
-            expected = slow.attend(*arrays, keep[b, h, :, 0].numpy(), r, e)
+            r, e = (None if x is None else x.detach().numpy() for x in (relative, None if bias is None else bias[b, h]))
+            expected = slow.attend(*arrays, keep[b, h, 0].numpy(), r, e)
             np.testing.assert_allclose(y[b, h].detach().numpy(), expected, atol=1e-6)
     y.sum().backward()
     assert all(torch.isfinite(x.grad).all() for x in (q, k, v))
-
-
-@pytest.mark.parametrize("L", [1, 3, module.SHORT - 1, module.SHORT])
-def test_softmax_of_short_rows_is_softmax(L: int) -> None:
-    x = (100 * torch.randn(5, 4, L, dtype=torch.float64)).requires_grad_()
-    other = x.detach().clone().requires_grad_()
-    with torch.no_grad():
-        x[0, ..., 1:] = other[0, ..., 1:] = -torch.inf
-    weight = torch.randn(5, 4, L, dtype=torch.float64)
-    p, expected = module._softmax(x), other.softmax(dim=-1)
-    torch.testing.assert_close(p, expected)
-    (p * weight).sum().backward()
-    (expected * weight).sum().backward()
-    torch.testing.assert_close(x.grad, other.grad)
 
 
 def test_attention_without_dropped_keys_has_the_loops_gradient() -> None:
@@ -73,45 +65,16 @@ def test_attention_without_dropped_keys_has_the_loops_gradient() -> None:
     assert torch.autograd.gradcheck(lambda *x: attend(*x), (q, k, v))
 
 
-@pytest.mark.parametrize("dropping", [False, True])
-@pytest.mark.parametrize("relative", [False, True])
-@pytest.mark.parametrize("on_gpu", [False, True])
-def test_long_attention_keeps_nothing_of_size_L_x_L(
-    monkeypatch: pytest.MonkeyPatch, on_gpu: bool, relative: bool, dropping: bool
-) -> None:
-    L = 2 * module.LONG
-    if on_gpu:  # what a GPU would run, computed here
-        monkeypatch.setattr(torch.Tensor, "is_cpu", False)
-    else:
-        monkeypatch.setattr("model.layers.pieces.WHOLE", 0)
-    attention = Attention(
-        8, 8, heads=2, key_width=4, value_width=4, scale=0.5, drop_connect=dropping,
-        relative=RelativeFrames(L, 4) if relative else None,
-    )  # fmt: skip
-    sizes: list[int] = []
-
-    def note(x: torch.Tensor) -> torch.Tensor:
-        if x.untyped_storage().nbytes() and x.dtype != torch.int64:
-            sizes.append(x.untyped_storage().size() // x.element_size())
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
-        attention(torch.randn(2, 3, L, 8))
-    per_row = 2 * 3 * 2 * L * L  # (B, R, H, L, L)
-    assert sizes
-    assert max(sizes) < per_row / 2
-
-
 def test_drop_connect_draws_keys_for_every_row_and_head_and_only_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[torch.Tensor] = []
     original = module.attend
-    monkeypatch.setattr(module, "attend", lambda *a, keep, **k: (drawn.append(keep), original(*a, keep=keep, **k))[1])
+    monkeypatch.setattr(module, "attend", lambda *args: (drawn.append(args[-1]), original(*args))[1])
     attention = Attention(4, 6, heads=2, key_width=2, value_width=3, scale=1.0, drop_connect=True)
     x = torch.randn(5, 10, 9, 4)
     attention.train()(x)
     attention.eval()(x)
     keep, none = drawn
-    assert keep.shape == (5, 10, 2, 9, 1)
+    assert keep.shape == (5, 10, 2, 1, 9)
     assert 0.4 < keep.float().mean() < 0.6
     assert not torch.equal(keep[0], keep[1])
     assert not torch.equal(keep[:, 0], keep[:, 1])
@@ -146,7 +109,7 @@ def test_adaptive_graph_starts_as_the_residual() -> None:
 
 def test_relative_joints_fill_row_by_row() -> None:
     table = RelativeJoints(3, 2)
-    r = table(3)
+    r = table.table()
     pairs = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
     for row, (i, j) in enumerate(pairs):
         torch.testing.assert_close(r[i, j], table.key_rel[row])
@@ -155,16 +118,19 @@ def test_relative_joints_fill_row_by_row() -> None:
 
 def test_relative_frames_are_signed_distances_and_refuse_longer_input() -> None:
     table = RelativeFrames(4, 2)
-    assert torch.equal(table(4), table.key_rel)
-    assert torch.equal(table(3), table.key_rel[1:6])  # distance 0 in the middle
+    q = torch.eye(2).repeat(2, 1)[:3]  # picks the two channels
+    logits = table(q)
+    for i in range(3):
+        for j in range(3):
+            torch.testing.assert_close(logits[i, j], table.key_rel[3 + j - i] @ q[i])  # distance 0 in the middle
     with pytest.raises(ValueError, match=r"5 frames reach the attention.*window_size"):
-        table(5)
+        table(torch.randn(5, 2))
 
 
-def test_token_norm_has_statistics_of_its_own_for_every_trailing_number() -> None:
-    norm = TokenNorm(4 * 5)
+def test_batch_norm_has_statistics_for_every_trailing_number() -> None:
+    norm = nn.BatchNorm1d(4 * 5)
     x = torch.randn(2, 3, 4, 5) * torch.rand(4, 5) + torch.rand(4, 5)
-    y = norm(x)
+    y = normalise(x, norm)
     torch.testing.assert_close(y.mean(dim=(0, 1)), torch.zeros(4, 5), atol=1e-5, rtol=0)
     torch.testing.assert_close(y.var(dim=(0, 1), unbiased=False), torch.ones(4, 5), atol=5e-2, rtol=0)
 
@@ -180,13 +146,13 @@ def unit_attention(window: int | None = None, stride: int = 1, kernel: int = 1) 
     return TemporalAttention(
         8,
         attention=Attention(8 * kernel, 8, heads=2, key_width=2, value_width=4, scale=1.0),
-        norm=TokenNorm(5 * 8), conv=None, skip=True, stride=stride, kernel=kernel, window=window,
+        norm=nn.BatchNorm1d(5 * 8), conv=None, skip=True, stride=stride, kernel=kernel, window=window,
     )  # fmt: skip
 
 
 def test_spatial_attention_mixes_joints_of_one_frame() -> None:
     attention = Attention(8, 8, heads=2, key_width=2, value_width=4, scale=1.0)
-    unit = SpatialAttention(8, attention=attention, norm=TokenNorm(5 * 8), conv=None, skip=True)
+    unit = SpatialAttention(8, attention=attention, norm=nn.BatchNorm1d(5 * 8), conv=None, skip=True)
     expected = torch.zeros(6, 5, dtype=torch.bool)
     expected[2] = True
     assert torch.equal(dependence(unit, torch.randn(1, 6, 5, 8), 2, 3), expected)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from graph import adjacency, graph_of
 from model import Model
-from model.layers.transformer import GroupRelation
+from model.layers.terms import GroupRelation
 from model.published import from_published
 from model.zit_zot import Options
 
@@ -271,8 +271,8 @@ class TestOptions:
         model = Model(**SMALL)
         A = torch.from_numpy(adjacency("graph.coco.Graph", {}, 17)).sum(dim=0)
         for i, block in enumerate(model.zit, start=2):
-            mask = block.spatial.attention.bias
-            assert torch.equal(mask(), A)
+            mask = block.spatial.attention.terms["adjacency"]
+            assert torch.equal(mask(torch.empty(17, 8)), A)
             assert isinstance(mask.adjacency, torch.nn.Parameter) == (i >= 4)
 
     def test_frames_beyond_the_table_are_refused_with_the_remedy(self) -> None:
@@ -304,7 +304,7 @@ class TestOptions:
 
 def test_memory_grows_linearly_with_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept for backward, relative positions included."""
-    monkeypatch.setattr("model.layers.pieces.WHOLE", 0)
+    monkeypatch.setattr("model.fast.chunks.SMALL", 0)
     kept = []
     for T in (64, 256):
         model = Model(**{**SMALL, "num_person": 1, "max_T": T})

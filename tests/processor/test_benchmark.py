@@ -12,7 +12,7 @@ import torch
 from runs import MODEL, Data, make, write_data
 
 from model.layers.gcn import GCN
-from model.layers.transformer import SpatialAttention
+from model.layers.units import SpatialAttention
 from model.st_tr import Model
 from processor.tools import benchmark as bench
 from processor.tools.benchmark import PARTS, Noise, Timed, benchmark

@@ -21,7 +21,6 @@ from runs import MODEL, Data, make, write_data
 from torch import Tensor
 
 import main as program
-from model.layers.norm import TokenNorm
 from model.st_tr import Model
 from processor.config.schema import Config, resolved
 from processor.engine import data as loading
@@ -203,10 +202,10 @@ def test_synchronised_batch_norm_has_the_second_derivatives_of_the_batch_of_all(
 ) -> None:
     torch.manual_seed(0)
     x, weight = torch.randn(10, 3, dtype=torch.float64), torch.randn(10, 3, dtype=torch.float64)
-    expected = second_derivatives(TokenNorm(3).double(), x, weight)
+    expected = second_derivatives(torch.nn.BatchNorm1d(3).double(), x, weight)
     monkeypatch.setattr(torch.distributed, "all_reduce", Pair().all_reduce)
     monkeypatch.setattr(distributed, "world", lambda: 2)
-    norm = torch.nn.Sequential(TokenNorm(3)).double()
+    norm = torch.nn.Sequential(torch.nn.BatchNorm1d(3)).double()
     distributed.synchronise_batch_norm(norm)
     norms = [deepcopy(norm) for _ in range(2)]
     with ThreadPoolExecutor(2) as both:  # of 6 and of 4 samples

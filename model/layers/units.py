@@ -1,0 +1,134 @@
+"""Spatial and temporal self-attention units of ST-TR, and the transformer of ZiT-ZoT.
+
+Sources: Plizzari et al., CVIU 2021, sections 4.1 to 4.3; the convolution beside an attention, which gives part of the
+output's channels, is "augmented convolution", section 5.5 of arXiv 2008.07404. Zhang et al., *Zoom Transformer*, IEEE
+TCSVT 2022.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.layers.attention import Attention
+from model.layers.basic import Dropout, Linear, Projection, norm_relu, normalise
+
+
+class Transformer(nn.Module):
+    """h = x + attention(x); h + MLP(layer norm(h)): (B, R, L, C) -> the same."""
+
+    def __init__(self, attention: Attention, *, dropout: float) -> None:
+        super().__init__()
+        width = attention.out.out_features
+        self.attention = attention
+        self.norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            *(Linear(width, 2 * width), nn.ReLU(), Dropout(dropout)),
+            *(Linear(2 * width, width), Dropout(dropout)),
+        )
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """`bias` is added to the logits of the attention."""
+        x = x + self.attention(x, bias)
+        return x + self.mlp(self.norm(x))
+
+
+class SpatialAttention(nn.Module):
+    """The joints of every frame attend to each other: (B, T, V, in) -> (B, T, V, out).
+
+    Args:
+        attention: over tokens of `in` channels; gives `out` channels, or those that `conv` leaves.
+        norm: batch norm of the input, or None.
+        conv: graph convolution of the normalised input, whose channels come first, or None.
+        skip: add the input (which then has `out` channels).
+    """
+
+    def __init__(
+        self,
+        out_channels: int,
+        *,
+        attention: Attention,
+        norm: nn.BatchNorm1d | None,
+        conv: nn.Module | None,
+        skip: bool,
+    ) -> None:
+        super().__init__()
+        self.norm = norm
+        self.attention = attention
+        self.conv = conv
+        self.skip = skip
+        self.bn = nn.BatchNorm1d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = normalise(x, self.norm)
+        y = self.attention(h)
+        if self.conv is not None:
+            y = torch.cat([self.conv(h), y], dim=-1)
+        if self.skip:
+            y = y + x
+        return norm_relu(y, self.bn)
+
+
+class TemporalAttention(nn.Module):
+    """The frames of every joint attend to each other: (B, T, V, C) -> (B, ceil(T / stride), V, C).
+
+    Args:
+        attention: over tokens of `kernel * C` channels.
+        norm: batch norm of the input, or None.
+        conv: temporal convolution of the input as it came, whose channels come first, or None.
+        skip: add the input, at a stride through a projection.
+        stride: frames that a token stands for.
+        kernel: frames of those that the token sees: all of them (`stride`), or the first (1).
+        window: frames attend inside windows of so many (the last one may be shorter); None: to all frames.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        attention: Attention,
+        norm: nn.BatchNorm1d | None,
+        conv: nn.Module | None,
+        skip: bool,
+        stride: int,
+        kernel: int,
+        window: int | None,
+    ) -> None:
+        super().__init__()
+        self.norm = norm
+        self.attention = attention
+        self.conv = conv
+        self.stride = stride
+        self.kernel = kernel
+        self.window = window
+        self.down: nn.Module | None = None
+        if skip:
+            self.down = Projection(channels, channels, stride=stride) if stride > 1 else nn.Identity()
+        self.bn = nn.BatchNorm1d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self._attend(self._tokens(normalise(x, self.norm)).transpose(1, 2)).transpose(1, 2)
+        if self.conv is not None:
+            y = torch.cat([self.conv(x), y], dim=-1)
+        if self.down is not None:
+            y = self.down(x) + y
+        return norm_relu(y, self.bn)
+
+    def _tokens(self, x: Tensor) -> Tensor:
+        """Frames to tokens (B, ceil(T / stride), V, kernel * C); an incomplete last token is filled with zeros."""
+        if self.kernel == 1:
+            return x[:, :: self.stride]
+        x = F.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % self.stride))
+        return rearrange(x, "b (t s) v c -> b t v (s c)", s=self.stride)
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        """Attention (B, V, T, D) -> (B, V, T, out) over all tokens, or inside windows."""
+        T, window = tokens.shape[2], self.window
+        if window is None or window >= T:
+            return self.attention(tokens)
+        full = T - T % window  # frames in full windows
+        y = self.attention(rearrange(tokens[:, :, :full], "b v (w t) d -> b (v w) t d", t=window))
+        y = rearrange(y, "b (v w) t d -> b v (w t) d", v=tokens.shape[1])
+        return y if full == T else torch.cat([y, self.attention(tokens[:, :, full:])], dim=2)
