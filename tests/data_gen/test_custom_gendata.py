@@ -24,8 +24,9 @@ import main as program
 from data_gen.common.command_line import Report
 from data_gen.custom_gendata import main
 from data_gen.formats.custom import read_labels, read_sequence
+from feeders.arrays import skeleton_of_array
 from feeders.feeder import Feeder
-from graph.custom import load_skeleton, skeleton_of_array
+from graph.custom import load_skeleton
 from processor.config.schema import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,7 +185,7 @@ def test_longer_sequences_and_further_persons_are_cut_and_told(folder: Folder) -
     np.testing.assert_array_equal(folder.array()[0], a[:5, :2].transpose(3, 0, 2, 1).astype(np.float32))
     assert "1 sequence has more than 5 frames; the first 5 are kept" in report.notes
     assert "1 sequence has more than 2 persons; the first 2 are kept" in report.notes
-    assert report.skipped == ["late.npy: no body in any frame"]
+    assert report.skipped == ["late.npy: no body in any of the first 5 frames"]
 
 
 BROKEN: dict[str, tuple[Any, str]] = {
@@ -337,7 +338,7 @@ def test_what_is_no_csv_of_labels_is_named(tmp_path: Path, content: str | bytes,
 
 def test_nothing_to_convert_is_named(folder: Folder) -> None:
     folder.add("a.npy", np.ones((3, 5, 3)))
-    with pytest.raises(ValueError, match=r"labels.csv lists can be used; the first problem is a.npy: 5 joints"):
+    with pytest.raises(ValueError, match=r"labels.csv lists can be used; the last problem is a.npy: 5 joints"):
         folder.convert()
     with pytest.raises(ValueError, match="--channel 1 must be at least 2"):
         folder.convert("--channel", 1)

@@ -1,0 +1,176 @@
+"""The conversion engine: files are read by worker processes, and become rows of arrays with labels.
+
+A script says which files there are, how one is read, and which arrays its sample goes to. Everything else is done here:
+`read_each` reads, skips and reports; `to_row` cuts and pads; `write_arrays` writes arrays and label files atomically.
+
+Axis legend: T frames, M persons, V joints, C channels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from data_gen.common.command_line import Report
+from data_gen.common.derived import outdated
+from data_gen.common.parallel import ordered_map
+from data_gen.common.storage import require_space, staged
+from feeders.arrays import LABEL, beside
+from graph.common.words import plural
+
+Source = TypeVar("Source")
+Result = TypeVar("Result")
+
+
+class Sample(NamedTuple):
+    """What is known of a sample besides its numbers.
+
+    Attributes:
+        name: its name in the label file.
+        label: its class, from 0.
+        arrays: paths of the arrays that it goes to, relative to the output folder.
+    """
+
+    name: str
+    label: int
+    arrays: tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """A sample's numbers `x` (C, T, V, M) float32, and how many frames and persons it had before it was cut."""
+
+    x: np.ndarray
+    num_frame: int
+    num_person: int
+
+
+def read_each(
+    read: Callable[[Source], Result],
+    sources: Mapping[str, Source],
+    report: Report,
+    *,
+    nothing: str,
+    strict: bool,
+    task: str = "read",
+    unit: str = "file",
+    num_worker: int = 1,
+) -> Generator[tuple[str, Result], None, None]:
+    """The names and results of those sources that can be read, in order; close it when leaving early.
+
+    Args:
+        read: reads one source. Its OSErrors and ValueErrors end up in `report`, after the source's name. It must be a
+            module's function (or a partial of one), because worker processes import it.
+        sources: what `read` takes, by the name that messages call it.
+        report: lists the sources that cannot be read.
+        nothing: the error message if no source can be read.
+        strict: stop at the first source that cannot be read, instead of skipping it.
+        task: what the progress bar says.
+        unit: what the progress bar counts.
+        num_worker: number of processes that read.
+
+    Raises:
+        ValueError: no source can be read, or (`strict`) one cannot be read.
+    """
+    is_any = False
+    results = ordered_map(partial(_attempt, read), list(sources.values()), num_worker=num_worker)
+    with closing(results), tqdm(sources, desc=task, unit=unit, disable=None) as bar:
+        for name, result in zip(bar, results, strict=True):
+            if isinstance(result, _Problem):
+                report.skip(f"{name}: {result.text}", strict=strict)
+            else:
+                is_any = True
+                yield name, result
+    if not is_any:
+        raise report.failure(nothing)
+
+
+class _Problem(NamedTuple):
+    text: str
+
+
+def _attempt(read: Callable[[Source], Result], source: Source) -> Result | _Problem:
+    """What `read` makes of `source`; a problem is returned, because an exception of a worker would end the run."""
+    try:
+        return read(source)
+    except OSError as error:
+        return _Problem(f"cannot be read ({error.strerror})")
+    except ValueError as error:
+        return _Problem(str(error))
+
+
+def to_row(joints: np.ndarray, num_frame: int, num_person: int) -> Row:
+    """The first frames and persons of joints (T, M, V, C); what is missing up to `num_frame` and `num_person` is zero.
+
+    Raises:
+        ValueError: all numbers are zero.
+    """
+    kept = joints[:num_frame, :num_person]
+    T, M, V, C = kept.shape
+    x = np.zeros((C, num_frame, V, num_person), np.float32)
+    x[:, :T, :, :M] = kept.transpose(3, 0, 2, 1)
+    if not x.any():
+        raise ValueError(f"no body in any {f'of the first {T} frames' if len(joints) > T else 'frame'}")
+    return Row(x, *joints.shape[:2])
+
+
+def write_arrays(
+    folder: Path,
+    arrays: Sequence[str],
+    samples: Iterable[Sample],
+    rows: Iterable[tuple[Sample, Row]],
+    report: Report,
+    *,
+    row_shape: tuple[int, ...],
+    unit: str = "file",
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write arrays and their label files; finished files are replaced only by complete ones.
+
+    Args:
+        folder: gets the arrays.
+        arrays: their paths relative to `folder`, also of those that stay empty.
+        samples: all samples that `rows` may give.
+        rows: samples and their numbers; each array keeps their order.
+        report: gets the files written, how many samples were cut, and which derived arrays are outdated.
+        row_shape: (C, T, V, M).
+        unit: what a sample was, for the report.
+        texts: further files, by their paths relative to `folder`.
+
+    Raises:
+        ValueError: the disk has no room.
+        OSError: the disk became full while writing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    capacity = Counter(array for sample in samples for array in sample.arrays)
+    require_space(folder, 4 * math.prod(row_shape) * capacity.total())
+    num_long = num_crowded = 0
+    with staged() as staging:
+        writers = {array: staging.array(folder / array, capacity[array], row_shape) for array in arrays}
+        names: dict[str, list[str]] = {array: [] for array in arrays}
+        labels: dict[str, list[int]] = {array: [] for array in arrays}
+        for array in arrays:
+            staging.labels(beside(folder / array, LABEL), names[array], labels[array])
+        for name, text in (texts or {}).items():
+            staging.text(folder / name, text)
+        for sample, row in rows:
+            num_long += row.num_frame > row_shape[1]
+            num_crowded += row.num_person > row_shape[3]
+            for array in sample.arrays:
+                writers[array].append(row.x)
+                names[array].append(sample.name)
+                labels[array].append(sample.label)
+    report.written |= {folder / array: writer.shape for array, writer in writers.items()}
+    for count, what, limit in ((num_long, "frame", row_shape[1]), (num_crowded, "person", row_shape[3])):
+        if count:
+            kept = f"the first {limit} are kept" if limit > 1 else "the first is kept"
+            have = plural(count, f"{unit} has", f"{unit}s have")
+            report.notes.append(f"{have} more than {plural(limit, what)}; {kept}")
+    report.notes += [note for array in arrays for note in outdated(folder / array)]
