@@ -16,7 +16,6 @@ for its size and for its numbers, so that memory holds one sequence at a time.
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
@@ -28,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from data_gen.common.command_line import Parser, Report, run
-from data_gen.common.convert import Row, Sample, read_each, to_row, write_arrays
+from data_gen.common.convert import Row, Sample, drop_unusual, read_each, to_row, write_arrays
 from data_gen.formats.custom import SUFFIXES, Labels, read_labels, read_sequence
 from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON
 from graph.common.words import plural
@@ -93,19 +92,20 @@ def gendata(
         ValueError: a wrong skeleton or CSV file, nothing to convert, no room on the disk, or (`strict`) a file or line
             that cannot be used.
     """
-    data_path, label_path, out_folder, report = Path(data_path), Path(label_path), Path(out_folder), Report()
+    data_path, label_path, out_folder = Path(data_path), Path(label_path), Path(out_folder)
+    report = Report(strict=strict)
     for option, value, least in (("max_frame", max_frame, 1), ("num_person", num_person, 1), ("channel", channel, 2)):
         if value is not None and value < least:
             raise ValueError(f"--{option} {value} must be at least {least}")
     num_point = load_skeleton(skeleton).num_point
     if not data_path.is_dir():
         raise FileNotFoundError(f"{data_path} is no folder; --data_path takes the folder of the sequences")
-    labels = read_labels(label_path, report, strict=strict)
-    files = _listed_files(data_path, label_path, labels, report, strict=strict)
+    labels = read_labels(label_path, report)
+    files = _listed_files(data_path, label_path, labels, report)
     read = partial(read_size, num_point=num_point, channel=channel, max_frame=max_frame, num_person=num_person)
     nothing = f"{data_path}: no sequence that {label_path} lists can be used"
-    sizes = dict(read_each(read, files, report, nothing=nothing, strict=strict, task="check"))
-    _drop_unusual(sizes, report, strict=strict)
+    sizes = dict(read_each(read, files, report, nothing=nothing, task="check"))
+    drop_unusual(sizes, lambda size: plural(size.channel, "channel"), report, unit="file")
     T = max_frame or max(size.num_frame for size in sizes.values())
     M = num_person or max(size.num_person for size in sizes.values())
     row_shape = (next(iter(sizes.values())).channel, T, num_point, M)
@@ -135,16 +135,14 @@ def _write(
     read = partial(read_kept, num_point=V, channel=C, max_frame=T, num_person=M)
     samples = {name: Sample(name, labels.label[name], (f"{labels.part[name]}_{JOINT}",)) for name in files}
     arrays = [f"{part}_{JOINT}" for part in PARTS]
-    with closing(read_each(read, files, report, nothing="", strict=True, task="write")) as results:
+    with closing(read_each(read, files, Report(strict=True), nothing="", task="write")) as results:
         rows = ((samples[name], row) for name, (row, _) in results)
         write_arrays(
             out_folder, arrays, samples.values(), rows, report, row_shape=row_shape, unit="sequence", texts=texts
         )
 
 
-def _listed_files(
-    data_path: Path, label_path: Path, labels: Labels, report: Report, *, strict: bool
-) -> dict[str, Path]:
+def _listed_files(data_path: Path, label_path: Path, labels: Labels, report: Report) -> dict[str, Path]:
     """Every file that has a label, by its name relative to the folder, in order."""
     files = {
         path.relative_to(data_path).as_posix(): path
@@ -154,21 +152,12 @@ def _listed_files(
     for name in labels.label:
         if name not in files:
             near = next((f" ({name + suffix} is)" for suffix in SUFFIXES if name + suffix in files), "")
-            report.skip(f"{name}: it is listed in {label_path.name} but not in {data_path}{near}", strict=strict)
+            report.skip(f"{name}: it is listed in {label_path.name} but not in {data_path}{near}")
     if unlisted := sorted(files.keys() - labels.label.keys()):
         report.notes.append(
             f"{plural(len(unlisted), 'file is', 'files are')} not listed in {label_path.name} ({unlisted[0]} ...)"
         )
     return {name: files[name] for name in sorted(files.keys() & labels.label.keys())}
-
-
-def _drop_unusual(sizes: dict[str, Size], report: Report, *, strict: bool) -> None:
-    """Remove the files whose number of channels differs from that of most files."""
-    ((usual, _),) = Counter(size.channel for size in sizes.values()).most_common(1)
-    for name, size in list(sizes.items()):
-        if size.channel != usual:
-            report.skip(f"{name}: {plural(size.channel, 'channel')}, where most files have {usual}", strict=strict)
-            del sizes[name]
 
 
 def _notes(sizes: dict[str, Size], labels: Labels) -> list[str]:

@@ -91,11 +91,11 @@ def gendata(data_path: str | Path, out_folder: str | Path, *, strict: bool = Fal
         ValueError: a wrong label file, a part without any usable clip, no room on the disk, or (`strict`) a clip that
             cannot be used.
     """
-    data_path, out_folder, report = Path(data_path), Path(out_folder), Report()
+    data_path, out_folder, report = Path(data_path), Path(out_folder), Report(strict=strict)
     parts: dict[str, dict[str, tuple[Path, int]]] = {}
     for part in PARTS:
         if (folder := data_path / f"kinetics_{part}").is_dir():
-            parts[part] = _usable_clips(folder, report, strict=strict)
+            parts[part] = _usable_clips(folder, report)
         else:
             report.notes.append(f"{folder} is no folder: there is no {part} part")
     if not parts:
@@ -113,7 +113,6 @@ def gendata(data_path: str | Path, out_folder: str | Path, *, strict: bool = Fal
             clips,
             report,
             nothing=f"{data_path / f'kinetics_{part}'}: no clip can be used",
-            strict=strict,
             task=f"{out_folder / array} ({len(clips) * _BYTES / 1e9:.1f} GB)",
             unit="clip",
             num_worker=num_worker,
@@ -124,7 +123,7 @@ def gendata(data_path: str | Path, out_folder: str | Path, *, strict: bool = Fal
     return report
 
 
-def _usable_clips(folder: Path, report: Report, *, strict: bool) -> dict[str, tuple[Path, int]]:
+def _usable_clips(folder: Path, report: Report) -> dict[str, tuple[Path, int]]:
     """Path and class of the clips of a part that have a skeleton, by name, in order."""
     label_path = folder.with_name(f"{folder.name}_label.json")
     listed = read_labels(label_path)
@@ -135,9 +134,9 @@ def _usable_clips(folder: Path, report: Report, *, strict: bool) -> dict[str, tu
             f"{folder}: none of the {plural(len(labels), 'clip')} that {label_path.name} lists; unpack them there"
         )
     if labels.keys() - files:
-        report.skip(f"{folder.name}: clips listed but absent: {_named(labels.keys() - files)}", strict=strict)
+        report.skip(f"{folder.name}: clips listed but absent: {_named(labels.keys() - files)}")
     if files - listed.keys():
-        report.skip(f"{folder.name}: clips not in {label_path.name}: {_named(files - listed.keys())}", strict=strict)
+        report.skip(f"{folder.name}: clips not in {label_path.name}: {_named(files - listed.keys())}")
     if len(labels) < len(listed):
         report.notes.append(f"{label_path.name}: clips without a skeleton, left out: {len(listed) - len(labels)}")
     return {name: (folder / name, labels[name]) for name in sorted(labels.keys() & files)}

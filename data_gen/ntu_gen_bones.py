@@ -14,15 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_gen.common.command_line import Report, run
+from data_gen.common.command_line import run
 from data_gen.common.derived import Rows, derive, derive_command
 from feeders.arrays import BONE, load_array, read_chunks, skeleton_of_array
 from feeders.streams import bones
-
-
-def gen_bones(data_folder: str | Path, *, strict: bool = False) -> Report:
-    """Write the bones of every joint array in `data_folder`; errors as `derived.derive`."""
-    return derive(data_folder, BONE, _bone_rows, strict=strict)
 
 
 def _bone_rows(source: Path) -> Rows:
@@ -34,6 +29,7 @@ def _bone_rows(source: Path) -> Rows:
     return Rows(shape, (bones(chunk, parents) for chunk in read_chunks(source)))
 
 
+gen_bones = partial(derive, name=BONE, rows=_bone_rows)
 main = partial(derive_command, gen_bones, __doc__)
 
 if __name__ == "__main__":

@@ -13,15 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_gen.common.command_line import Report, run
+from data_gen.common.command_line import run
 from data_gen.common.derived import Rows, derive, derive_command
 from feeders.arrays import BONE, JOINT_BONES, beside, load_array, read_chunks
 from feeders.streams import joined
-
-
-def merge_joint_bones(data_folder: str | Path, *, strict: bool = False) -> Report:
-    """Write joints and bones in one array for every joint array in `data_folder`; errors as `derived.derive`."""
-    return derive(data_folder, JOINT_BONES, _merged_rows, strict=strict)
 
 
 def _merged_rows(source: Path) -> Rows:
@@ -35,6 +30,7 @@ def _merged_rows(source: Path) -> Rows:
     return Rows((N, 2 * C, *rest), (joined(pair) for pair in pairs))
 
 
+merge_joint_bones = partial(derive, name=JOINT_BONES, rows=_merged_rows)
 main = partial(derive_command, merge_joint_bones, __doc__)
 
 if __name__ == "__main__":

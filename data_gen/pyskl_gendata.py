@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from data_gen.common.command_line import Parser, Report, run
-from data_gen.common.convert import Row, Sample, read_each, to_row, write_arrays
+from data_gen.common.convert import Row, Sample, drop_unusual, read_each, to_row, write_arrays
 from feeders.arrays import JOINT
 from feeders.untrusted import load_pickle
 from graph.common.words import plural
@@ -113,7 +113,7 @@ def gendata(
         ValueError: another form of file, nothing to convert, no room on the disk, or (`strict`) something that cannot
             be used.
     """
-    data_path, report = Path(data_path), Report()
+    data_path, report = Path(data_path), Report(strict=strict)
     if max_frame < 1 or num_person < 1:
         raise ValueError(f"max_frame {max_frame} and num_person {num_person} must be at least 1")
     if not data_path.is_file():
@@ -125,10 +125,10 @@ def gendata(
             raise ValueError(f"{data_path}: a dictionary of split and annotations is expected")
     nothing = f"{data_path}: no split has an annotation that can be used"
     convert = partial(to_sample, max_frame=max_frame, num_person=num_person)
-    named = _named(annotations, report, strict=strict)
-    clips = dict(read_each(partial(_checked, convert), named, report, nothing=nothing, strict=strict, task="check"))
-    _drop_unusual(clips, report, strict=strict)
-    parts = _parts(splits, clips, named.keys() - clips.keys(), report, strict=strict)
+    named = _named(annotations, report)
+    clips = dict(read_each(partial(_checked, convert), named, report, nothing=nothing, task="check"))
+    drop_unusual(clips, lambda clip: clip.kind, report, unit="clip")
+    parts = _parts(splits, clips, named.keys() - clips.keys(), report)
     if not any(parts.values()):
         raise report.failure(nothing)
     samples = {
@@ -144,15 +144,15 @@ def gendata(
     return report
 
 
-def _named(annotations: list[Any], report: Report, *, strict: bool) -> dict[str, dict[str, Any]]:
+def _named(annotations: list[Any], report: Report) -> dict[str, dict[str, Any]]:
     """The annotations by their frame_dir."""
     named: dict[str, dict[str, Any]] = {}
     for index, annotation in enumerate(annotations):
         name = annotation.get("frame_dir") if isinstance(annotation, dict) else None
         if not isinstance(name, str):
-            report.skip(f"annotation {index}: it has no frame_dir", strict=strict)
+            report.skip(f"annotation {index}: it has no frame_dir")
         elif name in named:
-            report.skip(f"{name}: a second annotation of this frame_dir; the first is taken", strict=strict)
+            report.skip(f"{name}: a second annotation of this frame_dir; the first is taken")
         else:
             named[name] = annotation
     return named
@@ -164,18 +164,7 @@ def _checked(convert: Callable[[Clip], Row], annotation: dict[str, Any]) -> Clip
     return clip
 
 
-def _drop_unusual(clips: dict[str, Clip], report: Report, *, strict: bool) -> None:
-    """Remove the clips whose kind differs from that of most clips."""
-    ((usual, _),) = Counter(clip.kind for clip in clips.values()).most_common(1)
-    for name, clip in list(clips.items()):
-        if clip.kind != usual:
-            report.skip(f"{name}: {clip.kind}, where most clips have {usual}", strict=strict)
-            del clips[name]
-
-
-def _parts(
-    splits: dict[Any, Any], clips: dict[str, Clip], broken: set[str], report: Report, *, strict: bool
-) -> dict[Path, set[str]]:
+def _parts(splits: dict[Any, Any], clips: dict[str, Clip], broken: set[str], report: Report) -> dict[Path, set[str]]:
     """The frame_dirs of each array, by the array's path relative to the output folder."""
     parts: dict[Path, set[str]] = {}
     for split, listed in splits.items():
@@ -186,13 +175,13 @@ def _parts(
             if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
                 raise ValueError("a list of frame_dirs is expected")
         except ValueError as error:
-            report.skip(f"split {split!r}: {error}", strict=strict)
+            report.skip(f"split {split!r}: {error}")
             continue
         for name, count in Counter(listed).items():
             if count > 1:
-                report.skip(f"split {split!r}: {name} is listed {count} times and taken once", strict=strict)
+                report.skip(f"split {split!r}: {name} is listed {count} times and taken once")
             if name not in clips and name not in broken:
-                report.skip(f"split {split!r}: {name} has no annotation", strict=strict)
+                report.skip(f"split {split!r}: {name} has no annotation")
         parts[place] = clips.keys() & set(listed)
     return parts
 

@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from data_gen.common.command_line import Parser, Report, run
-from data_gen.common.convert import Sample, read_each, to_row, write_arrays
+from data_gen.common.convert import Sample, read_each, write_sequences
+from data_gen.formats.files import check_size, read_numbers
 from feeders.arrays import JOINT, PARTS
 from graph.sbu import SKELETON
 
@@ -36,7 +37,7 @@ TEST_PAIRS = (  # of each fold
     ("s04s02", "s04s03", "s04s06", "s06s02", "s06s03"),
 )
 _FIELDS = 1 + NUM_PERSON * SKELETON.num_point * 3
-_MAX_BYTES = 16 << 20  # a sequence of 46 frames has 0.03 MB
+_MAX_MB = 16  # a sequence of 46 frames has 0.03 MB
 _MAX_RECORDED = 100  # real numbers lie between -1 and 3
 _NAME = re.compile(r"(s\d\ds\d\d)_(0[1-8])_\d\d\d", re.ASCII)
 
@@ -48,26 +49,17 @@ def read_sequence(path: Path) -> np.ndarray:
         ValueError: the file has another form; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"it is no regular file of at most {_MAX_BYTES >> 20} MB")
+    check_size(path, _MAX_MB)
     lines = path.read_bytes().rstrip().splitlines()
     if not lines:
         raise ValueError("the file is empty")
-    rows = np.array([_numbers(line, number) for number, line in enumerate(lines, 1)])
+    for number, line in enumerate(lines, 1):
+        if (found := line.count(b",") + bool(line.strip())) != _FIELDS:
+            raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {found}")
+    rows = np.array([read_numbers(line, number) for number, line in enumerate(lines, 1)])
     _check(rows)
     x, y, z = np.moveaxis(rows[:, 1:].reshape(-1, NUM_PERSON, SKELETON.num_point, 3), -1, 0)
     return np.stack([1.28 - 2.56 * x, 0.96 - 1.92 * y, 1.28 * z], axis=-1).astype(np.float32)
-
-
-def _numbers(line: bytes, number: int) -> list[float]:
-    """The numbers of a line; `number` is its line number."""
-    fields = line.split(b",")
-    if len(fields) != _FIELDS:
-        raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {len(fields) if line.strip() else 0}")
-    try:
-        return [float(field) for field in fields]
-    except ValueError:
-        raise ValueError(f"line {number}: not all of it is numbers") from None
 
 
 def _check(rows: np.ndarray) -> None:
@@ -93,23 +85,16 @@ def gendata(data_path: str | Path, out_folder: str | Path, *, strict: bool = Fal
         FileNotFoundError: the folder is missing.
         ValueError: nothing to convert, no room on the disk, or (`strict`) a file that cannot be used.
     """
-    data_path, out_folder, report = Path(data_path), Path(out_folder), Report()
+    data_path, out_folder, report = Path(data_path), Path(out_folder), Report(strict=strict)
     if not data_path.is_dir():
         raise FileNotFoundError(
             f"{data_path} is no folder: unpack SBU's s01s02.zip and its like there, or name theirs with --data_path"
         )
     files = {str(path.relative_to(data_path)): path for path in sorted(data_path.glob("*/*/*/skeleton_pos.txt"))}
     nothing = f"{data_path}: no sequence of SBU (s01s02/01/001/skeleton_pos.txt) there"
-    sequences = [sequence for _, sequence in read_each(_read, files, report, nothing=nothing, strict=strict)]
-    num_frame = max(len(joints) for _, joints in sequences)
-    write_arrays(
-        out_folder,
-        [_array(fold, part) for fold in range(len(TEST_PAIRS)) for part in PARTS],
-        [sample for sample, _ in sequences],
-        ((sample, to_row(joints, num_frame, NUM_PERSON)) for sample, joints in sequences),
-        report,
-        row_shape=(3, num_frame, SKELETON.num_point, NUM_PERSON),
-    )
+    sequences = [sequence for _, sequence in read_each(_read, files, report, nothing=nothing)]
+    arrays = [_array(fold, part) for fold in range(len(TEST_PAIRS)) for part in PARTS]
+    write_sequences(out_folder, arrays, sequences, report)
     return report
 
 

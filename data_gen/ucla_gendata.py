@@ -11,7 +11,6 @@ sequences of NW-UCLA together have 14 MB, so memory holds all of them.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -22,14 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from data_gen.common.command_line import Parser, Report, run
-from data_gen.common.convert import Sample, read_each, to_row, write_arrays
+from data_gen.common.convert import Sample, read_each, write_sequences
+from data_gen.formats.files import read_json
 from feeders.arrays import JOINT, PARTS
 from graph.common.words import plural
 from graph.nw_ucla import SKELETON
 
 NUM_CLASS = 10
 UNSEEN = "val_unseen.txt"
-_MAX_BYTES = 16 << 20  # a sequence of 201 frames has 0.2 MB
+_MAX_MB = 16  # a sequence of 201 frames has 0.2 MB
 PART_OF_VIEW = {1: "train", 2: "train", 3: "val"}
 _NAME = re.compile(r"a\d\d_s\d\d_e\d\d_v(\d\d)\.json", re.ASCII)
 
@@ -41,13 +41,9 @@ def read_sequence(path: Path) -> tuple[np.ndarray, int]:
         ValueError: the file has another form; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    if path.exists() and (not path.is_file() or path.stat().st_size > _MAX_BYTES):
-        raise ValueError(f"it is no regular file of at most {_MAX_BYTES >> 20} MB")
+    content = read_json(path, _MAX_MB)
     try:
-        content = json.loads(path.read_bytes())
         joints, label = np.asarray(content["skeletons"], dtype=np.float64), content["label"]
-    except json.JSONDecodeError as error:
-        raise ValueError(f"line {error.lineno}: no JSON ({error.msg})") from error
     except KeyError as error:
         raise ValueError(f"it has no {error}") from error
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -71,24 +67,16 @@ def gendata(data_path: str | Path, out_folder: str | Path, *, strict: bool = Fal
         FileNotFoundError: the folder is missing.
         ValueError: nothing to convert, no room on the disk, or (`strict`) a file that cannot be used.
     """
-    data_path, out_folder, report = Path(data_path), Path(out_folder), Report()
+    data_path, out_folder, report = Path(data_path), Path(out_folder), Report(strict=strict)
     if not data_path.is_dir():
         raise FileNotFoundError(
             f"{data_path} is no folder: unpack NW-UCLA's all_sqe there, or name its folder with --data_path"
         )
     files = {path.name: path for path in sorted(data_path.glob("*.json"))}
     nothing = f"{data_path}: no sequence of NW-UCLA's JSON form there"
-    sequences = [sequence for _, sequence in read_each(_read, files, report, nothing=nothing, strict=strict)]
-    num_frame = max(len(joints) for _, joints in sequences)
-    write_arrays(
-        out_folder,
-        [f"{part}_{JOINT}" for part in PARTS],
-        [sample for sample, _ in sequences],
-        ((sample, to_row(joints, num_frame, 1)) for sample, joints in sequences),
-        report,
-        row_shape=(3, num_frame, SKELETON.num_point, 1),
-        texts={UNSEEN: _unseen(sequences, report)},
-    )
+    sequences = [sequence for _, sequence in read_each(_read, files, report, nothing=nothing)]
+    texts = {UNSEEN: _unseen(sequences, report)}
+    write_sequences(out_folder, [f"{part}_{JOINT}" for part in PARTS], sequences, report, texts=texts)
     return report
 
 

@@ -25,19 +25,21 @@ class Report:
         written: the files written, with their shapes.
         skipped: the inputs that were skipped, with the reason.
         notes: further sentences.
+        strict: the first input that cannot be used ends the run, instead of being skipped.
     """
 
     written: dict[Path, tuple[int, ...]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    strict: bool = False
 
-    def skip(self, problem: str, *, strict: bool) -> None:
+    def skip(self, problem: str) -> None:
         """Add an input that cannot be used.
 
         Raises:
             ValueError: `strict` is set, so that the first such input ends the run.
         """
-        if strict:
+        if self.strict:
             raise ValueError(problem)
         self.skipped.append(problem)
 

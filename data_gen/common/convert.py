@@ -1,7 +1,8 @@
 """The conversion engine: files are read by worker processes, and become rows of arrays with labels.
 
 A script says which files there are, how one is read, and which arrays its sample goes to. Everything else is done here:
-`read_each` reads, skips and reports; `to_row` cuts and pads; `write_arrays` writes arrays and label files atomically.
+`read_each` reads, skips and reports; `to_row` cuts and pads; `write_arrays` writes arrays and label files atomically,
+and `write_sequences` does so for data sets that memory holds.
 
 Axis legend: T frames, M persons, V joints, C channels.
 """
@@ -58,7 +59,6 @@ def read_each(
     report: Report,
     *,
     nothing: str,
-    strict: bool,
     task: str = "read",
     unit: str = "file",
     num_worker: int = 1,
@@ -71,20 +71,19 @@ def read_each(
         sources: what `read` takes, by the name that messages call it.
         report: lists the sources that cannot be read.
         nothing: the error message if no source can be read.
-        strict: stop at the first source that cannot be read, instead of skipping it.
         task: what the progress bar says.
         unit: what the progress bar counts.
         num_worker: number of processes that read.
 
     Raises:
-        ValueError: no source can be read, or (`strict`) one cannot be read.
+        ValueError: no source can be read, or (`report.strict`) one cannot be read.
     """
     is_any = False
     results = ordered_map(partial(_attempt, read), list(sources.values()), num_worker=num_worker)
     with closing(results), tqdm(sources, desc=task, unit=unit, disable=None) as bar:
         for name, result in zip(bar, results, strict=True):
             if isinstance(result, _Problem):
-                report.skip(f"{name}: {result.text}", strict=strict)
+                report.skip(f"{name}: {result.text}")
             else:
                 is_any = True
                 yield name, result
@@ -174,3 +173,28 @@ def write_arrays(
             have = plural(count, f"{unit} has", f"{unit}s have")
             report.notes.append(f"{have} more than {plural(limit, what)}; {kept}")
     report.notes += [note for array in arrays for note in outdated(folder / array)]
+
+
+def write_sequences(
+    folder: Path,
+    arrays: Sequence[str],
+    sequences: Sequence[tuple[Sample, np.ndarray]],
+    report: Report,
+    *,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write sequences (T, M, V, C) that memory holds, as `write_arrays`; the arrays' T and M are the largest ones."""
+    T, M = (max(joints.shape[axis] for _, joints in sequences) for axis in (0, 1))
+    V, C = sequences[0][1].shape[2:]
+    samples = [sample for sample, _ in sequences]
+    rows = ((sample, to_row(joints, T, M)) for sample, joints in sequences)
+    write_arrays(folder, arrays, samples, rows, report, row_shape=(C, T, V, M), texts=texts)
+
+
+def drop_unusual(results: dict[str, Result], kind: Callable[[Result], str], report: Report, *, unit: str) -> None:
+    """Remove the results whose `kind`, in words, differs from that of most results."""
+    kinds = {name: kind(result) for name, result in results.items()}
+    ((usual, _),) = Counter(kinds.values()).most_common(1)
+    for name in [name for name in kinds if kinds[name] != usual]:
+        report.skip(f"{name}: {kinds[name]}, where most {unit}s have {usual}")
+        del results[name]

@@ -36,12 +36,12 @@ def derive(data_folder: str | Path, name: str, rows: Callable[[Path], Rows], *, 
         ValueError: none of the joints can be used, or the disk has no room.
         OSError: the disk became full while writing.
     """
-    report, planned = Report(), dict[Path, Rows]()
+    report, planned = Report(strict=strict), dict[Path, Rows]()
     for source in _joint_files(Path(data_folder)):
         try:
             planned[beside(source, name)] = rows(source)
         except ValueError as error:
-            report.skip(str(error), strict=strict)
+            report.skip(str(error))
     if not planned:
         raise ValueError(report.skipped[0])
     # files are replaced one after the other, so at most one of the earlier ones takes room beside its replacement

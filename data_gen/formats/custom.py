@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +19,13 @@ from typing import NamedTuple
 import numpy as np
 
 from data_gen.common.command_line import Report
+from data_gen.formats.files import check_size, is_number, read_json, read_numbers
 from graph.common.words import plural
 
 SUFFIXES = (".csv", ".json", ".npy")
 PART_OF_SPLIT = {"train": "train", "val": "val", "test": "val"}
 COLUMNS = ("file", "label", "split")
-_MAX_BYTES = 64 << 20  # an hour of 20 joints in 3-D as .npy of float32 has 26 MB
+_MAX_MB = 64  # an hour of 20 joints in 3-D as .npy of float32 has 26 MB
 _MAX_VALUE = 1e6  # far beyond any room in millimetres and any picture in pixels
 _CLASS = re.compile(r"\d{1,4}", re.ASCII)  # no data set has more classes; anything above is something else
 _BOM = b"\xef\xbb\xbf"  # Excel opens UTF-8 with it
@@ -43,8 +43,7 @@ def read_sequence(path: Path, num_point: int, *, channel: int | None = None) -> 
         ValueError: the file is not of its form; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"it is no regular file of at most {_MAX_BYTES >> 20} MB")
+    check_size(path, _MAX_MB)
     match path.suffix.lower():
         case ".npy":
             joints = _read_npy(path)
@@ -78,10 +77,9 @@ def _read_npy(path: Path) -> np.ndarray:
 
 
 def _read_json(path: Path) -> np.ndarray:
+    content = read_json(path, _MAX_MB)
     try:
-        return np.asarray(json.loads(path.read_bytes()), np.float64)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"line {error.lineno}: no JSON ({error.msg})") from error
+        return np.asarray(content, np.float64)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError("not nested lists of numbers [T][V][C] or [T][M][V][C], of equal lengths") from error
 
@@ -89,10 +87,10 @@ def _read_json(path: Path) -> np.ndarray:
 def _read_csv(path: Path, num_point: int, channel: int | None) -> np.ndarray:
     lines = path.read_bytes().removeprefix(_BOM).rstrip().splitlines()
     words = [word for word in lines[0].split(b",") if word.strip()] if lines else []
-    first = int(bool(words) and not any(map(_is_number, words)))  # 1 after a heading
+    first = int(bool(words) and not any(map(is_number, words)))  # 1 after a heading
     if len(lines) == first:
         raise ValueError("it has no frame")
-    rows = [_numbers(line, number) for number, line in enumerate(lines[first:], first + 1)]
+    rows = [read_numbers(line, number) for number, line in enumerate(lines[first:], first + 1)]
     width = len(rows[0])
     for number, row in enumerate(rows, first + 1):
         if len(row) != width:
@@ -112,24 +110,6 @@ def _read_csv(path: Path, num_point: int, channel: int | None) -> np.ndarray:
     return np.array(rows).reshape(len(rows), each // channel, num_point, channel)
 
 
-def _numbers(line: bytes, number: int) -> list[float]:
-    """The numbers of a line; it is the `number`th."""
-    words = line.split(b",")
-    try:
-        return [float(word.strip() or b"nan") for word in words]
-    except ValueError:
-        wrong = next(word.strip() for word in words if word.strip() and not _is_number(word))
-        raise ValueError(f"line {number}: {wrong[:20].decode('latin-1')!a} is no number") from None
-
-
-def _is_number(field: bytes | str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
-
-
 class Labels(NamedTuple):
     """What a CSV file of labels says: the classes' names, and by a file's name its class (0-based) and its part."""
 
@@ -138,7 +118,7 @@ class Labels(NamedTuple):
     part: dict[str, str]
 
 
-def read_labels(path: Path, report: Report, *, strict: bool = False) -> Labels:
+def read_labels(path: Path, report: Report) -> Labels:
     """Read a CSV file whose first line names the columns `file`, `label` and `split`; others are not looked at.
 
     A label is a class's name or a number from 0, the same kind on all lines; names are numbered in sorted order. A
@@ -146,25 +126,25 @@ def read_labels(path: Path, report: Report, *, strict: bool = False) -> Labels:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not of this form, its labels are of both kinds, or (`strict`) a line cannot be used.
+        ValueError: it is not of this form, its labels are of both kinds, or (`report.strict`) a line cannot be used.
     """
     lines: dict[str, int] = {}
     words: dict[str, str] = {}
     splits: dict[str, str] = {}
-    for line, (name, word, split) in _rows(path, report, strict=strict):
+    for line, (name, word, split) in _rows(path, report):
         if name in lines:
             problem = f"{name} is listed on line {lines[name]} already, and that line counts"
         elif split not in PART_OF_SPLIT:
             problem = f"split {split!r} is none of {', '.join(PART_OF_SPLIT)}"
-        elif not word or (_is_number(word) and not _CLASS.fullmatch(word)):
+        elif not word or (is_number(word) and not _CLASS.fullmatch(word)):
             problem = f"label {word!r} is neither a name nor a whole number from 0 to 9999"
         else:
             lines[name], words[name], splits[name] = line, word, split
             continue
-        report.skip(f"{path.name}, line {line}: {problem}", strict=strict)
+        report.skip(f"{path.name}, line {line}: {problem}")
     if len(both := set(splits.values()) - {"train"}) > 1:
         report.notes.append(f"{path.name} names {' and '.join(sorted(both))}: val_data_joint.npy holds both together")
-    number = {word: int(word) for word in set(words.values()) if _is_number(word)}
+    number = {word: int(word) for word in set(words.values()) if is_number(word)}
     if number and (names := sorted(set(words.values()) - set(number))):
         raise ValueError(
             f"{path}: labels are numbers ({min(number)}) and names ({names[0]}); give one kind on all lines"
@@ -178,12 +158,12 @@ def read_labels(path: Path, report: Report, *, strict: bool = False) -> Labels:
     )
 
 
-def _rows(path: Path, report: Report, *, strict: bool) -> Iterator[tuple[int, tuple[str, str, str]]]:
+def _rows(path: Path, report: Report) -> Iterator[tuple[int, tuple[str, str, str]]]:
     """Line numbers, with file, label and split; names of files with slashes, however they are written."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such CSV file of labels ({','.join(COLUMNS)})")
-    if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"{path} has more than {_MAX_BYTES >> 20} MB, too much for a CSV file of labels")
+    if path.stat().st_size > _MAX_MB << 20:
+        raise ValueError(f"{path} has more than {_MAX_MB} MB, too much for a CSV file of labels")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -202,6 +182,6 @@ def _rows(path: Path, report: Report, *, strict: bool) -> Iterator[tuple[int, tu
                 yield reader.line_num, (file.replace("\\", "/"), " ".join(label.split()), split.lower())
             elif row:
                 problem = f"{plural(len(row), 'field')} where the first line has {len(header)}"
-                report.skip(f"{path.name}, line {reader.line_num}: {problem}", strict=strict)
+                report.skip(f"{path.name}, line {reader.line_num}: {problem}")
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: no CSV ({error})") from error

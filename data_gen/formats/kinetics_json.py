@@ -8,13 +8,13 @@ Axis legend: K bodies of a clip, V joints.
 
 from __future__ import annotations
 
-import json
 from array import array
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
+from data_gen.formats.files import read_json
 from graph.kinetics import SKELETON
 
 NUM_CLASS, NUM_FRAME, NUM_PERSON_READ = 400, 300, 5
@@ -48,7 +48,7 @@ def read_clip(path: Path) -> Clip:
         ValueError: the file has another form; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    content = _load(path, max_mb=_MAX_CLIP)
+    content = read_json(path, _MAX_CLIP)
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise ValueError("not of the form {data: [frames], label, label_index}")
     if not _is_class(label := content.get("label_index")):
@@ -102,7 +102,7 @@ def read_labels(path: Path) -> dict[str, int | None]:
         raise FileNotFoundError(f"{path} is missing; it comes with the clips of Kinetics-skeleton")
     labels: dict[str, int | None] = {}
     try:
-        entries = _load(path, max_mb=_MAX_LABELS)
+        entries = read_json(path, _MAX_LABELS)
         if not isinstance(entries, dict):
             raise ValueError("not of the form {ID: {has_skeleton, label, label_index}}")
         for clip, entry in entries.items():
@@ -119,14 +119,3 @@ def read_labels(path: Path) -> dict[str, int | None]:
 
 def _is_class(label: Any) -> TypeGuard[int]:
     return type(label) is int and 0 <= label < NUM_CLASS
-
-
-def _load(path: Path, *, max_mb: int) -> Any:
-    if not path.is_file() or path.stat().st_size > max_mb << 20:
-        raise ValueError(f"it is no regular file of at most {max_mb} MB")
-    try:
-        return json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"line {error.lineno}, column {error.colno}: no JSON ({error.msg})") from error
-    except (ValueError, RecursionError) as error:  # no Unicode; a number of thousands of digits; lists in lists
-        raise ValueError("no JSON that can be read") from error

@@ -71,9 +71,9 @@ def convert(
             cannot be used.
         OSError: the disk became full while writing.
     """
-    report, out_folder = Report(), Path(out_folder)
+    report, out_folder = Report(strict=strict), Path(out_folder)
     folders = [Path(path) for path in ([data_path] if isinstance(data_path, str | Path) else data_path)]
-    files = _usable_files(_raw_files(folders, dataset), dataset, ignored_sample_path, report, strict=strict)
+    files = _usable_files(_raw_files(folders, dataset), dataset, ignored_sample_path, report)
     samples = {
         path.name: Sample(
             path.name,
@@ -87,7 +87,6 @@ def convert(
         {path.name: path for path in files},
         report,
         nothing=f"{' and '.join(map(str, folders))}: no file can be used",
-        strict=strict,
         task=name.removesuffix(".npy"),
         num_worker=num_worker,
     )
@@ -128,7 +127,7 @@ def _raw_files(folders: list[Path], dataset: Dataset) -> list[Path]:
 
 
 def _usable_files(
-    paths: list[Path], dataset: Dataset, ignored_sample_path: str | Path | None, report: Report, *, strict: bool
+    paths: list[Path], dataset: Dataset, ignored_sample_path: str | Path | None, report: Report
 ) -> dict[Path, SampleName]:
     """The files that are to be converted, and the numbers in their names."""
     ignored = read_ignored(Path(ignored_sample_path)) if ignored_sample_path else frozenset()
@@ -138,7 +137,7 @@ def _usable_files(
             sample = parse_name(path.name)
             dataset.label(sample)
         except ValueError as error:
-            report.skip(f"{path.name}: {error}", strict=strict)
+            report.skip(f"{path.name}: {error}")
             continue
         if sample in ignored:
             num_ignored += 1
