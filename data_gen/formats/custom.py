@@ -1,10 +1,10 @@
-"""What a user's own data set consists of: a file for each sequence, and a CSV file of labels and splits.
+"""Readers of a user's own data set: a file for each sequence, and a CSV file of labels and splits.
 
 Axis legend: T frames, M persons, V joints, C channels. A sequence is one of
 - `.npy`: (T, V, C), or (T, M, V, C);
 - `.json`: nested lists of these shapes, [T][V][C] or [T][M][V][C]; null is a missing number;
-- `.csv`: a line for each frame, of V*C or M*V*C numbers separated by commas: the channels of a joint side by side, and
-  the joints of a person; an empty field is a missing number; a first line without any number is a heading.
+- `.csv`: a line for each frame, of V*C or M*V*C numbers separated by commas, person by person, joint by joint, channel
+  by channel; an empty field is a missing number; a first line without any number is a heading.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ PART_OF_SPLIT = {"train": "train", "val": "val", "test": "val"}
 COLUMNS = ("file", "label", "split")
 _MAX_MB = 64  # an hour of 20 joints in 3-D as .npy of float32 has 26 MB
 _MAX_VALUE = 1e6  # far beyond any room in millimetres and any picture in pixels
-_CLASS = re.compile(r"\d{1,4}", re.ASCII)  # no data set has more classes; anything above is something else
-_BOM = b"\xef\xbb\xbf"  # Excel opens UTF-8 with it
+_CLASS = re.compile(r"\d{1,4}", re.ASCII)  # no data set has more than 10,000 classes
+_BOM = b"\xef\xbb\xbf"  # byte order mark; Excel writes it before UTF-8
 
 
 def read_sequence(path: Path, num_point: int, *, channel: int | None = None) -> np.ndarray:
-    """A file's joints (T, M, V, C) float64 as recorded; what is missing is NaN.
+    """A file's joints (T, M, V, C) float64 as recorded; missing numbers are NaN.
 
     Args:
-        path: the file; its suffix, one of `SUFFIXES`, tells its form.
+        path: the file; its suffix is one of `SUFFIXES`.
         num_point: V.
-        channel: C; None takes it from the data, which for `.csv` means that a frame holds one person in 2-D or 3-D.
+        channel: C; None takes it from the data, and of `.csv` assumes one person in 2-D or 3-D.
 
     Raises:
-        ValueError: the file is not of its form; the message is the rest of a sentence that names it.
+        ValueError: the file has another form; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
     check_size(path, _MAX_MB)
@@ -70,7 +70,7 @@ def _read_npy(path: Path) -> np.ndarray:
     except OSError:
         raise
     except Exception as error:  # a damaged or forged file can raise anything
-        raise ValueError("it is not a whole .npy array of numbers") from error
+        raise ValueError("it is not a complete .npy array of numbers") from error
     if array.dtype.kind not in "fiu":
         raise ValueError(f"it is an array of {array.dtype}, not of numbers")
     return np.array(array, np.float64)
@@ -111,7 +111,13 @@ def _read_csv(path: Path, num_point: int, channel: int | None) -> np.ndarray:
 
 
 class Labels(NamedTuple):
-    """What a CSV file of labels says: the classes' names, and by a file's name its class (0-based) and its part."""
+    """The content of a CSV file of labels.
+
+    Attributes:
+        classes: the names of the classes.
+        label: the class of each file, from 0, by the file's name.
+        part: `train` or `val`, by the file's name.
+    """
 
     classes: list[str]
     label: dict[str, int]
@@ -119,14 +125,15 @@ class Labels(NamedTuple):
 
 
 def read_labels(path: Path, report: Report) -> Labels:
-    """Read a CSV file whose first line names the columns `file`, `label` and `split`; others are not looked at.
+    """Read a CSV file whose first line names the columns `file`, `label` and `split`; other columns are ignored.
 
-    A label is a class's name or a number from 0, the same kind on all lines; names are numbered in sorted order. A
-    split is train, val or test, which is val. Lines that cannot be used are skipped, and listed in `report`.
+    Labels are names of classes, which are numbered in sorted order, or numbers from 0. A split is train, val or test,
+    which means val. Lines that cannot be used are skipped, and listed in `report`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not of this form, its labels are of both kinds, or (`report.strict`) a line cannot be used.
+        FileNotFoundError: the file is missing.
+        ValueError: the file has another form, its labels are names and numbers, or (`report.strict`) a line cannot be
+            used.
     """
     lines: dict[str, int] = {}
     words: dict[str, str] = {}
@@ -159,7 +166,7 @@ def read_labels(path: Path, report: Report) -> Labels:
 
 
 def _rows(path: Path, report: Report) -> Iterator[tuple[int, tuple[str, str, str]]]:
-    """Line numbers, with file, label and split; names of files with slashes, however they are written."""
+    """Line number, and file, label and split of each line; backslashes in the file's name become slashes."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such CSV file of labels ({','.join(COLUMNS)})")
     if path.stat().st_size > _MAX_MB << 20:
@@ -173,8 +180,8 @@ def _rows(path: Path, report: Report) -> Iterator[tuple[int, tuple[str, str, str
     try:
         header = [word.strip().lower() for word in next(reader, [])]
         if any(header.count(column) != 1 for column in COLUMNS):
-            found = ascii(",".join(header)[:80])
-            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}, separated by commas; it is {found}")
+            line = ascii(",".join(header)[:80])
+            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}, separated by commas; it is {line}")
         places = [header.index(column) for column in COLUMNS]
         for row in reader:
             if len(row) == len(header):
