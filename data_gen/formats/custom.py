@@ -180,8 +180,8 @@ def _rows(path: Path, report: Report) -> Iterator[tuple[int, tuple[str, str, str
     try:
         header = [word.strip().lower() for word in next(reader, [])]
         if any(header.count(column) != 1 for column in COLUMNS):
-            line = ascii(",".join(header)[:80])
-            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}, separated by commas; it is {line}")
+            given = ascii(",".join(header)[:80])
+            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}, separated by commas; it is {given}")
         places = [header.index(column) for column in COLUMNS]
         for row in reader:
             if len(row) == len(header):

@@ -29,11 +29,11 @@ def written_whole(path: Path) -> Iterator[Path]:
         with temporary.open("wb") as file:
             with suppress(OSError):  # some network disks have no locks
                 _lock(file)
-            if sys.platform == "win32":
-                file.close()  # Windows renames no open file
             yield temporary
             with temporary.open("rb+") as written:
                 os.fsync(written.fileno())
+            if sys.platform == "win32":
+                file.close()  # Windows renames no open file
             os.replace(temporary, path)
         sync_folder(path.parent)
     finally:
