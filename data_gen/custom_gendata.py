@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from data_gen.common.command_line import Parser, Report, run
-from data_gen.common.convert import Row, Sample, drop_unusual, read_each, to_row, write_arrays
+from data_gen.common.convert import Row, Sample, convert_files, drop_unusual, read_each, to_row
 from data_gen.formats.custom import SUFFIXES, Labels, read_labels, read_sequence
 from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON
 from graph.common.words import plural
@@ -62,6 +61,11 @@ def read_kept(
 def read_size(path: Path, **options: Any) -> Size:
     """The size of a sequence; arguments and errors as `read_kept`."""
     return read_kept(path, **options)[1]
+
+
+def read_row(path: Path, **options: Any) -> Row:
+    """A sequence as a row; arguments and errors as `read_kept`."""
+    return read_kept(path, **options)[0]
 
 
 def gendata(
@@ -113,7 +117,19 @@ def gendata(
         CLASSES: "".join(f"{name}\n" for name in labels.classes),
         SKELETON: Path(skeleton).read_text(encoding="utf-8"),
     }
-    _write(out_folder, row_shape, {name: files[name] for name in sizes}, labels, texts, report)
+    convert_files(
+        partial(read_row, num_point=num_point, channel=row_shape[0], max_frame=T, num_person=M),
+        {name: files[name] for name in sizes},
+        {name: Sample(name, labels.label[name], (f"{labels.part[name]}_{JOINT}",)) for name in sizes},
+        report,
+        folder=out_folder,
+        arrays=[f"{part}_{JOINT}" for part in PARTS],
+        row_shape=row_shape,
+        nothing=nothing,
+        task="write",
+        unit="sequence",
+        texts=texts,
+    )
     report.notes += _notes(sizes, labels)
     report.notes.append(
         f"model_args: {{num_class: {len(labels.classes)}, channel: {row_shape[0]}, num_point: {num_point}, "
@@ -121,25 +137,6 @@ def gendata(
         f"{CLASSES} holds the classes' names"
     )
     return report
-
-
-def _write(
-    out_folder: Path,
-    row_shape: tuple[int, int, int, int],
-    files: dict[str, Path],
-    labels: Labels,
-    texts: dict[str, str],
-    report: Report,
-) -> None:
-    C, T, V, M = row_shape
-    read = partial(read_kept, num_point=V, channel=C, max_frame=T, num_person=M)
-    samples = {name: Sample(name, labels.label[name], (f"{labels.part[name]}_{JOINT}",)) for name in files}
-    arrays = [f"{part}_{JOINT}" for part in PARTS]
-    with closing(read_each(read, files, Report(strict=True), nothing="", task="write")) as results:
-        rows = ((samples[name], row) for name, (row, _) in results)
-        write_arrays(
-            out_folder, arrays, samples.values(), rows, report, row_shape=row_shape, unit="sequence", texts=texts
-        )
 
 
 def _listed_files(data_path: Path, label_path: Path, labels: Labels, report: Report) -> dict[str, Path]:

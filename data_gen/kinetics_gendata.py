@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -28,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from data_gen.common.command_line import Parser, Report, default_workers, run
-from data_gen.common.convert import Row, Sample, read_each, write_arrays
+from data_gen.common.convert import Row, Sample, convert_files
 from data_gen.common.storage import require_space
 from data_gen.formats.kinetics_json import NUM_FRAME, Clip, read_clip, read_labels
 from feeders.arrays import JOINT, PARTS
@@ -108,18 +107,19 @@ def gendata(data_path: str | Path, out_folder: str | Path, *, strict: bool = Fal
     for part, clips in parts.items():
         array = f"{part}_{JOINT}"
         samples = {name: Sample(name, label, (array,)) for name, (_, label) in clips.items()}
-        results = read_each(
+        convert_files(
             convert_clip,
             clips,
+            samples,
             report,
+            folder=out_folder,
+            arrays=[array],
+            row_shape=ROW_SHAPE,
             nothing=f"{data_path / f'kinetics_{part}'}: no clip can be used",
             task=f"{out_folder / array} ({len(clips) * _BYTES / 1e9:.1f} GB)",
-            unit="clip",
+            unit=f"{part} clip",
             num_worker=num_worker,
         )
-        with closing(results):
-            rows = ((samples[name], row) for name, row in results)
-            write_arrays(out_folder, [array], samples.values(), rows, report, row_shape=ROW_SHAPE, unit=f"{part} clip")
     return report
 
 

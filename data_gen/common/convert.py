@@ -1,8 +1,8 @@
 """The conversion engine: files are read by worker processes, and become rows of arrays with labels.
 
 A script says which files there are, how one is read, and which arrays its sample goes to. Everything else is done here:
-`read_each` reads, skips and reports; `to_row` cuts and pads; `write_arrays` writes arrays and label files atomically,
-and `write_sequences` does so for data sets that memory holds.
+`read_each` reads, skips and reports; `to_row` cuts and pads; `write_arrays` writes arrays and label files atomically.
+`convert_files` joins these for data sets of any size, `write_sequences` writes those that memory holds.
 
 Axis legend: T frames, M persons, V joints, C channels.
 """
@@ -173,6 +173,31 @@ def write_arrays(
             have = plural(count, f"{unit} has", f"{unit}s have")
             report.notes.append(f"{have} more than {plural(limit, what)}; {kept}")
     report.notes += [note for array in arrays for note in outdated(folder / array)]
+
+
+def convert_files(
+    read: Callable[[Source], Row],
+    sources: Mapping[str, Source],
+    samples: Mapping[str, Sample],
+    report: Report,
+    *,
+    folder: Path,
+    arrays: Sequence[str],
+    row_shape: tuple[int, ...],
+    nothing: str,
+    task: str,
+    unit: str = "file",
+    num_worker: int = 1,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Read sources one by one and write their rows; `samples` are those of the sources, by the same names.
+
+    The other arguments, and errors, are those of `read_each` and `write_arrays`.
+    """
+    results = read_each(read, sources, report, nothing=nothing, task=task, unit=unit, num_worker=num_worker)
+    with closing(results):
+        rows = ((samples[name], row) for name, row in results)
+        write_arrays(folder, arrays, samples.values(), rows, report, row_shape=row_shape, unit=unit, texts=texts)
 
 
 def write_sequences(

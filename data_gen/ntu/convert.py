@@ -8,14 +8,14 @@ C = x, y, z in metres, T = 300 frames, V = 25 joints, M = 2 bodies; `{part}_labe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from data_gen.common.command_line import Parser, Report, default_workers
-from data_gen.common.convert import Row, Sample, read_each, to_row, write_arrays
+from data_gen.common.convert import Row, Sample, convert_files, to_row
 from data_gen.formats.ntu_skeleton import NUM_JOINT, read_skeleton
 from data_gen.ntu.splits import LISTS, NTU60, Dataset, SampleName, parse_name
 from data_gen.ntu.steps import plain, preprocessed
@@ -71,7 +71,7 @@ def convert(
             cannot be used.
         OSError: the disk became full while writing.
     """
-    report, out_folder = Report(strict=strict), Path(out_folder)
+    report = Report(strict=strict)
     folders = [Path(path) for path in ([data_path] if isinstance(data_path, str | Path) else data_path)]
     files = _usable_files(_raw_files(folders, dataset), dataset, ignored_sample_path, report)
     samples = {
@@ -82,18 +82,18 @@ def convert(
         )
         for path, sample in files.items()
     }
-    results = read_each(
+    convert_files(
         partial(convert_file, steps=steps),
         {path.name: path for path in files},
+        samples,
         report,
+        folder=Path(out_folder),
+        arrays=[f"{benchmark}/{part}_{name}" for benchmark in dataset.benchmarks for part in PARTS],
+        row_shape=ROW_SHAPE,
         nothing=f"{' and '.join(map(str, folders))}: no file can be used",
         task=name.removesuffix(".npy"),
         num_worker=num_worker,
     )
-    with closing(results):
-        arrays = [f"{benchmark}/{part}_{name}" for benchmark in dataset.benchmarks for part in PARTS]
-        rows = ((samples[file], row) for file, row in results)
-        write_arrays(out_folder, arrays, samples.values(), rows, report, row_shape=ROW_SHAPE)
     return report
 
 
