@@ -98,9 +98,7 @@ def gendata(
     """
     data_path, label_path, out_folder = Path(data_path), Path(label_path), Path(out_folder)
     report = Report(strict=strict)
-    for option, value, least in (("max_frame", max_frame, 1), ("num_person", num_person, 1), ("channel", channel, 2)):
-        if value is not None and value < least:
-            raise ValueError(f"--{option} {value} must be at least {least}")
+    _check_options(max_frame=max_frame, num_person=num_person, channel=channel)
     num_point = load_skeleton(skeleton).num_point
     if not data_path.is_dir():
         raise FileNotFoundError(f"{data_path} is no folder; --data_path takes the folder of the sequences")
@@ -113,10 +111,6 @@ def gendata(
     T = max_frame or max(size.num_frame for size in sizes.values())
     M = num_person or max(size.num_person for size in sizes.values())
     row_shape = (next(iter(sizes.values())).channel, T, num_point, M)
-    texts = {
-        CLASSES: "".join(f"{name}\n" for name in labels.classes),
-        SKELETON: Path(skeleton).read_text(encoding="utf-8"),
-    }
     convert_files(
         partial(read_row, num_point=num_point, channel=row_shape[0], max_frame=T, num_person=M),
         {name: files[name] for name in sizes},
@@ -128,15 +122,29 @@ def gendata(
         nothing=nothing,
         task="write",
         unit="sequence",
-        texts=texts,
+        texts={
+            CLASSES: "".join(f"{name}\n" for name in labels.classes),
+            SKELETON: Path(skeleton).read_text(encoding="utf-8"),
+        },
     )
     report.notes += _notes(sizes, labels)
-    report.notes.append(
-        f"model_args: {{num_class: {len(labels.classes)}, channel: {row_shape[0]}, num_point: {num_point}, "
-        f"num_person: {M}, graph: graph.custom.Graph, graph_args: {{path: {(out_folder / SKELETON).as_posix()}}}}}; "
-        f"{CLASSES} holds the classes' names"
-    )
+    report.notes.append(_model_args(out_folder, row_shape, len(labels.classes)))
     return report
+
+
+def _check_options(**options: int | None) -> None:
+    for option, value in options.items():
+        if value is not None and value < (least := 2 if option == "channel" else 1):
+            raise ValueError(f"--{option} {value} must be at least {least}")
+
+
+def _model_args(out_folder: Path, row_shape: tuple[int, int, int, int], num_class: int) -> str:
+    """What a configuration says of these arrays."""
+    (C, _, V, M), path = row_shape, (out_folder / SKELETON).as_posix()
+    return (
+        f"model_args: {{num_class: {num_class}, channel: {C}, num_point: {V}, num_person: {M}, "
+        f"graph: graph.custom.Graph, graph_args: {{path: {path}}}}}; {CLASSES} holds the classes' names"
+    )
 
 
 def _listed_files(data_path: Path, label_path: Path, labels: Labels, report: Report) -> dict[str, Path]:

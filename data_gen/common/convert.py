@@ -150,7 +150,7 @@ def write_arrays(
     folder.mkdir(parents=True, exist_ok=True)
     capacity = Counter(array for sample in samples for array in sample.arrays)
     require_space(folder, 4 * math.prod(row_shape) * capacity.total())
-    num_long = num_crowded = 0
+    sizes = []
     with staged() as staging:
         writers = {array: staging.array(folder / array, capacity[array], row_shape) for array in arrays}
         names: dict[str, list[str]] = {array: [] for array in arrays}
@@ -160,19 +160,25 @@ def write_arrays(
         for name, text in (texts or {}).items():
             staging.text(folder / name, text)
         for sample, row in rows:
-            num_long += row.num_frame > row_shape[1]
-            num_crowded += row.num_person > row_shape[3]
+            sizes.append((row.num_frame, row.num_person))
             for array in sample.arrays:
                 writers[array].append(row.x)
                 names[array].append(sample.name)
                 labels[array].append(sample.label)
     report.written |= {folder / array: writer.shape for array, writer in writers.items()}
-    for count, what, limit in ((num_long, "frame", row_shape[1]), (num_crowded, "person", row_shape[3])):
-        if count:
+    report.notes += _cuts(sizes, row_shape, unit)
+    report.notes += [note for array in arrays for note in outdated(folder / array)]
+
+
+def _cuts(sizes: Sequence[tuple[int, int]], row_shape: tuple[int, ...], unit: str) -> list[str]:
+    """Notes about samples with more frames or persons than the arrays; `sizes` are (frames, persons)."""
+    notes = []
+    for axis, what, limit in ((0, "frame", row_shape[1]), (1, "person", row_shape[3])):
+        if count := sum(size[axis] > limit for size in sizes):
             kept = f"the first {limit} are kept" if limit > 1 else "the first is kept"
             have = plural(count, f"{unit} has", f"{unit}s have")
-            report.notes.append(f"{have} more than {plural(limit, what)}; {kept}")
-    report.notes += [note for array in arrays for note in outdated(folder / array)]
+            notes.append(f"{have} more than {plural(limit, what)}; {kept}")
+    return notes
 
 
 def convert_files(
