@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from data_gen.common.command_line import expand, printing_anything
-from feeders.labels import load_labels
+from feeders.arrays import load_labels
 from graph.common.words import plural
 from processor.results.fusion import align, fuse, require, search
 from processor.results.scores import SCORE, Scores, load_scores, save_scores, top_k

@@ -1,9 +1,9 @@
 # ruff: noqa: E402
-"""Ways to compute small attention: `python benchmarks/attention.py --device cuda --precision bfloat16`.
+"""Times ways to compute small attention: `python benchmarks/attention.py --device cuda --precision bfloat16`.
 
-ST-TR attends over 25 joints, or over 75 to 300 frames, with heads of 2 to 8 channels. For each of these, forward and
-backward of: `attend`; two batched products with a softmax between them; the fused kernels of torch; the products,
-compiled; and, compiled, too, sums without any matrix product. Writes milliseconds of the fastest of several calls.
+ST-TR attends over 25 joints, or over 75 to 300 frames, with heads of 2 to 8 channels. For each of these shapes, forward
+and backward passes are timed of: `attend`; two batched products with a softmax between them; torch's fused kernels; the
+products, compiled; and sums without any matrix product, compiled. Writes the milliseconds of the fastest call.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Torch's kernels, which want one width for all."""
+    """Torch's fused kernels, which need the same number of channels for queries, keys and values."""
     q, k = (F.pad(x, (0, v.shape[-1] - x.shape[-1])) for x in (q, k))
     return F.scaled_dot_product_attention(q, k, v, scale=1.0)
 
 
 def sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """No matrix product: sums over an axis of their own, for a compiler."""
+    """No matrix product: products and sums over an axis, for a compiler."""
     p = (q[..., :, None, :] * k[..., None, :, :]).sum(dim=-1).softmax(dim=-1)
     return (p[..., None] * v[..., None, :, :]).sum(dim=-2)
 
@@ -59,7 +59,7 @@ WAYS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 
 def measure(device: torch.device, precision: str, batch_size: int, num_call: int) -> Report:
-    """Time every way on every shape, and see that all give the same."""
+    """Time every way on every shape, and check that all give the same result."""
     report = Report()
     for name, (rows, heads, L, d, dv) in SHAPES.items():
         sizes = [(batch_size * rows, heads, L, width) for width in (d, d, dv)]
@@ -86,7 +86,7 @@ def measure(device: torch.device, precision: str, batch_size: int, num_call: int
 def main(argv: Sequence[str] | None = None) -> Report:
     """Parse the command line and measure."""
     parser = Parser(description=__doc__)
-    parser.option("device", default="auto", help="cpu, cuda or mps (default: what there is)")
+    parser.option("device", default="auto", help="cpu, cuda or mps (default: the fastest available)")
     parser.option("precision", default="float32", choices=("float32", "bfloat16"), help="(default: %(default)s)")
     parser.option("batch_size", type=int, default=4, help="samples (default: %(default)s)")
     parser.option("num_call", type=int, default=10, help="calls, of which the fastest counts (default: %(default)s)")

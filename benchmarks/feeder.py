@@ -1,9 +1,9 @@
 # ruff: noqa: E402
-"""Speed of one worker of the feeder: `python benchmarks/feeder.py [--num_sample 600]`.
+"""Measures the speed of one worker of the feeder: `python benchmarks/feeder.py [--num_sample 600]`.
 
-Makes an array of NTU form (N, 3, 300, 25, 2) of random numbers in a temporary folder, half of its samples with one
-person, each of 40 to 160 frames that are repeated up to 300 as `preprocess.py` does. Reads it through `Feeder` and a
-loader with one worker, in batches of 64, once to warm up and once for the figure. A sample takes 0.18 MB of disk.
+Writes an array of NTU's form (N, 3, 300, 25, 2) with random numbers to a temporary folder. Half of its samples have one
+person; each has 40 to 160 frames that are repeated up to 300, as `preprocess.py` does. Reads it through `Feeder` and a
+loader with one worker, in batches of 64, once to warm up and once for the result. A sample takes 0.18 MB of disk.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def write_array(folder: Path, num_sample: int) -> dict[str, Any]:
-    """A random array of NTU form and its labels; gives the feeder's arguments."""
+    """Write a random array of NTU's form and its labels; returns the feeder's arguments."""
     rng = np.random.default_rng(0)
     data = np.lib.format.open_memmap(folder / "data.npy", "w+", np.float32, (num_sample, 3, 300, 25, 2))
     for i in range(num_sample):
@@ -61,7 +61,7 @@ def write_array(folder: Path, num_sample: int) -> dict[str, Any]:
 
 
 def rate(feeder: Feeder) -> float:
-    """Samples a second of one worker that is running already."""
+    """Samples a second of one worker, without the time of its start."""
     loader = DataLoader(feeder, batch_size=64, num_workers=1, persistent_workers=True)
     for _ in range(2):
         start = time.perf_counter()

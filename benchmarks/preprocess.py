@@ -1,10 +1,10 @@
 # ruff: noqa: E402
-"""Speed and memory of NTU preparation: `python benchmarks/preprocess.py --raw FOLDER --num_file 200`.
+"""Measures speed and memory of NTU preprocessing: `python benchmarks/preprocess.py --raw FOLDER --num_file 200`.
 
-Links the `.skeleton` files in FOLDER (a few real ones do) under `num_file` NTU names in a temporary folder, and takes
-them from text to the arrays of X-Sub and X-View twice: by `data_gen/preprocess.py`, the start of its processes
-included, and by the plain loops of `tests/data_gen/slow_preprocess.py`. Compares the arrays, and writes the times,
-their ratio, and the peak memory (resident) of the largest process. Linux and macOS; a file takes 0.7 MB of disk.
+Links the `.skeleton` files in FOLDER (a few real ones are enough) under `num_file` NTU names in a temporary folder.
+Converts them to the arrays of X-Sub and X-View twice: by `data_gen/preprocess.py`, including the start of its
+processes, and by the plain loops of `tests/data_gen/slow_preprocess.py`. Compares the arrays, and writes the times,
+their ratio, and the peak resident memory of the largest process. Linux and macOS; a file takes 0.7 MB of disk.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ import slow_preprocess
 from data_gen.common.command_line import Parser, Report, run
 from data_gen.common.storage import require_space
 
-_BYTES_PER_FILE = 2 * 2 * 4 * 3 * 300 * 25 * 2  # by both ways, for both benchmarks
+_BYTES_PER_FILE = 2 * 2 * 4 * 3 * 300 * 25 * 2  # two programs, two benchmarks, float32
 
 
 def link_copies(raw: Path, folder: Path, num_file: int) -> None:
-    """Make `num_file` links to the recordings in `raw`, under names of NTU RGB+D 60 of all parts of its benchmarks.
+    """Make `num_file` links to the recordings in `raw`; their NTU names belong to all parts of both benchmarks.
 
     Raises:
         ValueError: there are no recordings.
@@ -48,7 +48,7 @@ def link_copies(raw: Path, folder: Path, num_file: int) -> None:
 
 
 def measure(raw: Path, num_file: int) -> Report:
-    """Run both ways over `num_file` files and compare them."""
+    """Run both programs on `num_file` files and compare their arrays."""
     with tempfile.TemporaryDirectory() as scratch:
         copies, fast, slow = (Path(scratch) / name for name in ("raw", "fast", "slow"))
         copies.mkdir()
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> Report:
     """Parse the command line and measure."""
     parser = Parser(description=__doc__)
     parser.option("raw", type=Path, required=True, help="folder of .skeleton files")
-    parser.option("num_file", type=int, default=200, help="how many files to make of them (default: %(default)s)")
+    parser.option("num_file", type=int, default=200, help="number of files to make of them (default: %(default)s)")
     return measure(**vars(parser.parse_args(argv)))
 
 

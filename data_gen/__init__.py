@@ -1,1 +1,1 @@
-"""Raw recordings to arrays: a script for every step; parsers, preprocessing and storage are shared."""
+"""From raw recordings to arrays: a script for every data set; readers, preprocessing and storage are shared."""

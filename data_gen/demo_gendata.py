@@ -1,10 +1,10 @@
-"""The demo's data: a small synthetic corpus of genuine NTU `.skeleton` files, and its arrays.
+"""The demo's data: synthetic recordings as NTU `.skeleton` files, and the arrays made of them.
 
-`python data_gen/demo_gendata.py [--out_folder data/demo] [--seed 0]` lets the performers of `demo_motion` do the
-actions of `demo_actions` before the cameras of `demo_sensor`. What these record goes to
-`{out_folder}/raw/SsssCcccPpppRrrrAaaa.skeleton` and from there through `preprocess`, the code that converts NTU, to
-`{out_folder}/{xsub,xview}/{train,val}_data_joint.npy` and `_label.pkl`. Nobody was recorded: it shows that
-everything works and says nothing about real people. The same seed gives the same files.
+`python data_gen/demo_gendata.py [--out_folder data/demo] [--seed 0]` computes how the performers of `demo.motion` do
+the actions of `demo.actions`, and what the cameras of `demo.sensor` record of it. The recordings go to
+`{out_folder}/raw/SsssCcccPpppRrrrAaaa.skeleton`. `preprocess`, which converts NTU, makes
+`{out_folder}/{xsub,xview}/{train,val}_data_joint.npy` and `_label.pkl` of them. No real person was recorded: the demo
+shows that the program works, and says nothing about real people. The same seed gives the same files.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from graph.common.words import plural
 
 __all__ = ["ACTIONS", "make_demo"]
 
-VERSION = 1  # raise it when the same seed comes to give other files
+VERSION = 1  # raise it when a change of the code changes the files of a seed
 MANIFEST = "demo.json"
-_STALE = 3600  # seconds; no call takes that long
+_STALE = 3600  # seconds; no call takes as long
 
 
 def make_demo(
@@ -44,22 +44,22 @@ def make_demo(
     replications: int = 2,
     num_worker: int = 1,
 ) -> Path:
-    """Make the demo corpus and its arrays, unless `out_folder` holds them already.
+    """Make the recordings and arrays of the demo, unless `out_folder` holds them already.
 
-    All is made beside `out_folder` and renamed when it is complete, so an interrupted call leaves nothing.
+    All files are written to a temporary folder beside `out_folder`, which is renamed when it is complete.
 
     Args:
         out_folder: gets `raw`, `xsub`, `xview` and a manifest.
-        seed: another seed, other people.
-        performers: how many; of them 1 2 4 5 8 9 train in X-Sub.
-        replications: how often each performs each action.
-        num_worker: processes that convert.
+        seed: another seed gives other people.
+        performers: number of performers; of them 1 2 4 5 8 9 train in X-Sub.
+        replications: number of times that each performer does each action.
+        num_worker: number of processes that convert.
 
     Returns:
         `out_folder`.
 
     Raises:
-        ValueError: `out_folder` holds something else.
+        ValueError: `out_folder` holds other files.
     """
     out_folder = Path(out_folder)
     settings = {"version": VERSION, "seed": seed, "performers": performers, "replications": replications}
@@ -67,7 +67,7 @@ def make_demo(
         return out_folder
     parent, prefix = out_folder.parent, f".{out_folder.name}-"
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{prefix}*"):  # by a call that was killed; a fresh one may still be at work
+    for left in parent.glob(f"{prefix}*"):  # of a killed call; a newer one may still be running
         if time.time() - left.stat().st_mtime > _STALE:
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as scratch:
@@ -75,7 +75,7 @@ def make_demo(
         _write_raw(made / "raw", seed=seed, performers=performers, replications=replications)
         preprocess(made / "raw", made, strict=True, num_worker=num_worker)
         (made / MANIFEST).write_text(json.dumps(settings), encoding="utf-8")
-        if not _is_made(out_folder, settings):  # another call may have been faster
+        if not _is_made(out_folder, settings):  # another call may have made it meanwhile
             if out_folder.exists():
                 out_folder.rmdir()
             made.rename(out_folder)
@@ -83,10 +83,10 @@ def make_demo(
 
 
 def _is_made(out_folder: Path, settings: dict[str, int]) -> bool:
-    """Whether `out_folder` holds the demo of these settings; False where it is absent or empty.
+    """Whether `out_folder` holds the demo of these settings; False if it is missing or empty.
 
     Raises:
-        ValueError: it holds something else.
+        ValueError: it holds other files.
     """
     if not out_folder.exists() or not any(out_folder.iterdir()):
         return False
@@ -98,7 +98,7 @@ def _is_made(out_folder: Path, settings: dict[str, int]) -> bool:
 
 
 def _write_raw(folder: Path, *, seed: int, performers: int, replications: int) -> None:
-    """Write every recording of the corpus as `folder/NAME`."""
+    """Write every recording to `folder`."""
     folder.mkdir(parents=True)
     samples = recordings(seed=seed, performers=performers, replications=replications)
     total = performers * replications * len(ACTIONS) * len(CAMERAS)
@@ -107,7 +107,7 @@ def _write_raw(folder: Path, *, seed: int, performers: int, replications: int) -
 
 
 def recordings(*, seed: int, performers: int, replications: int) -> Iterator[tuple[str, str]]:
-    """(file name, text) of every recording; a performance is filmed by all cameras at once."""
+    """(file name, text) of every recording; all cameras record the same performance."""
     for performer in range(1, performers + 1):
         for replication in range(1, replications + 1):
             for number, action in enumerate(ACTIONS, 1):
@@ -121,9 +121,9 @@ def recordings(*, seed: int, performers: int, replications: int) -> Iterator[tup
 def main(argv: Sequence[str] | None = None) -> Report:
     """Parse the command line and make the demo."""
     parser = Parser(description="Make the synthetic demo corpus and its arrays.")
-    parser.option("out_folder", default="data/demo", help="where it goes (default: %(default)s)")
-    parser.option("seed", type=int, default=0, help="another seed, other people (default: %(default)s)")
-    parser.option("num_worker", type=int, default=default_workers(), help="processes that convert")
+    parser.option("out_folder", default="data/demo", help="folder of the demo (default: %(default)s)")
+    parser.option("seed", type=int, default=0, help="another seed gives other people (default: %(default)s)")
+    parser.option("num_worker", type=int, default=default_workers(), help="number of processes that convert")
     args = parser.parse_args(argv)
     folder = make_demo(args.out_folder, seed=args.seed, num_worker=args.num_worker)
     num_raw = sum(1 for _ in (folder / "raw").glob("*.skeleton"))

@@ -2,32 +2,26 @@
 
 For every `{train,val}_data_joint.npy` in FOLDER and its subfolders (`xsub`, `xview` ...) writes
 `{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)` in every channel. The bones are those of
-`skeleton.yaml` beside the joints (`graph.custom`), or else of the skeleton that `graph` knows with as many joints.
+`skeleton.yaml` beside the joints (`graph.custom`), or else of the known skeleton with as many joints.
 Source: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019, section 3.5.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_gen.common.command_line import Report, run
-from data_gen.common.derived import BONE, Rows, derive, derive_parser
-from data_gen.common.storage import open_array, read_chunks
-from graph.custom import skeleton_of_array
-from graph.streams import bones
-
-
-def gen_bones(data_folder: str | Path, *, strict: bool = False) -> Report:
-    """Write the bones of every joint array in `data_folder`; errors as `derived.derive`."""
-    return derive(Path(data_folder), BONE, _bone_rows, strict=strict)
+from data_gen.common.command_line import run
+from data_gen.common.derived import Rows, derive, derive_command
+from feeders.arrays import BONE, load_array, read_chunks, skeleton_of_array
+from feeders.streams import bones
 
 
 def _bone_rows(source: Path) -> Rows:
-    shape = open_array(source).shape
+    shape = load_array(source).shape
     try:
         parents = skeleton_of_array(source, shape[3]).parents
     except ValueError as error:
@@ -35,10 +29,8 @@ def _bone_rows(source: Path) -> Rows:
     return Rows(shape, (bones(chunk, parents) for chunk in read_chunks(source)))
 
 
-def main(argv: Sequence[str] | None = None) -> Report:
-    """Parse the command line and write the bones."""
-    return gen_bones(**vars(derive_parser(__doc__).parse_args(argv)))
-
+gen_bones = partial(derive, name=BONE, rows=_bone_rows)
+main = partial(derive_command, gen_bones, __doc__)
 
 if __name__ == "__main__":
     run(main)

@@ -4,16 +4,15 @@ Reads the annotation files of PYSKL (Duan et al., ACM MM 2022), `ntu60_3danno.pk
 {split: {name: [frame_dir, ...]}, annotations: [{frame_dir, total_frames, label, keypoint (M, T, V, C)}, ...]}.
 Axis legend: M persons, T frames, V joints, C channels.
 
-- 3-D, C = 3: coordinates as the file has them, neither centred nor turned (`center` of the feeder does the first).
+- 3-D, C = 3: coordinates as in the file, neither centred (`center` of the feeder does this) nor rotated.
 - 2-D, C = 2, pixels, with keypoint_score (M, T, V) and img_shape (height, width): the channels are those of
   Kinetics-skeleton, x / width - 0.5, 0.5 - y / height (up is positive) and the score; a joint whose score is not above
   0 is zero.
 
 `xsub_train` goes to `{out_folder}/xsub/train_data_joint.npy` (N, 3, 300, V, 2) float32 and `train_label.pkl`, a pickle
 of (frame_dirs, labels) ordered by name; `train` goes to `{out_folder}` itself, `train1` to `{out_folder}/split1`. A
-`test` split is our val, and keeps its own name only where there is a val beside it. The first persons of the file's
-order are kept, and the first frames; after its last frame a sample is zero. The pickle is held in memory; the arrays
-are written row by row.
+`test` split is written as val, unless there is a val split beside it. The first persons and frames are kept, in the
+file's order; shorter samples are padded with zeros. The pickle is held in memory; arrays are written row by row.
 """
 
 from __future__ import annotations
@@ -21,28 +20,28 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from tqdm import tqdm
 
-from data_gen.common.command_line import Parser, Report, first_kept, run
-from data_gen.common.derived import JOINT, beside, outdated
-from data_gen.common.storage import Staging, require_space
+from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.convert import Row, Sample, drop_unusual, read_each, to_row, write_arrays
+from feeders.arrays import JOINT
 from feeders.untrusted import load_pickle
 from graph.common.words import plural
 
-_MAX_CLASS = 10_000  # no data set has so many; anything above is something else
+_MAX_CLASS = 10_000  # no data set has as many classes
 _MAX_VALUE = 1e6  # far beyond any room in metres and any picture in pixels
 _SPLIT = re.compile(r"(?:([A-Za-z0-9][\w-]*)_)?(train|val|test)(\d*)", re.ASCII)
 
 
 class Clip(NamedTuple):
-    """An annotation: `keypoint` (M, T, V, C) and `score` (M, T, V) as the file has them, `img_shape` in pixels."""
+    """An annotation: `keypoint` (M, T, V, C) and `score` (M, T, V) as in the file, `img_shape` in pixels."""
 
     label: int
     keypoint: np.ndarray
@@ -51,15 +50,15 @@ class Clip(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What all clips of a file share."""
+        """What all clips of a file must share."""
         return f"{plural(self.keypoint.shape[2], 'joint')} in {'3-D' if self.score is None else '2-D'}"
 
 
 def read_clip(annotation: dict[str, Any]) -> Clip:
-    """Check an annotation's fields; their numbers are looked at in `to_sample`.
+    """The clip of an annotation whose fields have the right form; `to_sample` checks their numbers.
 
     Raises:
-        ValueError: a field is missing or not of its form; the message names it.
+        ValueError: a field is missing or has another form; the message names it.
     """
     label, num_frame = _whole_number(annotation, "label"), _whole_number(annotation, "total_frames")
     if not 0 <= label < _MAX_CLASS:
@@ -77,11 +76,11 @@ def read_clip(annotation: dict[str, Any]) -> Clip:
     return Clip(label, keypoint, score, img_shape)
 
 
-def to_sample(clip: Clip, *, max_frame: int = 300, num_person: int = 2) -> np.ndarray:
-    """The first frames and persons as (C, T, V, M) float32, C = x, y, z or x, y, score, zero padded.
+def to_sample(clip: Clip, *, max_frame: int = 300, num_person: int = 2) -> Row:
+    """The first frames and persons as a row (C, T, V, M), C = x, y, z or x, y, score.
 
     Raises:
-        ValueError: a number that is none of a body, or no body at all.
+        ValueError: a number that no body has, or no body at all.
     """
     kept = clip.keypoint[:num_person, :max_frame].astype(np.float64)
     if clip.score is not None:
@@ -93,12 +92,8 @@ def to_sample(clip: Clip, *, max_frame: int = 300, num_person: int = 2) -> np.nd
         kept[..., 0] = kept[..., 0] / width - 0.5
         kept[..., 1] = 0.5 - kept[..., 1] / height
         kept[kept[..., 2] <= 0] = 0
-    M, T, V, C = kept.shape
-    sample = np.zeros((C, max_frame, V, num_person), np.float32)
-    sample[:, :T, :, :M] = kept.transpose(3, 1, 2, 0)
-    if not sample.any():
-        raise ValueError("no body in any frame")
-    return sample
+    M, T = clip.keypoint.shape[:2]
+    return to_row(kept.swapaxes(0, 1), max_frame, num_person)._replace(num_frame=T, num_person=M)
 
 
 def gendata(
@@ -114,10 +109,11 @@ def gendata(
         strict: stop at the first annotation, split or name that cannot be used, instead of skipping it.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: not of this form, nothing to convert, no space, or (`strict`) something that cannot be used.
+        FileNotFoundError: the file is missing.
+        ValueError: another form of file, nothing to convert, no room on the disk, or (`strict`) something that cannot
+            be used.
     """
-    data_path, out_folder, report = Path(data_path), Path(out_folder), Report()
+    data_path, report = Path(data_path), Report(strict=strict)
     if max_frame < 1 or num_person < 1:
         raise ValueError(f"max_frame {max_frame} and num_person {num_person} must be at least 1")
     if not data_path.is_file():
@@ -127,51 +123,50 @@ def gendata(
             pass
         case _:
             raise ValueError(f"{data_path}: a dictionary of split and annotations is expected")
-    size = {"max_frame": max_frame, "num_person": num_person}
-    clips, broken = _usable_clips(annotations, size, report, strict=strict)
-    parts = _parts(splits, clips, broken, report, strict=strict)
+    nothing = f"{data_path}: no split has an annotation that can be used"
+    convert = partial(to_sample, max_frame=max_frame, num_person=num_person)
+    named = _named(annotations, report)
+    clips = dict(read_each(partial(_checked, convert), named, report, nothing=nothing, task="check"))
+    drop_unusual(clips, lambda clip: clip.kind, report, unit="clip")
+    parts = _parts(splits, clips, named.keys() - clips.keys(), report)
     if not any(parts.values()):
-        first = f"; the first problem is {report.skipped[0]}" if report.skipped else ""
-        raise ValueError(f"{data_path}: no split has an annotation that can be used{first}")
-    _write(out_folder, parts, clips, size, report)
-    report.notes += _notes(parts, clips, size)
+        raise report.failure(nothing)
+    samples = {
+        name: Sample(name, clip.label, tuple(place.as_posix() for place, names in parts.items() if name in names))
+        for name, clip in sorted(clips.items())
+    }
+    samples = {name: sample for name, sample in samples.items() if sample.arrays}
+    rows = ((sample, convert(clips[name])) for name, sample in samples.items())
+    row_shape = convert(next(iter(clips.values()))).x.shape
+    arrays = [place.as_posix() for place in parts]
+    write_arrays(Path(out_folder), arrays, samples.values(), rows, report, row_shape=row_shape, unit="clip")
+    report.notes += _notes(parts, clips, samples)
     return report
 
 
-def _usable_clips(
-    annotations: list[Any], size: dict[str, int], report: Report, *, strict: bool
-) -> tuple[dict[str, Clip], set[str]]:
-    """By frame_dir, the clips that make samples; and the frame_dirs of those that do not."""
-    clips: dict[str, Clip] = {}
-    broken: set[str] = set()
-    for index, annotation in enumerate(tqdm(annotations, desc="check", unit="clip", disable=None)):
+def _named(annotations: list[Any], report: Report) -> dict[str, dict[str, Any]]:
+    """The annotations by their frame_dir."""
+    named: dict[str, dict[str, Any]] = {}
+    for index, annotation in enumerate(annotations):
         name = annotation.get("frame_dir") if isinstance(annotation, dict) else None
         if not isinstance(name, str):
-            report.skip(f"annotation {index}: it has no frame_dir", strict=strict)
-            continue
-        try:
-            if name in clips:
-                raise ValueError("a second annotation of this frame_dir; the first is taken")
-            clip = read_clip(annotation)
-            to_sample(clip, **size)
-            clips[name] = clip
-        except ValueError as error:
-            report.skip(f"{name}: {error}", strict=strict)
-            broken.add(name)
-    kinds = Counter(clip.kind for clip in clips.values())
-    for name, clip in list(clips.items()):
-        if clip.kind != (usual := kinds.most_common(1)[0][0]):
-            report.skip(f"{name}: {clip.kind}, where most clips have {usual}", strict=strict)
-            broken.add(name)
-            del clips[name]
-    return clips, broken
+            report.skip(f"annotation {index}: it has no frame_dir")
+        elif name in named:
+            report.skip(f"{name}: a second annotation of this frame_dir; the first is taken")
+        else:
+            named[name] = annotation
+    return named
 
 
-def _parts(
-    splits: dict[Any, Any], clips: dict[str, Clip], broken: set[str], report: Report, *, strict: bool
-) -> dict[Path, list[str]]:
-    """By the array's path within the outcome: the frame_dirs of its rows, in order."""
-    parts: dict[Path, list[str]] = {}
+def _checked(convert: Callable[[Clip], Row], annotation: dict[str, Any]) -> Clip:
+    clip = read_clip(annotation)
+    convert(clip)
+    return clip
+
+
+def _parts(splits: dict[Any, Any], clips: dict[str, Clip], broken: set[str], report: Report) -> dict[Path, set[str]]:
+    """The frame_dirs of each array, by the array's path relative to the output folder."""
+    parts: dict[Path, set[str]] = {}
     for split, listed in splits.items():
         try:
             place = _place(split, splits)
@@ -180,19 +175,19 @@ def _parts(
             if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
                 raise ValueError("a list of frame_dirs is expected")
         except ValueError as error:
-            report.skip(f"split {split!r}: {error}", strict=strict)
+            report.skip(f"split {split!r}: {error}")
             continue
         for name, count in Counter(listed).items():
             if count > 1:
-                report.skip(f"split {split!r}: {name} is listed {count} times and taken once", strict=strict)
+                report.skip(f"split {split!r}: {name} is listed {count} times and taken once")
             if name not in clips and name not in broken:
-                report.skip(f"split {split!r}: {name} has no annotation", strict=strict)
-        parts[place] = sorted(clips.keys() & set(listed))
+                report.skip(f"split {split!r}: {name} has no annotation")
+        parts[place] = clips.keys() & set(listed)
     return parts
 
 
 def _place(split: Any, splits: dict[Any, Any]) -> Path:
-    """`xsub_train` -> `xsub/train_data_joint.npy`; folders in small letters, for not every disk tells them apart."""
+    """`xsub_train` -> `xsub/train_data_joint.npy`; folders in small letters, because some disks ignore the case."""
     match = _SPLIT.fullmatch(split) if isinstance(split, str) else None
     if match is None:
         raise ValueError("its name is not of the form xsub_train, train or train1 (or val, or test)")
@@ -203,40 +198,15 @@ def _place(split: Any, splits: dict[Any, Any]) -> Path:
     return Path(folder, f"{part}_{JOINT}")
 
 
-def _write(
-    out_folder: Path, parts: dict[Path, list[str]], clips: dict[str, Clip], size: dict[str, int], report: Report
-) -> None:
-    any_clip = next(iter(clips.values()))
-    row_shape = to_sample(any_clip, **size).shape
-    num_row = sum(map(len, parts.values()))
-    out_folder.mkdir(parents=True, exist_ok=True)
-    require_space(out_folder, 4 * int(np.prod(row_shape)) * num_row)
-    with Staging() as staging, tqdm(total=num_row, desc="write", unit="clip", disable=None) as bar:
-        for place, names in parts.items():
-            target = out_folder / place
-            writer = staging.array(target, len(names), row_shape)
-            for name in names:
-                writer.append(to_sample(clips[name], **size))
-                bar.update()
-            staging.labels(beside(target, "label.pkl"), names, [clips[name].label for name in names])
-            report.written[target] = writer.shape
-            report.notes += outdated(target)
-
-
-def _notes(parts: dict[Path, list[str]], clips: dict[str, Clip], size: dict[str, int]) -> list[str]:
-    """What a user should know of a file that is in order."""
-    used = {name: clips[name] for names in parts.values() for name in names}
-    labels = {clip.label for clip in used.values()}
+def _notes(parts: dict[Path, set[str]], clips: dict[str, Clip], samples: dict[str, Sample]) -> list[str]:
+    """What a user should know of a file that has been converted."""
+    labels = {sample.label for sample in samples.values()}
     notes = [f"{plural(len(labels), 'class', 'classes')}, labels {min(labels)} to {max(labels)}"]
-    for axis, (what, kept) in enumerate([("person", size["num_person"]), ("frame", size["max_frame"])]):
-        if count := sum(clip.keypoint.shape[axis] > kept for clip in used.values()):
-            clips_have = plural(count, "clip has", "clips have")
-            notes.append(f"{clips_have} more than {plural(kept, what)}; {first_kept(kept)}")
-    if unused := clips.keys() - used:
+    if unused := clips.keys() - samples.keys():
         notes.append(f"{plural(len(unused), 'annotation is', 'annotations are')} in no split ({min(unused)} ...)")
     for place, names in parts.items():
         train = place.with_name(f"train_{JOINT}")
-        if place != train and (both := set(names) & set(parts.get(train, ()))):
+        if place != train and (both := names & parts.get(train, set())):
             clips_are = plural(len(both), "of its clips is a training one", "of its clips are training ones")
             notes.append(f"{place}: {clips_are} too ({min(both)} ...)")
     return notes

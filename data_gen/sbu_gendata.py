@@ -4,12 +4,11 @@ Reads `sAAsBB/CC/NNN/skeleton_pos.txt` (Yun et al., CVPR Workshops 2012): person
 repetition NNN; a line is a frame: its number, then 15 joints (x, y, z) of the one person and of the other, comma
 separated. x and y are fractions of the picture, z a depth.
 
-`{out_folder}/fold{1..5}/{train,val}_data_joint.npy` (N, 3, T, 15, 2) float32 holds what the data set's page converts
-them to, in metres, x growing to the left of the picture, y upwards, z away from the camera:
-X = 1.28 - 2.56 x, Y = 0.96 - 1.92 y, Z = 1.28 z. Nothing else is done to them. T is the longest sequence of the data
-set (46 in the complete one); after its end a sequence is zero. `{part}_label.pkl` holds `(sample_names, labels)`: names
-such as `s01s02_01_001`, in order; labels 0-based. The folds are the authors'. All arrays together have 20 MB, so the
-sequences are held in memory.
+Writes `{out_folder}/fold{1..5}/{train,val}_data_joint.npy` (N, 3, T, 15, 2) float32: metres, converted as on the data
+set's page, X = 1.28 - 2.56 x (to the left of the picture), Y = 0.96 - 1.92 y (upwards), Z = 1.28 z (away from the
+camera), and not changed otherwise. T is the longest sequence of the data set (46 in the complete one); shorter
+sequences are padded with zeros. `{part}_label.pkl` holds `(sample_names, labels)`: names such as `s01s02_01_001`, in
+order, and labels from 0. The folds are the authors'. All arrays together have 20 MB, so memory holds all sequences.
 """
 
 from __future__ import annotations
@@ -18,16 +17,15 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from tqdm import tqdm
 
 from data_gen.common.command_line import Parser, Report, run
-from data_gen.common.derived import outdated
-from data_gen.common.storage import PARTS, Staging, require_space
+from data_gen.common.convert import Sample, read_each, write_sequences
+from data_gen.formats.files import check_size, read_numbers
+from feeders.arrays import JOINT, PARTS
 from graph.sbu import SKELETON
 
 NUM_PERSON = 2
@@ -39,54 +37,36 @@ TEST_PAIRS = (  # of each fold
     ("s04s02", "s04s03", "s04s06", "s06s02", "s06s03"),
 )
 _FIELDS = 1 + NUM_PERSON * SKELETON.num_point * 3
-_MAX_BYTES = 16 << 20  # a sequence of 46 frames has 0.03 MB
+_MAX_MB = 16  # a sequence of 46 frames has 0.03 MB
 _MAX_RECORDED = 100  # real numbers lie between -1 and 3
 _NAME = re.compile(r"(s\d\ds\d\d)_(0[1-8])_\d\d\d", re.ASCII)
 
 
-class Sample(NamedTuple):
-    """A sequence: its name, the two persons' folder, the class (0-based), and `joints` (C, T, V, M) in metres."""
-
-    name: str
-    pair: str
-    label: int
-    joints: np.ndarray
-
-
 def read_sequence(path: Path) -> np.ndarray:
-    """A file's joints (C, T, V, M) float32 in metres.
+    """A file's joints (T, M, V, C) float32 in metres.
 
     Raises:
-        ValueError: the file is not of its form; the message names the line.
+        ValueError: the file has another form; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"it is no regular file of at most {_MAX_BYTES >> 20} MB")
+    check_size(path, _MAX_MB)
     lines = path.read_bytes().rstrip().splitlines()
     if not lines:
         raise ValueError("the file is empty")
-    rows = np.array([_numbers(line, number) for number, line in enumerate(lines, 1)])
+    for number, line in enumerate(lines, 1):
+        if (found := line.count(b",") + bool(line.strip())) != _FIELDS:
+            raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {found}")
+    rows = np.array([read_numbers(line, number) for number, line in enumerate(lines, 1)])
     _check(rows)
-    x, y, z = rows[:, 1:].reshape(-1, NUM_PERSON, SKELETON.num_point, 3).transpose(3, 0, 2, 1)
-    return np.stack([1.28 - 2.56 * x, 0.96 - 1.92 * y, 1.28 * z]).astype(np.float32)
-
-
-def _numbers(line: bytes, number: int) -> list[float]:
-    """The numbers of a line; it is the `number`th."""
-    fields = line.split(b",")
-    if len(fields) != _FIELDS:
-        raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {len(fields) if line.strip() else 0}")
-    try:
-        return [float(field) for field in fields]
-    except ValueError:
-        raise ValueError(f"line {number}: not all of it is numbers") from None
+    x, y, z = np.moveaxis(rows[:, 1:].reshape(-1, NUM_PERSON, SKELETON.num_point, 3), -1, 0)
+    return np.stack([1.28 - 2.56 * x, 0.96 - 1.92 * y, 1.28 * z], axis=-1).astype(np.float32)
 
 
 def _check(rows: np.ndarray) -> None:
-    """Look at what the lines say, (T, 91).
+    """Check the numbers of all lines (T, 91).
 
     Raises:
-        ValueError: a frame out of order, a position that is none, or a person who is not there.
+        ValueError: a frame out of order, a number that is no position, or an absent person.
     """
     recorded = rows[:, 1:].reshape(len(rows), NUM_PERSON, -1)
     for wrong, problem in (
@@ -102,56 +82,33 @@ def gendata(data_path: str | Path, out_folder: str | Path, *, strict: bool = Fal
     """Convert the folders of SBU's sequences; finished files are replaced only by complete ones.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: nothing to convert, no space, or (`strict`) a file that cannot be used.
+        FileNotFoundError: the folder is missing.
+        ValueError: nothing to convert, no room on the disk, or (`strict`) a file that cannot be used.
     """
-    data_path, out_folder, report = Path(data_path), Path(out_folder), Report()
+    data_path, out_folder, report = Path(data_path), Path(out_folder), Report(strict=strict)
     if not data_path.is_dir():
         raise FileNotFoundError(
             f"{data_path} is no folder: unpack SBU's s01s02.zip and its like there, or name theirs with --data_path"
         )
-    samples: list[Sample] = []
-    files = sorted(data_path.glob("*/*/*/skeleton_pos.txt"))
-    for path in tqdm(files, desc="read", unit="file", disable=None):
-        try:
-            samples.append(_sample(path))
-        except OSError as error:
-            report.skip(f"{path.relative_to(data_path)}: cannot be read ({error.strerror})", strict=strict)
-        except ValueError as error:
-            report.skip(f"{path.relative_to(data_path)}: {error}", strict=strict)
-    if not samples:
-        first = f"; the first: {report.skipped[0]}" if report.skipped else ""
-        raise ValueError(f"{data_path}: no sequence of SBU (s01s02/01/001/skeleton_pos.txt) there{first}")
-    _write(samples, out_folder, report)
+    files = {str(path.relative_to(data_path)): path for path in sorted(data_path.glob("*/*/*/skeleton_pos.txt"))}
+    nothing = f"{data_path}: no sequence of SBU (s01s02/01/001/skeleton_pos.txt) there"
+    sequences = [sequence for _, sequence in read_each(_read, files, report, nothing=nothing)]
+    arrays = [_array(fold, part) for fold in range(len(TEST_PAIRS)) for part in PARTS]
+    write_sequences(out_folder, arrays, sequences, report)
     return report
 
 
-def _sample(path: Path) -> Sample:
+def _read(path: Path) -> tuple[Sample, np.ndarray]:
     name = "_".join(path.parts[-4:-1])
     match = _NAME.fullmatch(name)
     if match is None or not any(match[1] in pairs for pairs in TEST_PAIRS):
         raise ValueError("no folder of SBU (they read s01s02/01/001, 21 pairs, classes 01 to 08)")
-    return Sample(name, match[1], int(match[2]) - 1, read_sequence(path))
+    arrays = (_array(fold, "val" if match[1] in pairs else "train") for fold, pairs in enumerate(TEST_PAIRS))
+    return Sample(name, int(match[2]) - 1, tuple(arrays)), read_sequence(path)
 
 
-def _write(samples: list[Sample], out_folder: Path, report: Report) -> None:
-    row_shape = (3, max(sample.joints.shape[1] for sample in samples), SKELETON.num_point, NUM_PERSON)
-    out_folder.mkdir(parents=True, exist_ok=True)
-    require_space(out_folder, 4 * int(np.prod(row_shape)) * len(samples) * len(TEST_PAIRS))
-    with Staging() as staging:
-        for fold, test_pairs in enumerate(TEST_PAIRS, 1):
-            for part in PARTS:
-                rows = [sample for sample in samples if (sample.pair in test_pairs) == (part == "val")]
-                target = out_folder / f"fold{fold}" / f"{part}_data_joint.npy"
-                writer = staging.array(target, len(rows), row_shape)
-                for sample in rows:
-                    row = np.zeros(row_shape, np.float32)
-                    row[:, : sample.joints.shape[1]] = sample.joints
-                    writer.append(row)
-                names, labels = [sample.name for sample in rows], [sample.label for sample in rows]
-                staging.labels(target.with_name(f"{part}_label.pkl"), names, labels)
-                report.written[target] = writer.shape
-                report.notes += outdated(target)
+def _array(fold: int, part: str) -> str:
+    return f"fold{fold + 1}/{part}_{JOINT}"
 
 
 def main(argv: Sequence[str] | None = None) -> Report:

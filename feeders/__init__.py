@@ -1,1 +1,1 @@
-"""Feeders: prepared arrays to samples, and the augmentations between."""
+"""From the prepared data set to the samples of a model: arrays, streams, augmentations, feeder."""

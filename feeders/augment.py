@@ -1,7 +1,7 @@
-"""Augmentations: pure functions on one sample (C, T, V, M), drawing from an explicit generator.
+"""Augmentations: pure functions on one sample (C, T, V, M); those that draw numbers take the generator `rng`.
 
-Axis legend: C channels (x, y, z or x, y, score; joints and bones: twice three), T frames, V joints, M persons.
-A frame or person without a skeleton is zero everywhere, and stays so except in `random_move` (published).
+Axis legend: C channels (x, y, z or x, y, score; twice three where joints and bones are joined), T frames, V joints,
+M persons. What is absent (`arrays.present`) is zero and stays zero, except in `random_move`, as published.
 Sources: Yan et al., AAAI 2018 (choose, shift, move); Chen et al., *Channel-wise Topology Refinement Graph
 Convolution*, ICCV 2021 (rotation, scaling, frame sampling of its NW-UCLA recipe; crop and resize); Duan et al.,
 *Revisiting Skeleton-based Action Recognition*, CVPR 2022, section 3.3 (uniform sampling).
@@ -16,24 +16,26 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from feeders.arrays import present, spans
+
 Sample = NDArray[np.float32]
 MIN_CROP = 64  # frames
 
 
 def valid_frames(x: Sample) -> Sample:
-    """The frames from the first to the last that holds a skeleton; a sample without any keeps one frame."""
-    (present,) = np.nonzero(x.reshape(*x.shape[:2], -1).any(axis=2).any(axis=0))
-    return x[:, present[0] : present[-1] + 1] if len(present) else x[:, :1]
+    """The frames from the first to the last that holds a person; a sample without any person keeps one frame."""
+    begin, end = spans(present(x).any(axis=1))
+    return x[:, begin : max(end, 1)]
 
 
 def recorded_frames(x: Sample) -> Sample:
-    """The valid frames, up to where they begin anew: NTU arrays are filled to 300 frames by repetition.
+    """The valid frames without the repetitions that fill NTU arrays to 300 frames.
 
-    Only exact copies are left out; where two persons are repeated at different rhythms, all frames stay.
+    Only exact repetitions are left out: two persons that repeat after different numbers of frames keep all frames.
     """
     x = valid_frames(x)
     T = x.shape[1]
-    again = np.flatnonzero((x[0, 1:] == x[0, :1]).all(axis=(1, 2))) + 1  # one channel tells where to look closer
+    again = np.flatnonzero((x[0, 1:] == x[0, :1]).all(axis=(1, 2))) + 1  # candidates, by the first channel only
     return x[:, : next((t for t in again if np.array_equal(x[:, t:], x[:, : T - t])), T)]
 
 
@@ -45,7 +47,7 @@ def pad(x: Sample, size: int, begin: int = 0) -> Sample:
 
 
 def random_choose(x: Sample, size: int, rng: Generator) -> Sample:
-    """`size` successive frames from a random place, or, if there are fewer, all of them at a random place in zeros."""
+    """`size` successive frames from a random place; a shorter sample goes to a random place among zeros."""
     T = x.shape[1]
     begin = int(rng.integers(abs(T - size) + 1))
     return x[:, begin : begin + size] if size <= T else pad(x, size, begin)
@@ -57,17 +59,17 @@ def first_frames(x: Sample, size: int) -> Sample:
 
 
 def random_shift(x: Sample, rng: Generator) -> Sample:
-    """Moves the valid frames to a random place among the T frames, zeros around them."""
+    """Moves the valid frames to a random place among the T frames; the other frames are zero."""
     valid = valid_frames(x)
     T = x.shape[1]
     return pad(valid, T, int(rng.integers(T - valid.shape[1] + 1)))
 
 
 def random_move(x: Sample, rng: Generator) -> Sample:
-    """A camera that turns, zooms and shifts in the image plane, linearly from the first to the last frame.
+    """Turns, scales and shifts x and y, as a moving camera does, linearly from the first to the last frame.
 
-    Start and end each draw an angle of -10 to 10 degrees (steps of 5), a scale of 0.9, 1 or 1.1, and shifts in x and y
-    of -0.2 to 0.2 (steps of 0.1).
+    For each of these two frames are drawn an angle of -10 to 10 degrees (steps of 5), a scale of 0.9, 1 or 1.1, and
+    shifts in x and y of -0.2 to 0.2 (steps of 0.1).
     """
     T = x.shape[1]
     candidates = ((-10, -5, 0, 5, 10), (0.9, 1, 1.1), *[(-0.2, -0.1, 0, 0.1, 0.2)] * 2)
@@ -82,39 +84,42 @@ def random_move(x: Sample, rng: Generator) -> Sample:
 
 
 def mirror(x: Sample, partner: Sequence[int], axes: int = 3) -> Sample:
-    """Left becomes right: joints change places with their `partner`, x changes sign (every `axes` channels)."""
+    """Exchanges left and right: joints change places with their `partner`, every `axes`th channel (x) its sign."""
     y = x.take(partner, axis=2)
     y[::axes] *= -1
     return y
 
 
 def center(x: Sample, joint: int, *, person: Literal["first", "mean"] = "first") -> Sample:
-    """Subtracts the place of `joint` in the first valid frame; what is empty stays empty.
+    """Subtracts the position of `joint` in the first valid frame from all positions.
 
     Args:
-        person: whose joint: the first person's, in the first frame that holds that person; or the mean of all that
-            the first valid frame holds.
+        x: (C, T, V, M).
+        joint: its number, from 0.
+        person: `first`: the joint of the first person, in the first frame that holds this person; `mean`: the mean
+            over all persons of the first valid frame.
     """
-    seen = x[..., :1] if person == "first" else x
-    frame = int(np.argmax(seen.any(axis=(0, 2, 3))))
-    (there,) = np.nonzero(seen[:, frame].any(axis=(0, 1)))
-    if not len(there):
+    mask = present(x)
+    chosen = mask[:, :1] if person == "first" else mask
+    frame = int(np.argmax(chosen.any(axis=1)))
+    (persons,) = np.nonzero(chosen[frame])
+    if not len(persons):
         return x
-    origin = seen[:, frame, joint, there].mean(axis=1, dtype=np.float64).astype(x.dtype)
-    return np.where(present(x), x - origin[:, None, None, None], x)
+    origin = x[:, frame, joint, persons].mean(axis=1, dtype=np.float64).astype(x.dtype)
+    return np.where(mask[:, None], x - origin[:, None, None, None], x)
 
 
 def min_max(x: Sample) -> Sample:
-    """Every channel to [-1, 1] by its extremes over all that is present; a constant channel becomes -1."""
-    there = np.broadcast_to(present(x), x.shape)
+    """Scales every channel to [-1, 1] by its lowest and highest value; a constant channel becomes -1."""
+    mask = np.broadcast_to(present(x)[:, None], x.shape)
     axes = (1, 2, 3)
-    low = np.min(x, axis=axes, keepdims=True, where=there, initial=np.inf)
-    high = np.max(x, axis=axes, keepdims=True, where=there, initial=-np.inf)
-    return np.where(there, (x - low) / np.where(high > low, high - low, 1) * 2 - 1, 0).astype(x.dtype)
+    low = np.min(x, axis=axes, keepdims=True, where=mask, initial=np.inf)
+    high = np.max(x, axis=axes, keepdims=True, where=mask, initial=-np.inf)
+    return np.where(mask, (x - low) / np.where(high > low, high - low, 1) * 2 - 1, 0).astype(x.dtype)
 
 
 def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator) -> Sample:
-    """Turns about x, then y, then z by whole degrees, each drawn from [-d, d] of `degrees`."""
+    """Rotates about x, then y, then z, each by whole degrees drawn from [-d, d], where d is its entry of `degrees`."""
     drawn = [rng.integers(-d, d + 1) for d in np.round(degrees).astype(int)]
     R = np.eye(3)
     for axis, angle in enumerate(np.deg2rad(drawn)):
@@ -129,7 +134,7 @@ def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator) -> Samp
 
 
 def random_scaling(x: Sample, bounds: Sequence[float], rng: Generator) -> Sample:
-    """One factor for all axes, drawn evenly from `bounds` (low, high)."""
+    """Multiplies all channels by one factor, drawn uniformly from `bounds` (low, high)."""
     low, high = bounds
     return x * x.dtype.type(rng.uniform(low, high))
 
@@ -140,18 +145,21 @@ def even_frames(x: Sample, size: int) -> Sample:
 
 
 def random_frames(x: Sample, size: int, rng: Generator) -> Sample:
-    """`size` frames in order, one drawn from each of `size` equal stretches; short samples repeat frames."""
+    """`size` frames in order, one drawn from each of `size` equal intervals; short samples repeat frames."""
     T = x.shape[1]
     edges = np.arange(size) + rng.random(size)
     return x[:, np.minimum((edges * T / size).astype(int), T - 1)]
 
 
 def crop_resize(x: Sample, size: int, p_interval: Sequence[float], rng: Generator) -> Sample:
-    """A part of the frames, stretched or squeezed to `size` by linear interpolation.
+    """Crops successive frames and resizes them to `size` frames by linear interpolation.
 
     Args:
-        p_interval: one share: so much from the middle; two: a share drawn between them, from a random place (of the
-            longer samples, not less than `MIN_CROP` frames).
+        x: (C, T, V, M).
+        size: number of frames of the result.
+        p_interval: the share of the frames that is cropped. One number: from the middle. Two numbers: drawn between
+            them, from a random place, and at least `MIN_CROP` frames of a sample that has as many.
+        rng: draws.
     """
     T = x.shape[1]
     if len(p_interval) == 1:
@@ -171,9 +179,10 @@ def crop_resize(x: Sample, size: int, p_interval: Sequence[float], rng: Generato
 
 
 def uniform_frames(x: Sample, size: int, rng: Generator) -> Sample:
-    """`size` frames in order: one drawn from each of `size` equal stretches; short samples go round from anywhere.
+    """`size` frames in order, one drawn from each of `size` equal intervals.
 
-    Of samples with less than twice as many frames, those that are left out are drawn.
+    Of a sample with fewer than 2 * `size` frames, the frames that are left out are drawn instead; a sample with fewer
+    than `size` frames is repeated from a random frame on.
     """
     T = x.shape[1]
     if size > T:
@@ -189,13 +198,7 @@ def uniform_frames(x: Sample, size: int, rng: Generator) -> Sample:
 
 
 def jitter(x: Sample, deviation: float, rng: Generator) -> Sample:
-    """Adds normal noise of this deviation to every number of the persons and frames that are there."""
+    """Adds normal noise of this standard deviation to every number of each present person."""
     noise = rng.standard_normal(x.shape, dtype=np.float32)
     noise *= deviation
-    return x + noise * present(x)
-
-
-def present(x: Sample) -> NDArray[np.bool_]:
-    """(1, T, 1, M): the frame holds a skeleton of the person."""
-    size = np.abs(x).sum(axis=0).swapaxes(1, 2) @ np.ones(x.shape[2], x.dtype)  # a product is faster than `any`
-    return np.asarray(size != 0)[None, :, None, :]
+    return x + noise * present(x)[:, None]

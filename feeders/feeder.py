@@ -1,7 +1,7 @@
-"""The feeder: prepared arrays (N, C, T, V, M), memory-mapped, as augmented samples.
+"""The feeder: augmented samples of a prepared array (N, C, T, V, M), which stays on disk.
 
-Every sample draws from a generator of its own, made of (seed, epoch, index): augmentations differ between epochs
-and samples, and do not depend on how many workers share the work.
+Each sample has its random generator, seeded by (seed, epoch, index): augmentations differ between epochs and samples,
+and do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ import torch
 from torch.utils.data import Dataset
 
 from feeders import augment
-from feeders.labels import load_labels
+from feeders.arrays import labels_of, load_array, present, skeleton_of_array
+from feeders.streams import derive
 from graph.common.words import plural
-from graph.custom import skeleton_of_array
-from graph.streams import derive
 
 SAMPLINGS = ("crop", "even", "random", "resize", "uniform")
 
@@ -25,38 +24,41 @@ SAMPLINGS = ("crop", "even", "random", "resize", "uniform")
 class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
     """Samples (C, T, V, M) float32, or several clips of each (clips, C, T, V, M), with their label and index.
 
-    What the arguments say is done in this order: center, stream, normalization, rotation, scaling, mirroring,
-    min_max, shift, window, jitter, move.
+    A sample passes these steps in this order: center, stream, normalization, rotation, scaling, mirroring, min_max,
+    shift, window, jitter, move.
 
     Args:
         data_path: `.npy` array (N, C, T, V, M).
         label_path: pickle of (sample_names, labels).
-        stream: what is made of joints, as if the array itself held it: `joint`, `bone`, `joint_motion`, `bone_motion`,
-            or several joined by `+` (`joint+bone` has twice the channels, joints first). Bones are those of
-            `skeleton.yaml` beside the array, or of the known skeleton with as many joints.
-        random_choose: a window of `window_size` frames from a random place.
-        random_shift: place the valid frames at a random place.
-        random_move: slow random camera motion in the image plane.
-        window_size: number of frames; -1 keeps all. Without `random_choose` the first ones, filled up with zeros.
-        normalization: subtract the mean of every channel and joint over the data, divide by the deviation; both are
-            of the frames and persons that are there (the published code counts the empty ones, too).
-        mirroring: exchange left and right in every second sample, at random; x is the first of every three channels
-            of the array, or of all of them if they are no multiple of three.
-        debug: only the first 100 samples.
-        mmap: leave the array on disk and read samples as they are needed.
-        sampling: how `window_size` frames come about: `crop` as above; or of the recorded frames, from the first to
-            the last with a skeleton, without the repetitions that fill up NTU arrays: `even`ly spaced; `random`, one
-            from each of `window_size` equal stretches; `uniform`, as pyskl; `resize`, a part of them interpolated, as
-            CTR-GCN.
-        p_interval: the part for `resize`: [share], from the middle, or [lowest, highest], at a random place.
-        num_clips: in tests: so many windows of each sample, each drawn anew, whose scores are averaged.
-        center: subtract this joint (0-based) of the first valid frame; None: nothing.
-        center_person: the joint of the `first` person, or the `mean` of those who are there, for interactions.
+        stream: what is computed from the joints: `joint`, `bone`, `joint_motion`, `bone_motion`, or several joined by
+            `+` (`joint+bone` has twice the channels, joints first). Bones are those of `skeleton.yaml` beside the
+            array, or of the known skeleton with as many joints.
+        random_choose: take a window of `window_size` frames from a random place.
+        random_shift: move the valid frames to a random place.
+        random_move: turn, scale and shift x and y slowly, as a moving camera does.
+        window_size: number of frames; -1 keeps all. Without `random_choose` the first frames are taken, and a shorter
+            sample is padded with zeros.
+        normalization: subtract the mean of every channel and joint over the data, and divide by the standard
+            deviation; both are computed over present persons only (the published code counts absent ones, too).
+        mirroring: exchange left and right with probability 0.5; x is every third channel of the array, or the first
+            one if the number of channels is no multiple of three.
+        debug: use the first 100 samples only.
+        mmap: leave the array on disk and read each sample when it is needed.
+        sampling: how `window_size` frames are chosen. `crop`: as above. The others choose among the recorded frames,
+            which are those from the first to the last with a person, without the repetitions that fill NTU arrays:
+            `even`: evenly spaced; `random`: one drawn from each of `window_size` equal intervals; `uniform`: as in
+            pyskl; `resize`: a crop, interpolated, as in CTR-GCN.
+        p_interval: the share of frames that `resize` crops: [share], from the middle, or [lowest, highest], drawn
+            between them, from a random place.
+        num_clips: in tests: number of windows that are drawn of each sample; their scores are averaged.
+        center: subtract the position of this joint (0-based) in the first valid frame; None: subtract nothing.
+        center_person: whose joint: that of the `first` person, or the `mean` over all present persons, for
+            interactions.
         random_rotation: largest angles about x, y and z, in degrees; None: no rotation.
         random_scaling: lowest and highest factor; None: no scaling.
-        joint_jitter: deviation of noise on every channel of every joint, in the array's unit.
+        joint_jitter: standard deviation of noise on every channel of every joint, in the array's unit.
         min_max: scale every channel of a sample to [-1, 1].
-        seed: of the augmentations.
+        seed: seeds the augmentations.
 
     Raises:
         ValueError: arguments that do not fit, or an array and labels that do not fit each other.
@@ -108,13 +110,8 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         if window_size < 1 and (random_choose or sampling != "crop"):
             raise ValueError(f"window_size: {window_size} with random_choose or sampling; give a number of frames")
         self.data_path = data_path
-        self.data = _load_array(data_path, mmap=mmap)
-        self.sample_name, self.label = load_labels(label_path)
-        if len(self.data) != len(self.label):
-            raise ValueError(
-                f"{data_path} holds {plural(len(self.data), 'sample')}, {label_path} "
-                f"{plural(len(self.label), 'label')}; make both again with the same command"
-            )
+        self.data = load_array(data_path, mmap=mmap)
+        self.sample_name, self.label = labels_of(self.data, data_path, label_path)
         if self.label.min() < 0:
             name = self.sample_name[int(self.label.argmin())]
             raise ValueError(
@@ -155,20 +152,20 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(f"mirroring: the joints of {data_path} have no left and right in their names")
         self.axes = C if C % 3 else 3
         self.statistics = _statistics(self.data, self._derive) if normalization else None
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers see what `set_epoch` wrote
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # running workers read it
 
     def set_epoch(self, epoch: int) -> None:
-        """Makes the augmentations those of this epoch, also in running workers."""
+        """Draws the augmentations of this epoch from now on, in running workers too."""
         self._epoch.fill_(epoch)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Workers that are started afresh map the file again; a pickled map would be a copy of all of it."""
+        """Leaves out a mapped array: a spawned worker maps the file again, where a pickle would copy all of it."""
         return {**self.__dict__, "data": None} if isinstance(self.data, np.memmap) else self.__dict__
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.data is None:
-            self.data = _load_array(self.data_path, mmap=True)[: len(self.label)]
+            self.data = load_array(self.data_path)[: len(self.label)]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -177,7 +174,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         rng = np.random.default_rng([self.seed, int(self._epoch), index])
         x = np.array(self.data[index], dtype=np.float32)
         if self.sampling != "crop":
-            x = augment.recorded_frames(x)  # of joints, for no motion leads into what fills the array up
+            x = augment.recorded_frames(x)  # before motion is computed, so that no motion leads into padding
         x = self._derive(x)
         clips = [self._transform(x, rng) for _ in range(self.num_clips)]
         x = clips[0] if self.num_clips == 1 else np.stack(clips)
@@ -190,7 +187,7 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
 
     def _transform(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
         if self.statistics is not None:
-            x = np.where(augment.present(x), (x - self.statistics[0]) / self.statistics[1], x)
+            x = np.where(present(x)[:, None], (x - self.statistics[0]) / self.statistics[1], x)
         if self.random_rotation:
             x = augment.random_rotation(x, self.random_rotation, rng)
         if self.random_scaling:
@@ -221,27 +218,13 @@ class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
         return augment.crop_resize(x, size, self.p_interval, rng)
 
 
-def _load_array(path: str, *, mmap: bool) -> np.ndarray:
-    try:
-        data = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged or forged file can raise anything
-        raise ValueError(f"{path} is not a whole .npy array of numbers; make it again") from error
-    if not isinstance(data, np.ndarray) or data.ndim != 5 or data.dtype.kind != "f":
-        raise ValueError(f"{path} is not an array (N, C, T, V, M) of floats")
-    if 0 in data.shape[1:]:
-        raise ValueError(f"{path} has the shape {data.shape}: its samples are empty; make it again")
-    return data
-
-
 def _statistics(data: np.ndarray, derive: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation (C, 1, V, 1) over all frames with a skeleton, in one pass of bounded memory."""
+    """Mean and standard deviation (C, 1, V, 1) over all present persons, read in chunks of bounded memory."""
     count, total, squares = 0, np.zeros(()), np.zeros(())
     for start in range(0, len(data), 256):
         x = np.stack([derive(sample) for sample in data[start : start + 256]]).astype(np.float64)
-        count += np.count_nonzero(x.any(axis=(1, 3)))
-        total = total + x.sum(axis=(0, 2, 4))  # what is absent is zero, and adds nothing
+        count += np.count_nonzero(present(x))
+        total = total + x.sum(axis=(0, 2, 4))  # absent persons are zero and add nothing
         squares = squares + (x**2).sum(axis=(0, 2, 4))
     mean = total / max(count, 1)
     deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))

@@ -1,10 +1,10 @@
-"""Pickles from strangers: plain containers, text, numbers and numpy arrays come out of them, and nothing runs.
+"""Reads pickles of untrusted origin: containers, text, numbers and numpy arrays; no code of the file runs.
 
-An ordinary unpickler calls whatever a file names. This one knows the few names that a pickled array needs, and
-calls not even these: numpy's own `__setstate__` would read foreign memory if it were fed a forged state, so
+Python's unpickler calls any function that a file names. This one accepts only the few names that a pickled array
+needs, and does not call these either, because numpy's `__setstate__` reads foreign memory if its state is forged:
 stand-ins take the state, and arrays are built from checked bytes.
 
-Files of Python 2 (their text is read as latin-1), of any protocol, of numpy 1 and 2 are understood.
+It reads files of Python 2 (text as latin-1) and 3, of any protocol, and of numpy 1 and 2.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _DTYPE = re.compile(r"\?|b1|[iu][1248]|f(2|4|8|16)|c(8|16)|[SU]\d{1,6}|O8?")
 
 
 class _RefusedError(Exception):
-    """Something is not plain data; the message is the rest of a sentence that opens with the file."""
+    """The file holds more than plain data; the message is the rest of a sentence that names the file."""
 
 
 class _Dtype:
-    """Stands in for `numpy.dtype`: numbers, text or objects, in either byte order, no records."""
+    """Stands in for `numpy.dtype`: numbers, text or objects, in either byte order, but no records."""
 
     def __init__(self, kind: str, *_: Any) -> None:
         if not isinstance(kind, str) or not _DTYPE.fullmatch(kind):
@@ -42,7 +42,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands in for an array until the whole file is read; arrays of objects come as lists."""
+    """Stands in for an array until the file is read completely; arrays of objects are pickled as lists."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, data = state
@@ -59,7 +59,7 @@ class _Array:
 def _from_buffer(
     data: Any, dtype: _Dtype, shape: Sequence[int], order: Literal["C", "F", "K"], axes: Any = None
 ) -> np.ndarray:
-    """An array over `data`, its bytes (from Python 2 as text), read-only where these are."""
+    """An array whose bytes are `data` (text if it comes from Python 2); read-only if these are read-only."""
     if dtype.dtype.hasobject:
         raise _RefusedError("holds objects where numbers or text should be")
     flat = np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, dtype=dtype.dtype)
@@ -73,16 +73,16 @@ def _scalar(dtype: _Dtype, data: Any) -> Any:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Bytes as pickles of protocol 2 write them."""
+    """The bytes that a pickle of protocol 2 holds as text."""
     return text.encode("latin1")
 
 
-_NDARRAY = "the class numpy.ndarray"  # named as an argument only, so nothing that can be called
+_NDARRAY = "the class numpy.ndarray"  # an argument of `_reconstruct`, never called
 _KNOWN: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _NDARRAY,
     ("_codecs", "encode"): _encode,
-    ("__builtin__", "bytes"): lambda: b"",  # so does protocol 2 write no bytes
+    ("__builtin__", "bytes"): lambda: b"",  # protocol 2 writes empty bytes so
     ("collections", "OrderedDict"): OrderedDict,
 }
 for _core in ("numpy.core", "numpy._core"):
@@ -99,10 +99,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_pickle(path: str | Path) -> Any:
-    """What a pickle holds: containers, text, numbers and numpy arrays.
+    """The content of a pickle: containers, text, numbers and numpy arrays.
 
     Raises:
-        ValueError: it holds or names anything else, or is no complete pickle.
+        ValueError: the file holds or names anything else, or is no complete pickle.
         OSError: the file cannot be read.
     """
     with Path(path).open("rb") as file:
@@ -115,7 +115,7 @@ def load_pickle(path: str | Path) -> Any:
 
 
 def _plain(value: Any, done: dict[int, Any]) -> Any:
-    """`value` with arrays in place of their stand-ins; `done`: outcomes by the id of what was seen before."""
+    """`value` with arrays in place of their stand-ins; `done` holds the results by the id of values seen before."""
     if id(value) in done:
         return done[id(value)]
     if isinstance(value, _Array):

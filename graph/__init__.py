@@ -1,4 +1,4 @@
-"""Skeletons and their graphs: one module a skeleton, `graph.tools` for what they share."""
+"""Skeletons and their graphs: one module a skeleton; `graph.tools` holds what they share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def skeleton_of(num_point: int) -> Skeleton:
     """The skeleton with this number of joints.
 
     Raises:
-        ValueError: no skeleton here has so many.
+        ValueError: no known skeleton has as many.
     """
     return _module(num_point).SKELETON
 
@@ -28,19 +28,18 @@ def graph_of(num_point: int) -> str:
     """The import path of the graph with this number of joints, as `model_args.graph` takes it.
 
     Raises:
-        ValueError: no skeleton here has so many.
+        ValueError: no known skeleton has as many.
     """
     return f"{_module(num_point).__name__}.Graph"
 
 
 def fitting_graph(path: str | None, num_point: int) -> str:
-    """The import path of the graph for so many joints: the one at `path`, or None: `graph_of(num_point)`.
+    """The import path of a graph with `num_point` joints: `path`, or `graph_of(num_point)` if `path` is None.
 
-    Where `path` is the graph of a skeleton here with another number of joints, `graph_of(num_point)` is taken with a
-    warning.
+    If `path` is a known graph with another number of joints, it warns and takes `graph_of(num_point)`.
 
     Raises:
-        ValueError: no graph is named, and no skeleton here has so many joints.
+        ValueError: `path` is None, and no known skeleton has as many joints.
     """
     if path is None:
         try:

@@ -1,7 +1,7 @@
 """COCO: the 17 joints of 2-D pose estimators such as HRNet (Lin et al., ECCV 2014).
 
-Bones and edges are those of PYSKL (Duan et al., ACM MM 2022): a tree that hangs from the nose, for COCO marks no neck
-and no spine; a hip's bone begins at the nose, its edge goes to the shoulder of its side.
+Bones and edges are those of PYSKL (Duan et al., ACM MM 2022): a tree with the nose as root, because COCO has no neck
+and no spine. The bone of a hip begins at the nose, its edge goes to the shoulder of its side.
 """
 
 from graph.tools import Skeleton, SkeletonGraph

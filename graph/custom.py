@@ -18,12 +18,10 @@ from pathlib import Path
 
 import yaml
 
-from graph import skeleton_of
 from graph.common.bounded_yaml import BoundedLoader, YamlError, read_text, told
 from graph.tools import Skeleton, SkeletonGraph
 
 KEYS = ("name", "joints", "bones", "center")
-BESIDE_DATA = "skeleton.yaml"
 
 
 class Graph(SkeletonGraph):
@@ -46,21 +44,6 @@ def load_skeleton(path: str | Path) -> Skeleton:
     skeleton = _skeleton(_compose(path), problems)
     if skeleton is None:
         raise ValueError("\n  ".join([f"{path} describes no skeleton:", *problems]))
-    return skeleton
-
-
-def skeleton_of_array(array: str | Path, num_point: int) -> Skeleton:
-    """The skeleton of a joint array: that of `skeleton.yaml` beside it, or else the known one of so many joints.
-
-    Raises:
-        ValueError: no skeleton is known, or the one beside the array is wrong or has another number of joints.
-    """
-    path = Path(array).with_name(BESIDE_DATA)
-    if not path.exists():
-        return skeleton_of(num_point)
-    skeleton = load_skeleton(path)
-    if skeleton.num_point != num_point:
-        raise ValueError(f"{path} has {skeleton.num_point} joints, {array} {num_point}; make them agree")
     return skeleton
 
 

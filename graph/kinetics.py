@@ -11,7 +11,7 @@ SKELETON = Skeleton(
         "right eye", "left eye", "right ear", "left ear",
     ),
     parents=(0, 0, 1, 2, 3, 1, 5, 6, 2, 8, 9, 5, 11, 12, 0, 0, 14, 15),
-    # bones hang from the nose, edges from the neck
+    # the root is the nose for bones, the neck for edges
     graph_parents=(1, 1, 1, 2, 3, 1, 5, 6, 2, 8, 9, 5, 11, 12, 0, 0, 14, 15),
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """SBU Kinect Interaction: the 15 joints of OpenNI (Yun et al., CVPR Workshops 2012, section 3).
 
-The bones are ours, as a body has them: arms hang from the neck, legs from the torso, which is the root.
+The data set defines no bones. Ours are those of a body: the torso is the root, arms begin at the neck, legs at the
+torso.
 """
 
 from graph.tools import Skeleton, SkeletonGraph

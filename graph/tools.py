@@ -1,11 +1,11 @@
 """Skeletons as data, and the adjacency partitions of their graphs.
 
 Source: Yan et al., *Spatial Temporal Graph Convolutional Networks*, AAAI 2018, section 3.3 (partition
-strategies); the matrices are those of the published ST-TR code, `spatial*` those of Zoom Transformer.
+strategies). The matrices equal those of the published ST-TR code; `spatial*` equals that of Zoom Transformer.
 Axis legend: K partitions, V joints.
 
-Features are multiplied from the left, `(x·A)_w = sum_v x_v A_vw`; for an edge (child, parent) the inward
-matrix has `A[parent, child] = 1`, the outward one is its transpose.
+Features are multiplied from the left, `(x·A)_w = sum_v x_v A_vw`. For an edge (child, parent), the inward matrix has
+`A[parent, child] = 1`; the outward matrix is its transpose.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ LABELING_MODES = ("uniform", "distance*", "distance", "spatial", "spatial*", "DA
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A skeleton as data: what its joints are called and how bones join them.
+    """A skeleton: the names of its joints, and the bones between them.
 
     Attributes:
-        name: what messages call it.
-        joints: the joints' names; their order is the order of the V axis.
-        parents: the bone parent of every joint (0-based); a joint that is its own parent has no bone.
-        graph_parents: the same for the edges of the graph, where a data set's graph differs from its bones.
+        name: its name in messages.
+        joints: the joints' names, in the order of the V axis.
+        parents: the bone parent of every joint, from 0; the root is its own parent and has no bone.
+        graph_parents: the parents in the graph, for data sets whose graph differs from their bones.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Skeleton:
 
     @property
     def partners(self) -> tuple[int, ...]:
-        """The joint on the other side of every joint; those of the middle, or without a twin, are their own."""
+        """The joint on the other side of every joint; a joint of the middle is its own partner."""
         other = {"left": "right", "Left": "Right", "LEFT": "RIGHT"}
         other |= {right: left for left, right in other.items()}
         names = [re.sub("|".join(other), lambda side: other[side[0]], joint) for joint in self.joints]
@@ -49,7 +49,7 @@ class Skeleton:
 
     @property
     def edges(self) -> tuple[tuple[int, int], ...]:
-        """(child, parent) pairs of the graph, 0-based, without the root's own."""
+        """(child, parent) pairs of the graph, from 0, without the root."""
         parents = self.graph_parents or self.parents
         return tuple((child, parent) for child, parent in enumerate(parents) if child != parent)
 
@@ -75,7 +75,7 @@ def partitions(skeleton: Skeleton, labeling_mode: str = "spatial") -> np.ndarray
         labeling_mode: one of `LABELING_MODES`.
 
     Returns:
-        (K, V, V) float32, K = 3 for `spatial` and, not normalised, `spatial*`, 2 for `distance`, else 1.
+        (K, V, V) float32; K = 3 for `spatial` and `spatial*` (not normalised), 2 for `distance`, 1 for the others.
 
     Raises:
         ValueError: `labeling_mode` is not one of `LABELING_MODES`.
@@ -101,7 +101,7 @@ def partitions(skeleton: Skeleton, labeling_mode: str = "spatial") -> np.ndarray
 
 
 class SkeletonGraph:
-    """A skeleton's graph; each skeleton's module derives its `Graph` from this.
+    """A skeleton's graph, the base class of `Graph` in each skeleton's module.
 
     Attributes:
         skeleton: the joints and bones.

@@ -1,6 +1,6 @@
-"""COCO's 17 joints with the edges of Zoom Transformer (Zhang et al., IEEE TCSVT 2022), which hold circles.
+"""COCO's 17 joints with the edges of Zoom Transformer (Zhang et al., IEEE TCSVT 2022), which contain cycles.
 
-Its graph is not degree-normalised. For anything else take `graph.coco`.
+The graph is not normalised by degrees. For other models use `graph.coco`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class AdjMatrixGraph(SkeletonGraph):
 
     def __init__(self, labeling_mode: str = "spatial") -> None:
         if labeling_mode != "spatial":
-            raise ValueError(f"labeling_mode: {labeling_mode!r}; graph.volleyball.AdjMatrixGraph has spatial alone")
+            raise ValueError(f"labeling_mode: {labeling_mode!r}; graph.volleyball.AdjMatrixGraph has spatial only")
         inward = np.zeros((17, 17), np.float32)
         for child, parent in EDGES:
             inward[parent, child] = 1

@@ -33,7 +33,7 @@ def test_zoom_transformer_s_partitions_are_not_normalised() -> None:
     np.testing.assert_array_equal(volleyball.sum(axis=(1, 2)), [17, 18, 18])
     np.testing.assert_array_equal(volleyball[2], volleyball[1].T)
     assert volleyball[1, 8, 10] == 1  # the wrist is the elbow's child
-    with pytest.raises(ValueError, match=r"labeling_mode: 'DAD'; graph\.volleyball\.AdjMatrixGraph has spatial alone"):
+    with pytest.raises(ValueError, match=r"labeling_mode: 'DAD'; graph\.volleyball\.AdjMatrixGraph has spatial only"):
         AdjMatrixGraph("DAD")
 
 

@@ -14,7 +14,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graph.custom import BESIDE_DATA, Graph, load_skeleton, skeleton_of_array
+from feeders.arrays import SKELETON as BESIDE_DATA
+from feeders.arrays import skeleton_of_array
+from graph.custom import Graph, load_skeleton
 from graph.tools import Skeleton
 from model.st_tr import Model
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,11 @@ def test_arrows_run_one_way(file: Path) -> None:
     room = ROOMS.index(room_of(module))
     upwards = {name for name in imports_of(ROOT / file) if ROOMS.index(room_of(name)) > room}
     assert not upwards
+
+
+def test_rooms_of_data_load_without_torch() -> None:
+    modules = [".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in FILES]
+    modules = [name for name in modules if name.startswith(("graph", "feeders", "data_gen"))]
+    modules.remove("feeders.feeder")
+    code = f"import {', '.join(modules)}, sys; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

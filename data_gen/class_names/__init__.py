@@ -1,4 +1,4 @@
-"""Names of the classes of the large data sets, in the order of their labels, for `class_names` in a configuration.
+"""The names of the classes of the large data sets, in the order of their labels, for `class_names` in a config.
 
 `NTU60` and `NTU120`: the actions A1, A2, ... as their authors list them at https://github.com/shahroudy/NTURGB-D
 ("quite" in A67 is theirs), with straight apostrophes. `KINETICS`: the 400 classes of Kinetics in alphabetical order,

@@ -1,1 +1,1 @@
-"""What every script of data_gen shares: command line, array files, worker processes, pictures."""
+"""What the scripts of data_gen share: command line, conversion engine, array files, worker processes, pictures."""

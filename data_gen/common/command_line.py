@@ -1,4 +1,4 @@
-"""What the scripts share: flags in both spellings, paths as in a shell, errors as one line, a report at the end."""
+"""The command line of all scripts: options in both spellings, paths as in a shell, errors in one line, a report."""
 
 from __future__ import annotations
 
@@ -19,21 +19,33 @@ from typing import Any
 
 @dataclass
 class Report:
-    """What a run did: files written with their shapes, inputs skipped with the reason, further notes."""
+    """What a run did.
+
+    Attributes:
+        written: the files written, with their shapes.
+        skipped: the inputs that were skipped, with the reason.
+        notes: further sentences.
+        strict: the first input that cannot be used ends the run, instead of being skipped.
+    """
 
     written: dict[Path, tuple[int, ...]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    strict: bool = False
 
-    def skip(self, problem: str, *, strict: bool) -> None:
-        """Note an input that cannot be used.
+    def skip(self, problem: str) -> None:
+        """Add an input that cannot be used.
 
         Raises:
-            ValueError: `strict` is set, so the first one ends the run.
+            ValueError: `strict` is set, so that the first such input ends the run.
         """
-        if strict:
+        if self.strict:
             raise ValueError(problem)
         self.skipped.append(problem)
+
+    def failure(self, message: str) -> ValueError:
+        """The error of a run that cannot use any input: `message`, and the last problem as an example."""
+        return ValueError(f"{message}; the last problem is {self.skipped[-1]}" if self.skipped else message)
 
     def __str__(self) -> str:
         lines = [f"wrote {path}  {shape}" for path, shape in self.written.items()]
@@ -46,13 +58,13 @@ def expand(path: str) -> str:
     """`path` with `~`, `~user`, `$NAME` and `${NAME}` replaced, as a shell replaces them.
 
     Raises:
-        ValueError: there is nothing to put in their place; a folder named `$SCRATCH` is nobody's wish.
+        ValueError: a variable or a home folder is unknown; nobody wants a folder that is called `$SCRATCH`.
     """
     variable = re.compile(r"\$(\w+|\{[^{}]*\})")
-    for name in (found[1].strip("{}") for found in variable.finditer(path)):
+    for name in (match[1].strip("{}") for match in variable.finditer(path)):
         if not os.environ.get(name):
             raise ValueError(f"{path!r}: the environment variable {name} is not set; set it, or write the path out")
-    expanded = variable.sub(lambda found: os.environ[found[1].strip("{}")], path)
+    expanded = variable.sub(lambda match: os.environ[match[1].strip("{}")], path)
     if variable.search(expanded):
         raise ValueError(f"{path!r} stands for {expanded!r}, which holds a variable again; write the path out")
     expanded = os.path.expanduser(expanded)
@@ -69,7 +81,7 @@ def expand(path: str) -> str:
 
 @contextmanager
 def printing_anything() -> Iterator[None]:
-    """Inside, characters that a terminal lacks are printed as escapes (`\\u4e2d`); they do not end the program."""
+    """Inside, characters that the terminal cannot show are printed as escapes (`\\u4e2d`) and raise no error."""
     streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
     before = [(stream, stream.errors) for stream in streams]
     for stream in streams:
@@ -77,25 +89,20 @@ def printing_anything() -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError, ValueError):  # one that was closed meanwhile
+        with suppress(OSError, ValueError):  # a stream was closed meanwhile
             for stream, errors in before:
                 stream.reconfigure(errors=errors)
 
 
-def first_kept(number: int) -> str:
-    """Which of more frames or persons than there is room for an array has."""
-    return f"the first {number} are kept" if number > 1 else "the first is kept"
-
-
 class _Formatter(argparse.HelpFormatter):
-    """Leaves addresses and file names whole, which argparse would break at their hyphens."""
+    """Does not break addresses and file names at their hyphens, as argparse does."""
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose options may be written with hyphens or underscores, and whose paths are expanded."""
+    """An argument parser that takes options with hyphens or underscores, and expands paths."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(formatter_class=_Formatter, **settings)
@@ -118,14 +125,14 @@ def _path(text: str) -> Path:
 
 
 def default_workers() -> int:
-    """The processor cores that this process may use."""
+    """The number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def run(main: Callable[[Sequence[str] | None], Report]) -> None:
-    """Run a script's `main`, write its report, and leave with the exit code."""
+    """Run a script's `main` and write its report; an error becomes one line and exit code 1."""
     with printing_anything():
         with _terminate_as_exception():
             try:
@@ -141,7 +148,7 @@ def run(main: Callable[[Sequence[str] | None], Report]) -> None:
 
 @contextmanager
 def _terminate_as_exception() -> Iterator[None]:
-    """Let a polite kill clean up as Ctrl-C does."""
+    """Inside, SIGTERM raises an exception, so that files are cleaned up as after Ctrl-C."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         yield

@@ -1,7 +1,7 @@
-"""What pictures and reports take of matplotlib: no window, no style of the user's, and text as it is written.
+"""The parts of matplotlib that pictures and reports use, without a window and independent of the user's settings.
 
-The environment may name a backend that is not installed (`MPLBACKEND` of a notebook) or no home folder, and a user's
-`matplotlibrc` may ask for LaTeX: neither changes a picture, nor fails one.
+`MPLBACKEND` may name a backend that is not installed, the home folder may be unknown, and a `matplotlibrc` may ask for
+LaTeX: pictures look the same and raise no error.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Literal
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """An import of matplotlib that neither fails on `MPLBACKEND` nor talks of cache folders."""
+    """Inside, importing matplotlib ignores `MPLBACKEND` and logs nothing about cache folders."""
     backend, log = os.environ.pop("MPLBACKEND", None), logging.getLogger("matplotlib")
     level, is_first = log.level, "matplotlib" not in sys.modules
-    if os.path.expanduser("~") == "~":  # no home folder is known, without which it cannot be imported
-        os.environ.setdefault("MPLCONFIGDIR", os.path.join(os.devnull, "none"))  # it takes a temporary one instead
+    if os.path.expanduser("~") == "~":  # matplotlib fails without a home folder
+        os.environ.setdefault("MPLCONFIGDIR", os.path.join(os.devnull, "none"))  # a temporary one
     log.setLevel(logging.ERROR)
     try:
         yield
@@ -30,7 +30,7 @@ def _undisturbed() -> Iterator[None]:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend
     if backend and is_first:
-        with suppress(ValueError):  # pyplot, which is not used here, may still show figures where its user wants them
+        with suppress(ValueError):  # for a user's pyplot, which is not used here
             matplotlib.rcParams["backend"] = backend
 
 
@@ -46,7 +46,7 @@ with _undisturbed():
 __all__ = ["Axes", "Figure", "LineCollection", "LinearSegmentedColormap", "PowerNorm"]
 __all__ += ["new_figure", "plain_style", "save_png", "shown"]
 
-# for letters that matplotlib's own font lacks, where one of them is installed
+# for letters that matplotlib's font lacks; those that are installed are used
 FURTHER_FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "Microsoft YaHei", "SimHei",
     "PingFang SC", "Hiragino Sans GB", "Malgun Gothic", "Apple SD Gothic Neo", "Arial Unicode MS",
@@ -57,7 +57,7 @@ MOST_PIXELS = 8_000  # along a side
 
 @contextmanager
 def plain_style() -> Iterator[None]:
-    """matplotlib's defaults, without formulas: `$` is a letter. Figures are made and written inside."""
+    """Inside, matplotlib has its defaults and no formulas (`$` is a letter). Make and write figures inside."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams["text.parse_math"] = False
@@ -66,7 +66,7 @@ def plain_style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float, *, dpi: int = 120) -> Figure:
-    """An empty white figure of `width` x `height` inches, of fewer dots per inch where it would be too large."""
+    """An empty white figure of `width` x `height` inches; large figures get fewer dots per inch."""
     dots = min(dpi, MOST_PIXELS / max(width, height))
     figure = Figure(figsize=(width, height), dpi=dots, facecolor="white")
     FigureCanvasAgg(figure)
@@ -74,14 +74,14 @@ def new_figure(width: float, height: float, *, dpi: int = 120) -> Figure:
 
 
 def save_png(path: Path, figure: Figure, *, cut: bool = False) -> None:
-    """Write `figure` to `path`; with `cut` the picture holds all that is drawn, and a narrow edge."""
+    """Write `figure` to `path`; with `cut` the picture ends a narrow margin around what is drawn."""
     with plain_style():
         extent: Literal["tight"] | None = "tight" if cut else None
         FigureCanvasAgg(figure).print_figure(path, format="png", bbox_inches=extent, pad_inches=0.3)
 
 
 def shown(names: Sequence[str]) -> list[str]:
-    """Names as they are drawn: on one line, not endless, and after its number each that no font can show as it is."""
+    """Names as they are drawn: on one line and cut; a name with letters that no font has gets its number before it."""
     charts = [get_font(findfont(family)) for family in _fonts()]
     drawn = []
     for number, name in enumerate(names):

@@ -1,19 +1,20 @@
 """Pictures of skeletons: a row for each sample, frames from left to right, bones from joint to parent.
 
-Axis legend: C channels, T frames, V joints, M persons. In 3-D the coordinate in which joints differ most points
-upwards, in 2-D the second one, and the first of the others to the right, as their numbers grow: who is given in pixels,
-which count downwards, stands on the head.
+Axis legend: C channels, T frames, V joints, M persons. The vertical axis is, in 3-D, the coordinate in which joints
+differ most, in 2-D, the second coordinate; it grows upwards, so skeletons in pixels stand on their heads. The first of
+the other coordinates is the horizontal axis.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from data_gen.common.drawing import Axes, Figure, LineCollection, new_figure, plain_style, save_png
+from feeders.arrays import present
+from graph.common.files import written_whole
 from graph.tools import Skeleton
 
 NUM_FRAME = 6
@@ -22,12 +23,12 @@ LEFT, RIGHT, MIDDLE = "#d1242f", "#0969da", "#24292f"
 
 @plain_style()
 def draw(samples: Sequence[tuple[str, np.ndarray]], skeleton: Skeleton, *, scored: bool = False) -> Figure:
-    """Draw `NUM_FRAME` frames of each sample that hold somebody; left is red, right blue, further persons are paler.
+    """Draw `NUM_FRAME` frames with persons of each sample; left is red, right is blue, further persons are paler.
 
     Args:
         samples: titles, and (C, T, V, M) of each, finite and not empty, C at least 2, V that of `skeleton`.
         skeleton: its bones.
-        scored: the third channel is a score: it is not drawn, nor are joints whose score is 0.
+        scored: the third channel is a score: it is no axis, and joints whose score is 0 are left out.
     """
     figure = new_figure(1.7 * NUM_FRAME, 2.1 * len(samples), dpi=100)
     figure.set_layout_engine("constrained")
@@ -38,12 +39,12 @@ def draw(samples: Sequence[tuple[str, np.ndarray]], skeleton: Skeleton, *, score
     color = [next((sides[side] for side in sides if side in name.lower()), MIDDLE) for name in skeleton.joints]
     rows = figure.subplots(len(samples), NUM_FRAME, squeeze=False, sharex="row", sharey="row")
     for (title, x), cells in zip(samples, rows, strict=True):
-        (valid,) = np.nonzero(x.any(axis=(0, 2, 3)))
+        (valid,) = np.nonzero(present(x).any(axis=1))
         frames = valid[np.linspace(0, len(valid) - 1, NUM_FRAME).round().astype(int)]
         for axes, frame in zip(cells, frames, strict=True):
             for person, joints in enumerate(x[:, frame].transpose(2, 1, 0)):  # (V, C)
-                there = (joints[:, 2] != 0) if scored else np.full(len(joints), joints.any())
-                points = np.where(there[:, None], joints[:, [across, up]], np.nan)
+                is_drawn = (joints[:, 2] != 0) if scored else np.full(len(joints), joints.any())
+                points = np.where(is_drawn[:, None], joints[:, [across, up]], np.nan)
                 _draw_person(axes, points, skeleton, color, alpha=1 if person == 0 else 0.4)
             axes.set(aspect="equal", xticks=[], yticks=[])
             axes.set_xlabel(f"frame {frame}", fontsize=7)
@@ -54,7 +55,7 @@ def draw(samples: Sequence[tuple[str, np.ndarray]], skeleton: Skeleton, *, score
 
 
 def _draw_person(axes: Axes, points: np.ndarray, skeleton: Skeleton, color: Sequence[str], *, alpha: float) -> None:
-    """`points` (V, 2) and the bones between them; what is NaN is left out."""
+    """Draw `points` (V, 2) and the bones between them; points that are NaN are left out."""
     bones = [(child, parent) for child, parent in enumerate(skeleton.parents) if child != parent]
     lines = [points[list(bone)] for bone in bones]
     colors = [color[child] for child, _ in bones]
@@ -63,13 +64,8 @@ def _draw_person(axes: Axes, points: np.ndarray, skeleton: Skeleton, color: Sequ
 
 
 def write_picture(path: Path, figure: Figure) -> tuple[int, int]:
-    """Write `figure` as PNG, whole or not at all; its height and width in pixels."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    """Write `figure` as PNG, atomically; its height and width in pixels."""
+    with written_whole(path) as temporary:
         save_png(temporary, figure)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     width, height = (int(size * figure.dpi) for size in figure.get_size_inches())
     return height, width

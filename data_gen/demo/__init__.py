@@ -1,1 +1,1 @@
-"""The synthetic data set of the demo: actions, their motion, and the sensor that records it."""
+"""The synthetic data set of the demo: actions, how people move, and the sensor that records them."""

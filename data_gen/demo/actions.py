@@ -1,6 +1,6 @@
-"""What the people of the demo do: every action as a short script of key poses, in degrees.
+"""The actions of the demo, each a short script of key poses, in degrees.
 
-A pose names the angles that differ from standing at ease. `arm`, `hip`: the whole limb forward; `out`, `astride`:
+A pose lists the angles that differ from standing at ease. `arm`, `hip`: the whole limb forward; `out`, `astride`:
 away from the body; `twist`: the upper arm about itself, inward; `elbow`, `knee`: bent; `toes`: lifted; each with
 `r_` or `l_` before it. `tilt`: the pelvis forward, the legs staying upright; `bend`: the spine forward; `turn`: the
 spine to the right; `nod`: the head forward. `rise`: how far the feet leave the floor, in centimetres.
@@ -17,13 +17,13 @@ Keys = tuple[tuple[float, Pose], ...]
 
 @dataclass(frozen=True)
 class Action:
-    """Key poses, each with the seconds that lead to it.
+    """Key poses, each with the seconds from the pose before it.
 
     Attributes:
-        begin: the first keys; what is before the very first is waiting time.
-        cycle: keys that come two or three times; of two persons, while their right hands touch.
+        begin: the first keys; the seconds of the very first are waiting time.
+        cycle: keys that are repeated two or three times; the right hands of two persons touch in them.
         end: the last keys.
-        persons: 1, or 2 who face each other and do the same.
+        persons: 1, or 2 persons who face each other and do the same.
     """
 
     begin: Keys

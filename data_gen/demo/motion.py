@@ -1,7 +1,7 @@
-"""How the people of the demo move: proportions, joint angles over time, forward kinematics.
+"""The motion of the demo's people: proportions, joint angles over time, forward kinematics.
 
-A performer is a set of bone offsets, a tempo and a habit of moving. Angles run straight from key pose to key pose,
-a Hann window rounds them, one matrix turns them into Euler angles of the joints, and the feet are put on the floor.
+A performer has bone offsets, a tempo and a manner of moving. Angles are interpolated linearly between key poses and
+smoothed by a Hann window; one matrix turns them into Euler angles of the joints; the feet are put on the floor.
 
 Axis legend: B bodies, T frames, D degrees of freedom, V = 25 joints of Kinect v2 (`graph.ntu_rgb_d`), C = x, y, z.
 Axes are those of a Kinect that the body faces: x to the body's right, y up, -z forward; metres.
@@ -34,8 +34,8 @@ _LEFT = {_LEFT_OF[joint]: (_LEFT_OF.get(parent, parent), -x, y, z) for joint, (p
 CHAIN = _TRUNK | _RIGHT | _LEFT
 MIRRORED = [({left: right for right, left in _LEFT_OF.items()} | _LEFT_OF).get(joint, joint) for joint in range(25)]
 
-# angle of a pose: the Euler angles x, y, z it moves, as (joint, axis, share); a pelvis that tilts leaves the legs
-# upright, and feet stay level whatever the legs do
+# by the name of a pose's angle: the Euler angles x, y, z that it changes, as (joint, axis, share); legs stay upright
+# when the pelvis tilts, and feet stay level when the legs move
 _MIDDLE_ANGLES = {
     "tilt": ((0, 0, -1.0), (12, 0, 1.0), (16, 0, 1.0)),
     "bend": ((1, 0, -0.5), (20, 0, -0.5)),
@@ -61,7 +61,7 @@ _LEGS = [name[2:] in ("hip", "astride", "knee") for name in DOFS]
 
 
 def _coupling() -> np.ndarray:
-    """(D, V, 3) shares: what a degree of each of `DOFS` turns each joint about x, y, z."""
+    """(D, V, 3): the degrees about x, y, z that one degree of each of `DOFS` turns each joint by."""
     coupling = np.zeros((len(DOFS), 25, 3))
     for row, name in enumerate(DOFS):
         for joint, axis, share in _MIDDLE_ANGLES.get(name, ()) or _RIGHT_ANGLES.get(name[2:], ()):
@@ -75,14 +75,14 @@ _COUPLING = _coupling()
 
 @dataclass(frozen=True)
 class Performer:
-    """Somebody's build and manner.
+    """A person's build and manner.
 
     Attributes:
         stature: metres.
-        offsets: (V, C) metres, every joint from its parent of `CHAIN`.
-        tempo: how fast, 1 is the script's own speed.
-        amplitude: how widely, 1 is the script's own angles.
-        rest: (D,) degrees, how they stand at ease.
+        offsets: (V, C) metres, from each joint's parent in `CHAIN` to the joint.
+        tempo: factor of the script's speed.
+        amplitude: factor of the script's angles.
+        rest: (D,) degrees of standing at ease.
     """
 
     stature: float
@@ -93,7 +93,7 @@ class Performer:
 
 
 def performer(number: int, *, seed: int, statures: tuple[float, float] = (1.55, 1.92)) -> Performer:
-    """Performer `number` of the corpus `seed`, always the same, of a stature within `statures` (metres)."""
+    """Performer `number` for this seed, always the same, of a stature within `statures` (metres)."""
     rng = np.random.default_rng([seed, 1, number])
     stature = rng.uniform(*statures)
     offsets = np.zeros((25, 3))
@@ -116,17 +116,17 @@ def performer(number: int, *, seed: int, statures: tuple[float, float] = (1.55, 
 
 
 def perform(action: str, number: int, replication: int, *, seed: int = 0) -> np.ndarray:
-    """One performance, before anybody films it.
+    """One performance, as positions in the room.
 
     Args:
         action: one of `ACTIONS`.
         number: the performer; 1, 2, ...
-        replication: 1, 2, ...; in odd ones they turn somewhat to the left camera, in even ones to the right.
-        seed: of the corpus.
+        replication: 1, 2, ...; the performer turns a little to the left camera in odd ones, to the right in even ones.
+        seed: the seed of the demo.
 
     Returns:
-        (B, T, V, C) metres in the room, the floor at y = 0, the middle of the scene near x = z = 0; B is 1 or 2, T
-        from 45 to 80.
+        (B, T, V, C) metres; the floor is at y = 0, the middle of the scene near x = z = 0; B is 1 or 2, T from 45 to
+        80.
     """
     rng = np.random.default_rng([seed, 2, number, replication, ACTIONS.index(action)])
     script = SCRIPTS[action]
@@ -140,7 +140,7 @@ def perform(action: str, number: int, replication: int, *, seed: int = 0) -> np.
     heading = np.deg2rad((-18 if replication % 2 else 18) + rng.uniform(-10, 10))
     bodies = [_move(person, keys, blend, rng)]
     if script.persons == 2:
-        # the partner never performs alone, so that no split shares a person; of like size, so that hands meet
+        # the partner never performs alone, so that splits share no person; similar size, so that hands meet
         size = person.stature
         partner = performer(number + 500, seed=seed, statures=(0.96 * size, 1.04 * size))
         touching = blend[:, len(script.begin) : len(keys) - len(script.end)].sum(axis=1) > 0.5
@@ -154,7 +154,7 @@ def perform(action: str, number: int, replication: int, *, seed: int = 0) -> np.
 
 
 def _blend(times: np.ndarray, num_frame: int) -> np.ndarray:
-    """(T, K) shares of the keys at `times` (K,) in every frame: straight lines, rounded over a quarter second."""
+    """(T, K) shares of the keys at `times` (K,) in every frame: linear, smoothed over a quarter of a second."""
     window = np.hanning(9)[1:-1]
     reach = len(window) // 2
     clock = np.arange(-reach, num_frame + reach) / FPS
@@ -163,14 +163,14 @@ def _blend(times: np.ndarray, num_frame: int) -> np.ndarray:
 
 
 def _convolve(values: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Average the columns of `values` (T, K) with the weights `window` (W,): (T - W + 1, K)."""
+    """Moving average of the columns of `values` (T, K) with the weights `window` (W,): (T - W + 1, K)."""
     return np.lib.stride_tricks.sliding_window_view(values, len(window), axis=0) @ (window / window.sum())
 
 
 def _move(person: Performer, keys: Keys, blend: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(T, V, C) metres: the keys as this person does them this time, standing on the floor, facing -z."""
+    """(T, V, C) metres: one performance of the keys by this person, standing on the floor, facing -z."""
     poses = np.stack([_angles(pose) for _, pose in keys])
-    # no two repetitions are alike, but legs must agree with each other, or feet would slide
+    # repetitions differ, but the legs differ less, because feet slide if the legs disagree
     poses *= person.amplitude * rng.normal(1, np.where(_LEGS, 0.02, 0.06))
     poses += (poses != 0) * rng.normal(0, np.where(_LEGS, 1, 3), size=poses.shape)
     sway = rng.normal(0, np.where(_LEGS, 0.7, 2), size=(len(blend) // 15 + 3, len(DOFS))).repeat(15, axis=0)
@@ -180,7 +180,7 @@ def _move(person: Performer, keys: Keys, blend: np.ndarray, rng: np.random.Gener
 
 
 def forward_kinematics(angles: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Joints from joint angles: (T, D) degrees of `DOFS`, (V, C) offsets -> (T, V, C), spine base at 0."""
+    """Positions from angles: (T, D) degrees of `DOFS`, (V, C) offsets -> (T, V, C), spine base at 0."""
     local = rotation(np.deg2rad(np.tensordot(angles, _COUPLING, axes=1)))
     turned, joints = local.copy(), np.zeros(local.shape[:-1])
     for joint, (parent, *_) in CHAIN.items():
@@ -190,7 +190,7 @@ def forward_kinematics(angles: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def rotation(angles: np.ndarray) -> np.ndarray:
-    """(..., 3) radians about x, y, z -> (..., 3, 3) matrices Rx Rz Ry: a limb twists, then goes out, then forward."""
+    """(..., 3) radians about x, y, z -> (..., 3, 3) matrices Rx Rz Ry: a twist, then outwards, then forward."""
     (cx, cy, cz), (sx, sy, sz) = np.moveaxis(np.cos(angles), -1, 0), np.moveaxis(np.sin(angles), -1, 0)
     rows = (
         (cz * cy, -sz, cz * sy),
@@ -201,7 +201,7 @@ def rotation(angles: np.ndarray) -> np.ndarray:
 
 
 def _on_the_floor(joints: np.ndarray, rise: np.ndarray) -> np.ndarray:
-    """Shift (T, V, C) so that the lower foot is `rise` (T,) above the floor and the foot that carries stays put."""
+    """Shift (T, V, C) so that the lower foot is `rise` (T,) above the floor and the standing foot does not move."""
     ankles, toes = joints[:, ANKLES], joints[:, FEET, 1]
     sole = np.minimum(toes, ankles[..., 1] - (ankles[0, :, 1] - toes[0]))  # feet are level in the first frame
     load = np.exp(-(sole - sole.min(axis=1, keepdims=True)) / 0.01)
@@ -220,7 +220,7 @@ def _opposite(first: np.ndarray, second: np.ndarray, touching: np.ndarray) -> np
 
 
 def _angles(pose: Pose) -> np.ndarray:
-    """(D,) degrees of a pose, zero where it says nothing."""
+    """(D,) degrees of a pose; angles that it does not list are zero."""
     angles = np.zeros(len(DOFS))
     for name, angle in pose.items():
         angles[DOFS.index(name)] = angle

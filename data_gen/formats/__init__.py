@@ -1,1 +1,1 @@
-"""One module a file format: a file becomes coordinates, and nothing else knows how it was written."""
+"""Readers, one module a file format: only the reader of a format knows how its files are written."""

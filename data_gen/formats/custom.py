@@ -1,17 +1,16 @@
-"""What a user's own data set consists of: a file for each sequence, and a CSV file of labels and splits.
+"""Readers of a user's own data set: a file for each sequence, and a CSV file of labels and splits.
 
 Axis legend: T frames, M persons, V joints, C channels. A sequence is one of
 - `.npy`: (T, V, C), or (T, M, V, C);
 - `.json`: nested lists of these shapes, [T][V][C] or [T][M][V][C]; null is a missing number;
-- `.csv`: a line for each frame, of V*C or M*V*C numbers separated by commas: the channels of a joint side by side, and
-  the joints of a person; an empty field is a missing number; a first line without any number is a heading.
+- `.csv`: a line for each frame, of V*C or M*V*C numbers separated by commas, person by person, joint by joint, channel
+  by channel; an empty field is a missing number; a first line without any number is a heading.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,31 +19,31 @@ from typing import NamedTuple
 import numpy as np
 
 from data_gen.common.command_line import Report
+from data_gen.formats.files import check_size, is_number, read_json, read_numbers
 from graph.common.words import plural
 
 SUFFIXES = (".csv", ".json", ".npy")
 PART_OF_SPLIT = {"train": "train", "val": "val", "test": "val"}
 COLUMNS = ("file", "label", "split")
-_MAX_BYTES = 64 << 20  # an hour of 20 joints in 3-D as .npy of float32 has 26 MB
+_MAX_MB = 64  # an hour of 20 joints in 3-D as .npy of float32 has 26 MB
 _MAX_VALUE = 1e6  # far beyond any room in millimetres and any picture in pixels
-_CLASS = re.compile(r"\d{1,4}", re.ASCII)  # no data set has more classes; anything above is something else
-_BOM = b"\xef\xbb\xbf"  # Excel opens UTF-8 with it
+_CLASS = re.compile(r"\d{1,4}", re.ASCII)  # no data set has more than 10,000 classes
+_BOM = b"\xef\xbb\xbf"  # byte order mark; Excel writes it before UTF-8
 
 
 def read_sequence(path: Path, num_point: int, *, channel: int | None = None) -> np.ndarray:
-    """A file's joints (T, M, V, C) float64 as recorded; what is missing is NaN.
+    """A file's joints (T, M, V, C) float64 as recorded; missing numbers are NaN.
 
     Args:
-        path: the file; its suffix, one of `SUFFIXES`, tells its form.
+        path: the file; its suffix is one of `SUFFIXES`.
         num_point: V.
-        channel: C; None takes it from the data, which for `.csv` means that a frame holds one person in 2-D or 3-D.
+        channel: C; None takes it from the data, and of `.csv` assumes one person in 2-D or 3-D.
 
     Raises:
-        ValueError: the file is not of its form; the message is the rest of a sentence that names it.
+        ValueError: the file has another form; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"it is no regular file of at most {_MAX_BYTES >> 20} MB")
+    check_size(path, _MAX_MB)
     match path.suffix.lower():
         case ".npy":
             joints = _read_npy(path)
@@ -71,17 +70,16 @@ def _read_npy(path: Path) -> np.ndarray:
     except OSError:
         raise
     except Exception as error:  # a damaged or forged file can raise anything
-        raise ValueError("it is not a whole .npy array of numbers") from error
+        raise ValueError("it is not a complete .npy array of numbers") from error
     if array.dtype.kind not in "fiu":
         raise ValueError(f"it is an array of {array.dtype}, not of numbers")
     return np.array(array, np.float64)
 
 
 def _read_json(path: Path) -> np.ndarray:
+    content = read_json(path, _MAX_MB)
     try:
-        return np.asarray(json.loads(path.read_bytes()), np.float64)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"line {error.lineno}: no JSON ({error.msg})") from error
+        return np.asarray(content, np.float64)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError("not nested lists of numbers [T][V][C] or [T][M][V][C], of equal lengths") from error
 
@@ -89,10 +87,10 @@ def _read_json(path: Path) -> np.ndarray:
 def _read_csv(path: Path, num_point: int, channel: int | None) -> np.ndarray:
     lines = path.read_bytes().removeprefix(_BOM).rstrip().splitlines()
     words = [word for word in lines[0].split(b",") if word.strip()] if lines else []
-    first = int(bool(words) and not any(map(_is_number, words)))  # 1 after a heading
+    first = int(bool(words) and not any(map(is_number, words)))  # 1 after a heading
     if len(lines) == first:
         raise ValueError("it has no frame")
-    rows = [_numbers(line, number) for number, line in enumerate(lines[first:], first + 1)]
+    rows = [read_numbers(line, number) for number, line in enumerate(lines[first:], first + 1)]
     width = len(rows[0])
     for number, row in enumerate(rows, first + 1):
         if len(row) != width:
@@ -112,59 +110,48 @@ def _read_csv(path: Path, num_point: int, channel: int | None) -> np.ndarray:
     return np.array(rows).reshape(len(rows), each // channel, num_point, channel)
 
 
-def _numbers(line: bytes, number: int) -> list[float]:
-    """The numbers of a line; it is the `number`th."""
-    words = line.split(b",")
-    try:
-        return [float(word.strip() or b"nan") for word in words]
-    except ValueError:
-        wrong = next(word.strip() for word in words if word.strip() and not _is_number(word))
-        raise ValueError(f"line {number}: {wrong[:20].decode('latin-1')!a} is no number") from None
-
-
-def _is_number(field: bytes | str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
-
-
 class Labels(NamedTuple):
-    """What a CSV file of labels says: the classes' names, and by a file's name its class (0-based) and its part."""
+    """The content of a CSV file of labels.
+
+    Attributes:
+        classes: the names of the classes.
+        label: the class of each file, from 0, by the file's name.
+        part: `train` or `val`, by the file's name.
+    """
 
     classes: list[str]
     label: dict[str, int]
     part: dict[str, str]
 
 
-def read_labels(path: Path, report: Report, *, strict: bool = False) -> Labels:
-    """Read a CSV file whose first line names the columns `file`, `label` and `split`; others are not looked at.
+def read_labels(path: Path, report: Report) -> Labels:
+    """Read a CSV file whose first line names the columns `file`, `label` and `split`; other columns are ignored.
 
-    A label is a class's name or a number from 0, the same kind on all lines; names are numbered in sorted order. A
-    split is train, val or test, which is val. Lines that cannot be used are skipped, and listed in `report`.
+    Labels are names of classes, which are numbered in sorted order, or numbers from 0. A split is train, val or test,
+    which means val. Lines that cannot be used are skipped, and listed in `report`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not of this form, its labels are of both kinds, or (`strict`) a line cannot be used.
+        FileNotFoundError: the file is missing.
+        ValueError: the file has another form, its labels are names and numbers, or (`report.strict`) a line cannot be
+            used.
     """
     lines: dict[str, int] = {}
     words: dict[str, str] = {}
     splits: dict[str, str] = {}
-    for line, (name, word, split) in _rows(path, report, strict=strict):
+    for line, (name, word, split) in _rows(path, report):
         if name in lines:
             problem = f"{name} is listed on line {lines[name]} already, and that line counts"
         elif split not in PART_OF_SPLIT:
             problem = f"split {split!r} is none of {', '.join(PART_OF_SPLIT)}"
-        elif not word or (_is_number(word) and not _CLASS.fullmatch(word)):
+        elif not word or (is_number(word) and not _CLASS.fullmatch(word)):
             problem = f"label {word!r} is neither a name nor a whole number from 0 to 9999"
         else:
             lines[name], words[name], splits[name] = line, word, split
             continue
-        report.skip(f"{path.name}, line {line}: {problem}", strict=strict)
+        report.skip(f"{path.name}, line {line}: {problem}")
     if len(both := set(splits.values()) - {"train"}) > 1:
         report.notes.append(f"{path.name} names {' and '.join(sorted(both))}: val_data_joint.npy holds both together")
-    number = {word: int(word) for word in set(words.values()) if _is_number(word)}
+    number = {word: int(word) for word in set(words.values()) if is_number(word)}
     if number and (names := sorted(set(words.values()) - set(number))):
         raise ValueError(
             f"{path}: labels are numbers ({min(number)}) and names ({names[0]}); give one kind on all lines"
@@ -178,12 +165,12 @@ def read_labels(path: Path, report: Report, *, strict: bool = False) -> Labels:
     )
 
 
-def _rows(path: Path, report: Report, *, strict: bool) -> Iterator[tuple[int, tuple[str, str, str]]]:
-    """Line numbers, with file, label and split; names of files with slashes, however they are written."""
+def _rows(path: Path, report: Report) -> Iterator[tuple[int, tuple[str, str, str]]]:
+    """Line number, and file, label and split of each line; backslashes in the file's name become slashes."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such CSV file of labels ({','.join(COLUMNS)})")
-    if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"{path} has more than {_MAX_BYTES >> 20} MB, too much for a CSV file of labels")
+    if path.stat().st_size > _MAX_MB << 20:
+        raise ValueError(f"{path} has more than {_MAX_MB} MB, too much for a CSV file of labels")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -193,8 +180,8 @@ def _rows(path: Path, report: Report, *, strict: bool) -> Iterator[tuple[int, tu
     try:
         header = [word.strip().lower() for word in next(reader, [])]
         if any(header.count(column) != 1 for column in COLUMNS):
-            found = ascii(",".join(header)[:80])
-            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}, separated by commas; it is {found}")
+            given = ascii(",".join(header)[:80])
+            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}, separated by commas; it is {given}")
         places = [header.index(column) for column in COLUMNS]
         for row in reader:
             if len(row) == len(header):
@@ -202,6 +189,6 @@ def _rows(path: Path, report: Report, *, strict: bool) -> Iterator[tuple[int, tu
                 yield reader.line_num, (file.replace("\\", "/"), " ".join(label.split()), split.lower())
             elif row:
                 problem = f"{plural(len(row), 'field')} where the first line has {len(header)}"
-                report.skip(f"{path.name}, line {reader.line_num}: {problem}", strict=strict)
+                report.skip(f"{path.name}, line {reader.line_num}: {problem}")
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: no CSV ({error})") from error

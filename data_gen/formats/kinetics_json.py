@@ -1,4 +1,4 @@
-"""Files of Kinetics-skeleton, the release of ST-GCN (Yan et al., AAAI 2018): clips and labels, checked.
+"""Readers of Kinetics-skeleton, the release of ST-GCN (Yan et al., AAAI 2018): clips and label files, checked.
 
 A clip is `ID.json`, {data: [{frame_index, skeleton: [{pose: [x0, y0, x1, ...], score: [...]}]}], label, label_index}:
 the 18 joints of OpenPose, x and y in fractions of the picture from its upper left corner. A part's label file,
@@ -8,13 +8,13 @@ Axis legend: K bodies of a clip, V joints.
 
 from __future__ import annotations
 
-import json
 from array import array
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
+from data_gen.formats.files import read_json
 from graph.kinetics import SKELETON
 
 NUM_CLASS, NUM_FRAME, NUM_PERSON_READ = 400, 300, 5
@@ -24,23 +24,31 @@ _MAX_VALUE = 10  # fractions of the picture end a little above 1, pixels do not
 
 
 class Clip(NamedTuple):
-    """What a file says of K bodies: their `frame` (K,), `pose` (K, V, 2) and `score` (K, V); a frame's in its order."""
+    """A file's class and its K bodies, those of a frame in the file's order.
+
+    Attributes:
+        label: the class, from 0.
+        frame: (K,) index of each body's frame.
+        pose: (K, V, 2) x and y.
+        score: (K, V).
+        num_frame: number of frames of the clip, of which the first `NUM_FRAME` are read.
+    """
 
     label: int
     frame: np.ndarray
     pose: np.ndarray
     score: np.ndarray
-    is_cut: bool  # there are frames beyond `NUM_FRAME`
+    num_frame: int
 
 
 def read_clip(path: Path) -> Clip:
     """The first five bodies of each of the first 300 frames.
 
     Raises:
-        ValueError: the file is not of its form; the message is the rest of a sentence that names it.
+        ValueError: the file has another form; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    content = _load(path, max_mb=_MAX_CLIP)
+    content = read_json(path, _MAX_CLIP)
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise ValueError("not of the form {data: [frames], label, label_index}")
     if not _is_class(label := content.get("label_index")):
@@ -63,11 +71,11 @@ def read_clip(path: Path) -> Clip:
     sound = (np.abs(values) < _MAX_VALUE).all(axis=1) & (score >= 0).all(axis=1)  # NaN compares false
     if not sound.all():
         raise ValueError(f"frame_index {frames[~sound][0]}: a number is no fraction of the picture, or no score")
-    return Clip(label, frames, pose, score, len(kept) < len(numbers_of))
+    return Clip(label, frames, pose, score, max(numbers_of, default=-1) + 1)
 
 
 def _read_frame(entry: Any) -> tuple[int, array[float]]:
-    """A frame's index, and its first bodies' pose and score, one after the other; of a frame that is cut, none."""
+    """A frame's index, and pose and score of its first bodies in one array, which is empty for a frame that is cut."""
     frame, bodies, numbers = entry["frame_index"], entry["skeleton"], array("d")
     if type(frame) is not int or frame < 0:
         raise ValueError(f"frame_index {frame!a:.20} is no whole number from 0")
@@ -84,17 +92,17 @@ def _read_frame(entry: Any) -> tuple[int, array[float]]:
 
 
 def read_labels(path: Path) -> dict[str, int | None]:
-    """The class (0-based) of each clip by file name; None where the clip has no skeleton.
+    """The class of each clip, from 0, by file name; None if the clip has no skeleton.
 
     Raises:
-        ValueError: the file is not of its form; the message names it.
+        ValueError: the file has another form; the message names it.
         OSError: the file cannot be read.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing; it comes with the clips of Kinetics-skeleton")
     labels: dict[str, int | None] = {}
     try:
-        entries = _load(path, max_mb=_MAX_LABELS)
+        entries = read_json(path, _MAX_LABELS)
         if not isinstance(entries, dict):
             raise ValueError("not of the form {ID: {has_skeleton, label, label_index}}")
         for clip, entry in entries.items():
@@ -111,14 +119,3 @@ def read_labels(path: Path) -> dict[str, int | None]:
 
 def _is_class(label: Any) -> TypeGuard[int]:
     return type(label) is int and 0 <= label < NUM_CLASS
-
-
-def _load(path: Path, *, max_mb: int) -> Any:
-    if not path.is_file() or path.stat().st_size > max_mb << 20:
-        raise ValueError(f"it is no regular file of at most {max_mb} MB")
-    try:
-        return json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"line {error.lineno}, column {error.colno}: no JSON ({error.msg})") from error
-    except (ValueError, RecursionError) as error:  # no Unicode; a number of thousands of digits; lists in lists
-        raise ValueError("no JSON that can be read") from error

@@ -1,8 +1,8 @@
-"""Parser of NTU RGB+D's `.skeleton` text files (Kinect v2, 25 joints, metres).
+"""Reader of NTU RGB+D's `.skeleton` text files (Kinect v2, 25 joints, metres).
 
 The form, one item a line: the frame count; per frame the body count; per body 10 numbers about the body, the
 joint count, then 12 numbers a joint, of which the first three are x, y, z.
-Axis legend: M bodies, T frames, V joints, C coordinates. A body is its position within the frame's list.
+Axis legend: M bodies, T frames, V joints, C coordinates. A body's index is its position within the frame's list.
 """
 
 from __future__ import annotations
@@ -20,47 +20,40 @@ NUM_JOINT = 25
 _BODY_WIDTH, _JOINT_WIDTH = 10, 12
 _BODY_LINES = 2 + NUM_JOINT
 _NUMBER_CHARACTERS = b"0123456789.+-eEnNaAiIfF"  # NaN and inf are numbers too
-_MAX_BYTES = 16 << 20  # the longest real recordings have 3 MB; anything like this is something else
-_MAX_METRES = 1e6  # far beyond any room, far below what overflows when squared
+_MAX_BYTES = 16 << 20  # the longest real recordings have 3 MB
+_MAX_METRES = 1e6  # far beyond any room, and far below numbers whose square overflows
 
 
 class Recording(NamedTuple):
-    """A parsed file: `bodies` (M, T, V, C) float64, zero where a body is absent, and its number of frames."""
+    """A file's `bodies` (M, T, V, C) float64, zero where a body is absent, and its number of frames."""
 
     bodies: np.ndarray
     num_frame: int
 
 
-class BrokenFileError(ValueError):
-    """A raw file that is not of its form; the message names the file, the line and what is wrong there."""
-
-    def __init__(self, path: Path, line: int, problem: str) -> None:
-        super().__init__(f"{path.name}, line {line}: {problem}")
-
-
 def read_skeleton(path: Path, *, max_body: int = 4, max_frame: int = 300) -> Recording:
-    """Read the first `max_body` bodies of the first `max_frame` frames; the whole file is checked.
+    """Read the first `max_body` bodies of the first `max_frame` frames, and check the whole file.
 
-    Of a joint's numbers, x, y, z are read; the other nine have to be there, and to look like numbers.
+    Of a joint's twelve numbers, x, y, z are read; the others only have to look like numbers.
 
     Returns:
         `bodies` (max_body, T, 25, 3) float64 in metres, T = min(frames of the file, max_frame).
 
     Raises:
-        BrokenFileError: truncated or garbled.
+        ValueError: the file is truncated or garbled; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
     if not path.is_file() and path.exists():
-        raise BrokenFileError(path, 1, "it is no regular file")
+        raise ValueError("it is no regular file")
     if path.stat().st_size > _MAX_BYTES:
-        raise BrokenFileError(path, 1, f"no recording is larger than {_MAX_BYTES >> 20} MB")
+        raise ValueError(f"no recording is larger than {_MAX_BYTES >> 20} MB")
     lines = _Lines(path.read_bytes())
-    num_frame, frame, body, start = _walk(path, lines)
-    xyz = _positions(path, lines, start)
+    num_frame, frame, body, start = _walk(lines)
+    xyz = _positions(lines, start)
     wrong = ~(np.abs(xyz) < _MAX_METRES).all(axis=1)  # NaN compares false, so it is wrong too
     if wrong.any():
         row, values = _joint_rows(start)[wrong.argmax()], xyz[wrong.argmax()].tolist()
-        raise BrokenFileError(path, row + 1, f"x y z {values} is no position in metres")
+        raise _broken(row + 1, f"x y z {values} is no position in metres")
 
     bodies = np.zeros((max_body, min(num_frame, max_frame), NUM_JOINT, 3))
     kept = (body < max_body) & (frame < max_frame)
@@ -69,7 +62,7 @@ def read_skeleton(path: Path, *, max_body: int = 4, max_frame: int = 300) -> Rec
 
 
 class _Lines:
-    """The lines of a text, without a list of them: it would take as long to make as their numbers to read."""
+    """The lines of a text, cut out when they are needed: a list of all takes as long as reading their numbers."""
 
     def __init__(self, content: bytes) -> None:
         if b"\r" in content:
@@ -87,23 +80,23 @@ class _Lines:
         return self._text[self._bounds[row] : self._bounds[row + 1]].strip()
 
     def block(self, first: int, last: int) -> bytes:
-        """The lines from `first` to `last`, the latter excluded, as they are."""
+        """The text of the lines from `first` up to and without `last`."""
         return self._text[self._bounds[first] : self._bounds[last]]
 
 
-def _walk(path: Path, lines: _Lines) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-    """Follow the counts through the file: the frame count, and per body its frame, position and first row."""
+def _walk(lines: _Lines) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+    """Follow the counts through the file: the frame count, and each body's frame, index and first row."""
 
     def count(row: int, what: str) -> int:
         if row >= len(lines):
-            raise BrokenFileError(path, max(len(lines), 1), f"the file ends where {what} should follow")
+            raise _broken(max(len(lines), 1), f"the file ends where {what} should follow")
         text = lines[row]
         if not text.isdigit() or len(text) > 9:
-            raise BrokenFileError(path, row + 1, f"{what} expected, found {_excerpt(text)}")
+            raise _broken(row + 1, f"{what} expected, found {_excerpt(text)}")
         return int(text)
 
     num_frame = count(0, "the number of frames")
-    found: list[tuple[int, int, int]] = []
+    bodies: list[tuple[int, int, int]] = []
     row = 1
     for frame in range(num_frame):
         where = f"of frame {frame + 1} of {num_frame}"
@@ -111,14 +104,14 @@ def _walk(path: Path, lines: _Lines) -> tuple[int, np.ndarray, np.ndarray, np.nd
         row += 1
         for body in range(num_body):
             if (joints := count(row + 1, f"the joint count of body {body + 1} {where}")) != NUM_JOINT:
-                raise BrokenFileError(path, row + 2, f"{NUM_JOINT} joints expected, found {joints}")
-            found.append((frame, body, row))
+                raise _broken(row + 2, f"{NUM_JOINT} joints expected, found {joints}")
+            bodies.append((frame, body, row))
             row += _BODY_LINES
             if row > len(lines):
-                raise BrokenFileError(path, len(lines), f"the file ends within body {body + 1} {where}")
+                raise _broken(len(lines), f"the file ends within body {body + 1} {where}")
     if row < len(lines):
-        raise BrokenFileError(path, row + 1, f"the file goes on after the last of its {plural(num_frame, 'frame')}")
-    frame_body_row = np.array(found, dtype=np.int64).reshape(-1, 3).T
+        raise _broken(row + 1, f"the file goes on after the last of its {plural(num_frame, 'frame')}")
+    frame_body_row = np.array(bodies, dtype=np.int64).reshape(-1, 3).T
     return num_frame, frame_body_row[0], frame_body_row[1], frame_body_row[2]
 
 
@@ -127,16 +120,16 @@ def _joint_rows(start: np.ndarray) -> np.ndarray:
     return (start[:, None] + np.arange(2, _BODY_LINES)).ravel()
 
 
-def _positions(path: Path, lines: _Lines, start: np.ndarray) -> np.ndarray:
+def _positions(lines: _Lines, start: np.ndarray) -> np.ndarray:
     """x, y, z of all joints of the bodies whose first rows (0-based) are `start`: (len(start) * V, 3) float64."""
     bodies = b"".join([lines.block(row, row + 1) for row in start.tolist()])
     joints = b"".join([lines.block(row + 2, row + _BODY_LINES) for row in start.tolist()])
     if _is_table(bodies, _BODY_WIDTH) and _is_table(joints, _JOINT_WIDTH):
-        # as in every genuine file: then three numbers a joint need converting, in half the time of all
+        # as in all genuine files: converting three numbers a joint takes half the time of converting all
         with suppress(ValueError):
             return np.loadtxt(BytesIO(joints), comments=None, delimiter=" ", usecols=(0, 1, 2), ndmin=2)
-    _numbers(path, lines, start, _BODY_WIDTH)
-    return _numbers(path, lines, _joint_rows(start), _JOINT_WIDTH)[:, :3]
+    _numbers(lines, start, _BODY_WIDTH)
+    return _numbers(lines, _joint_rows(start), _JOINT_WIDTH)[:, :3]
 
 
 def _is_table(text: bytes, width: int) -> bool:
@@ -146,7 +139,7 @@ def _is_table(text: bytes, width: int) -> bool:
     return text != b"" and separators == line * (len(separators) // width) and not (blank[1:] & blank[:-1]).any()
 
 
-def _numbers(path: Path, lines: _Lines, rows: np.ndarray, width: int) -> np.ndarray:
+def _numbers(lines: _Lines, rows: np.ndarray, width: int) -> np.ndarray:
     """The numbers of the lines at `rows` (0-based): (len(rows), width) float64."""
     if not len(rows):
         return np.zeros((0, width))
@@ -154,8 +147,8 @@ def _numbers(path: Path, lines: _Lines, rows: np.ndarray, width: int) -> np.ndar
         table = np.loadtxt([lines[row] for row in rows.tolist()], comments=None, ndmin=2)
     except ValueError:
         table = np.empty(0)
-    if table.shape != (len(rows), width):  # only now is it worth the time to look at each line
-        raise BrokenFileError(path, *_first_wrong(lines, rows, width))
+    if table.shape != (len(rows), width):  # only then each line is looked at, which is slow
+        raise _broken(*_first_wrong(lines, rows, width))
     return table
 
 
@@ -168,7 +161,7 @@ def _first_wrong(lines: _Lines, rows: np.ndarray, width: int) -> tuple[int, str]
         if not _are_numbers(lines[row], width):
             wrong = next(token for token in tokens if not _are_numbers(token, 1))
             return row + 1, f"{_excerpt(wrong)} is no number"
-    raise AssertionError("the lines are right one by one, but not together")
+    raise AssertionError("each line is right, but all together are not")
 
 
 def _are_numbers(text: bytes, count: int) -> bool:
@@ -178,7 +171,11 @@ def _are_numbers(text: bytes, count: int) -> bool:
         return False
 
 
+def _broken(line: int, problem: str) -> ValueError:
+    return ValueError(f"line {line}: {problem}")
+
+
 def _excerpt(text: bytes) -> str:
-    """What a message shows of the file."""
+    """The part of a file's text that a message shows."""
     shown = ascii(text.decode("latin-1"))
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

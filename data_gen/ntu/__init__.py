@@ -1,1 +1,1 @@
-"""What only NTU RGB+D needs: its splits, its published preprocessing, its conversion."""
+"""NTU RGB+D: its splits, its published preprocessing, its conversion."""

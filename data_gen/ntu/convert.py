@@ -1,79 +1,45 @@
 """NTU `.skeleton` files to the arrays of all benchmarks of a release, in bounded memory.
 
-Every file is parsed once. `{out_folder}/{benchmark}/{part}_{suffix}.npy` holds (N, C, T, V, M) float32,
+Every file is read once. `{out_folder}/{benchmark}/{part}_{suffix}.npy` holds (N, C, T, V, M) float32,
 C = x, y, z in metres, T = 300 frames, V = 25 joints, M = 2 bodies; `{part}_label.pkl` holds
 `(sample_names, labels)`. Samples are in the order of their names.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from data_gen.common.command_line import Parser, Report, default_workers
-from data_gen.common.derived import outdated
-from data_gen.common.parallel import ordered_map
-from data_gen.common.storage import PARTS, ArrayWriter, Staging, require_space
-from data_gen.formats.ntu_skeleton import NUM_JOINT, BrokenFileError, read_skeleton
-from data_gen.ntu.splits import NTU60, Dataset, SampleName, parse_name
+from data_gen.common.convert import Row, Sample, convert_files, to_row
+from data_gen.formats.ntu_skeleton import NUM_JOINT, read_skeleton
+from data_gen.ntu.splits import LISTS, NTU60, Dataset, SampleName, parse_name
+from data_gen.ntu.steps import plain, preprocessed
+from feeders.arrays import JOINT, PARTS
 from graph.common.words import plural
 
 NUM_FRAME, NUM_BODY = 300, 2
-LISTS = (
-    "NTU_RGBD_samples_with_missing_skeletons.txt and, for both parts, NTU_RGBD120_samples_with_missing_skeletons.txt "
-    "are at https://github.com/shahroudy/NTURGB-D/tree/master/Matlab"
-)
 ROW_SHAPE = (3, NUM_FRAME, NUM_JOINT, NUM_BODY)
 
 Steps = Callable[[np.ndarray], np.ndarray]  # bodies (M, T, V, C) -> those to keep (at most 2, at most 300, V, C)
 
 
-class Converted(NamedTuple):
-    """What became of a file: its `sample` (C, T, V, M) float32, or the problem; and its number of frames."""
+def convert_file(path: Path, *, steps: Steps) -> Row:
+    """Read a file and apply `steps` to its bodies.
 
-    sample: np.ndarray | None
-    problem: str = ""
-    num_frame: int = 0
-
-
-@dataclass
-class _Part:
-    """One array under construction, with the names and labels of its rows."""
-
-    writer: ArrayWriter
-    names: list[str] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-
-    def append(self, name: str, label: int, sample: np.ndarray) -> None:
-        self.writer.append(sample)
-        self.names.append(name)
-        self.labels.append(label)
-
-
-def convert_file(path: Path, *, steps: Steps) -> Converted:
-    """Parse a file and take its bodies through `steps`."""
-    try:
-        bodies, num_frame = read_skeleton(path, max_frame=NUM_FRAME)
-    except BrokenFileError as error:
-        return Converted(None, str(error))
-    except OSError as error:
-        return Converted(None, f"{path.name}: cannot be read ({error.strerror})")
-    empty = Converted(None, f"{path.name}: no body in any frame")
-    # whatever the steps, the same files are left out: plain and preprocessed arrays share their labels
+    Raises:
+        ValueError: the file is broken or holds no body; the message is the rest of a sentence that names it.
+        OSError: the file cannot be read.
+    """
+    bodies, num_frame = read_skeleton(path, max_frame=NUM_FRAME)
+    # the same files are left out whatever the steps are, so that plain and preprocessed arrays share their labels
     if not (bodies[:NUM_BODY] != bodies[:NUM_BODY, :, :1]).any():
-        return empty
-    kept = steps(bodies)
-    sample = np.zeros(ROW_SHAPE, np.float32)
-    sample[:, : kept.shape[1], :, : kept.shape[0]] = kept.transpose(3, 1, 2, 0)
-    return Converted(sample, "", num_frame) if sample.any() else empty
+        raise ValueError("no body in any frame")
+    return to_row(steps(bodies).swapaxes(0, 1), NUM_FRAME, NUM_BODY)._replace(num_frame=num_frame)
 
 
 def convert(
@@ -81,7 +47,7 @@ def convert(
     out_folder: str | Path,
     *,
     steps: Steps,
-    suffix: str,
+    name: str,
     dataset: Dataset = NTU60,
     ignored_sample_path: str | Path | None = None,
     strict: bool = False,
@@ -92,47 +58,47 @@ def convert(
     Args:
         data_path: the folder of the raw files, or the folders, one for each of `dataset.raw`.
         out_folder: gets one folder a benchmark.
-        steps: what is done to the bodies of a file; a module's function, for it travels to the workers.
-        suffix: arrays are called `{part}_{suffix}.npy`.
+        steps: what is done to the bodies of a file; a module's function, because worker processes import it.
+        name: arrays are called `{part}_{name}`.
         dataset: the release; files of other actions are skipped.
         ignored_sample_path: text file of sample names to leave out, one a line (`LISTS`).
         strict: stop at the first file that cannot be used, instead of skipping it.
-        num_worker: processes that parse.
+        num_worker: number of processes that read files.
 
     Raises:
         FileNotFoundError: a path does not exist.
-        ValueError: nothing to convert, a file that is in two folders, no space, or (`strict`) a file that cannot
-            be used.
-        OSError: the disk became full all the same.
+        ValueError: nothing to convert, a file that is in two folders, no room on the disk, or (`strict`) a file that
+            cannot be used.
+        OSError: the disk became full while writing.
     """
-    report, out_folder = Report(), Path(out_folder)
+    report = Report(strict=strict)
     folders = [Path(path) for path in ([data_path] if isinstance(data_path, str | Path) else data_path)]
-    files = _usable_files(_raw_files(folders, dataset), dataset, ignored_sample_path, report, strict=strict)
-    out_folder.mkdir(parents=True, exist_ok=True)
-    require_space(out_folder, len(dataset.benchmarks) * len(files) * 4 * math.prod(ROW_SHAPE))
-    num_long = 0
-    with Staging() as staging:
-        parts = _open_parts(staging, out_folder, suffix, dataset, list(files.values()))
-        results = ordered_map(partial(convert_file, steps=steps), list(files), num_worker=num_worker)
-        with closing(results), tqdm(files.items(), desc=suffix, unit="file", disable=None) as bar:
-            for (path, name), (sample, problem, num_frame) in zip(bar, results, strict=True):
-                if sample is None:
-                    report.skip(problem, strict=strict)
-                    continue
-                num_long += num_frame > NUM_FRAME
-                for benchmark, split in dataset.benchmarks.items():
-                    target = out_folder / benchmark / f"{split.part(name)}_{suffix}.npy"
-                    parts[target].append(path.name, dataset.label(name), sample)
-        if not any(part.names for part in parts.values()):
-            named = " and ".join(map(str, folders))
-            raise ValueError(f"{named}: no file can be used; the first problem is {report.skipped[0]}")
-    report.written |= {target: part.writer.shape for target, part in parts.items()}
-    if num_long:
-        report.notes.append(
-            f"{plural(num_long, 'file has', 'files have')} more than {NUM_FRAME} frames; the first {NUM_FRAME} are kept"
+    files = _usable_files(_raw_files(folders, dataset), dataset, ignored_sample_path, report)
+    samples = {
+        path.name: Sample(
+            path.name,
+            dataset.label(sample),
+            tuple(f"{benchmark}/{split.part(sample)}_{name}" for benchmark, split in dataset.benchmarks.items()),
         )
-    report.notes += [note for target in parts for note in outdated(target)]
+        for path, sample in files.items()
+    }
+    convert_files(
+        partial(convert_file, steps=steps),
+        {path.name: path for path in files},
+        samples,
+        report,
+        folder=Path(out_folder),
+        arrays=[f"{benchmark}/{part}_{name}" for benchmark in dataset.benchmarks for part in PARTS],
+        row_shape=ROW_SHAPE,
+        nothing=f"{' and '.join(map(str, folders))}: no file can be used",
+        task=name.removesuffix(".npy"),
+        num_worker=num_worker,
+    )
     return report
+
+
+gendata = partial(convert, steps=plain, name="data.npy")
+preprocess = partial(convert, steps=preprocessed, name=JOINT)
 
 
 def _raw_files(folders: list[Path], dataset: Dataset) -> list[Path]:
@@ -143,46 +109,43 @@ def _raw_files(folders: list[Path], dataset: Dataset) -> list[Path]:
             f"{dataset.name} lies in {plural(len(dataset.raw), 'folder')}: {parts}; "
             f"{plural(len(folders), 'is', 'are')} named"
         )
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for folder, (option, raw) in zip(folders, dataset.raw.items(), strict=True):
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"{folder} is no folder: unpack the .skeleton files of {dataset.name} ({raw.setups}) there, "
-                f"or name their folder with --{option}"
-            )
-        own = {path.name: path for path in folder.iterdir() if path.suffix == ".skeleton"}
-        if not own:
-            raise ValueError(f"{folder}: no .skeleton file in this folder; name theirs with --{option}")
-        if twice := found.keys() & own.keys():
+        added = {path.name: path for path in folder.glob("*.skeleton")}
+        if not added:
+            is_no = "has no .skeleton file" if folder.is_dir() else "is no folder"
+            error = ValueError if folder.is_dir() else FileNotFoundError
+            raise error(f"{folder} {is_no}: {dataset.where(option)}")
+        if twice := files.keys() & added.keys():
             are = "is" if len(twice) == 1 else "are"
             raise ValueError(
                 f"{folder}: {len(twice)} of its files ({min(twice)} ...) {are} in another folder too; "
                 f"--{option} takes the folder of {raw.setups} alone"
             )
-        found |= own
-    return [found[name] for name in sorted(found)]
+        files |= added
+    return [files[name] for name in sorted(files)]
 
 
 def _usable_files(
-    found: list[Path], dataset: Dataset, ignored_sample_path: str | Path | None, report: Report, *, strict: bool
+    paths: list[Path], dataset: Dataset, ignored_sample_path: str | Path | None, report: Report
 ) -> dict[Path, SampleName]:
-    """Those of the files that are to be converted, and what their names say."""
+    """The files that are to be converted, and the numbers in their names."""
     ignored = read_ignored(Path(ignored_sample_path)) if ignored_sample_path else frozenset()
     files, num_ignored = {}, 0
-    for path in found:
+    for path in paths:
         try:
-            name = parse_name(path.name)
-            dataset.label(name)
+            sample = parse_name(path.name)
+            dataset.label(sample)
         except ValueError as error:
-            report.skip(f"{path.name}: {error}", strict=strict)
+            report.skip(f"{path.name}: {error}")
             continue
-        if name in ignored:
+        if sample in ignored:
             num_ignored += 1
         else:
-            files[path] = name
+            files[path] = sample
     if not files:
         raise ValueError(
-            f"{found[0].parent}: of {plural(len(found), '.skeleton file')} {plural(num_ignored, 'is', 'are')} on the "
+            f"{paths[0].parent}: of {plural(len(paths), '.skeleton file')} {plural(num_ignored, 'is', 'are')} on the "
             f"list to leave out, and no other has a name of {dataset.name} (S001C001P001R001A001.skeleton)"
         )
     if num_ignored:
@@ -194,7 +157,7 @@ def read_ignored(path: Path) -> frozenset[SampleName]:
     """The sample names in a text file, one a line, with or without `.skeleton`; other lines are headings.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file is missing.
         ValueError: no line of it is a sample name.
     """
     if not path.is_file():
@@ -208,29 +171,17 @@ def read_ignored(path: Path) -> frozenset[SampleName]:
     return frozenset(names)
 
 
-def _open_parts(
-    staging: Staging, out_folder: Path, suffix: str, dataset: Dataset, names: list[SampleName]
-) -> dict[Path, _Part]:
-    """By the array's path: every part of every benchmark, with room for those of `names` in it."""
-    parts = {}
-    for benchmark, split in dataset.benchmarks.items():
-        for part in PARTS:
-            target = out_folder / benchmark / f"{part}_{suffix}.npy"
-            capacity = sum(split.part(name) == part for name in names)
-            parts[target] = opened = _Part(staging.array(target, capacity, ROW_SHAPE))
-            staging.labels(target.with_name(f"{part}_label.pkl"), opened.names, opened.labels)
-    return parts
-
-
-def convert_arguments(argv: Sequence[str] | None, description: str | None, dataset: Dataset) -> dict[str, Any]:
-    """The command line of the scripts that convert, as arguments of `convert`."""
+def command(
+    function: Callable[..., Report], description: str | None, dataset: Dataset, argv: Sequence[str] | None = None
+) -> Report:
+    """Parse the command line of a script for `dataset`, and convert by `function`: `gendata` or `preprocess`."""
     parser = Parser(description=description)
     for option, raw in dataset.raw.items():
         parser.option(option, default=raw.path, help=f"folder of the files {raw.setups} (default: %(default)s)")
     listed = f"text file of sample names to leave out, one a line, such as the authors' lists: {LISTS}"
     parser.option("ignored_sample_path", help=listed)
     parser.option("out_folder", default=dataset.out_folder, help="gets a folder a benchmark (default: %(default)s)")
-    parser.option("num_worker", type=int, default=default_workers(), help="processes that parse")
+    parser.option("num_worker", type=int, default=default_workers(), help="number of processes that read files")
     parser.strict()
     arguments = vars(parser.parse_args(argv))
-    return {"data_path": [arguments.pop(option) for option in dataset.raw], "dataset": dataset, **arguments}
+    return function([arguments.pop(option) for option in dataset.raw], dataset=dataset, **arguments)

@@ -1,4 +1,4 @@
-"""The releases of NTU RGB+D: their sample names, which of them train and which test, and where raw files lie.
+"""The releases of NTU RGB+D: their sample names, their splits, and where raw files come from and lie.
 
 Sources: Shahroudy et al., *NTU RGB+D*, CVPR 2016, section 3.3 (X-Sub, X-View); Liu et al., *NTU RGB+D 120*,
 TPAMI 2019, section 3.4 (X-Sub, X-Set).
@@ -10,11 +10,15 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+LISTS = (
+    "NTU_RGBD_samples_with_missing_skeletons.txt and, for both parts, NTU_RGBD120_samples_with_missing_skeletons.txt "
+    "are at https://github.com/shahroudy/NTURGB-D/tree/master/Matlab"
+)
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(?:\.skeleton)?", re.ASCII)
 
 
 class SampleName(NamedTuple):
-    """The numbers in `SsssCcccPpppRrrrAaaa`, as written there (they count from 1)."""
+    """The numbers in the name `SsssCcccPpppRrrrAaaa`, which count from 1."""
 
     setup: int
     camera: int
@@ -27,7 +31,7 @@ def parse_name(name: str) -> SampleName:
     """The numbers of a sample's name, with or without `.skeleton`.
 
     Raises:
-        ValueError: it is no NTU name.
+        ValueError: `name` is no NTU name.
     """
     match = _NAME.fullmatch(name)
     if match is None:
@@ -37,7 +41,7 @@ def parse_name(name: str) -> SampleName:
 
 @dataclass(frozen=True)
 class Split:
-    """A benchmark: samples whose `field` (of `SampleName`) is in `train` train; the others test."""
+    """A benchmark: samples whose `field` (of `SampleName`) is in `train` are for training, the others for testing."""
 
     field: str
     train: frozenset[int]
@@ -48,7 +52,7 @@ class Split:
 
 
 class RawFolder(NamedTuple):
-    """A download's folder of raw files: where it lies by default, and the setups that it holds."""
+    """A folder of raw files: its default path, and the setups that it holds."""
 
     path: str
     setups: str
@@ -62,8 +66,8 @@ class Dataset:
         name: what messages call it.
         num_class: number of actions.
         benchmarks: by the name of the folder that gets their arrays.
-        raw: the folders that hold the release together, by the command-line option that names each.
-        out_folder: where its arrays go by default.
+        raw: the folders of the release, by the command-line option that names each.
+        out_folder: the default folder of its arrays.
     """
 
     name: str
@@ -76,11 +80,16 @@ class Dataset:
         """The sample's class, 0-based.
 
         Raises:
-            ValueError: the action is none of this release's.
+            ValueError: this release has no such action.
         """
         if not 1 <= sample.action <= self.num_class:
             raise ValueError(f"A{sample.action:03}: {self.name} has the actions A001 to A{self.num_class:03}")
         return sample.action - 1
+
+    def where(self, option: str) -> str:
+        """For messages: what to do if the folder of `option` has no files."""
+        setups = self.raw[option].setups
+        return f"unpack the .skeleton files of {self.name} ({setups}) there, or name their folder with --{option}"
 
 
 _TRAIN_60 = frozenset((1, 2, 4, 5, 8, 9, *range(13, 20), 25, 27, 28, 31, 34, 35, 38))

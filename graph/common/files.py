@@ -1,35 +1,67 @@
-"""Files that appear complete or not at all."""
+"""Atomic writes: a file appears complete or not at all, and what killed processes left is deleted."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from typing import BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; it becomes `path` when the block ends, and goes if it raises.
+    """A temporary path beside `path` to write to; it is renamed to `path` when the block ends, deleted if it raises.
 
-    The folder is made if it is missing. Content and name are on the disk when the block has ended.
+    The folder is made if it is missing. When the block has ended, content and name are on the disk. The temporary file
+    is locked meanwhile, so that another process which writes `path` knows that it is in use.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _delete_leftovers(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)  # it might be a link
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with temporary.open("wb") as file:
+            with suppress(OSError):  # some network disks have no locks
+                _lock(file)
+            yield temporary
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            if sys.platform == "win32":
+                file.close()  # Windows renames no open file
+            os.replace(temporary, path)
         sync_folder(path.parent)
     finally:
         with suppress(OSError):  # a failing disk: the first error is the one to tell
             temporary.unlink(missing_ok=True)
 
 
+def _delete_leftovers(path: Path) -> None:
+    """Deletes the temporary files of `path` that killed processes left."""
+    for left in path.parent.glob(f"{escape(path.name)}.*.tmp"):
+        with suppress(OSError):  # a running process still writes it
+            with left.open("r+b") as file:
+                _lock(file)
+            left.unlink()
+
+
+def _lock(file: BinaryIO) -> None:
+    """Locks a file until it is closed; Windows needs no lock, for it deletes no open file.
+
+    Raises:
+        OSError: another process has locked it.
+    """
+    if sys.platform != "win32":
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def sync_folder(folder: Path) -> None:
-    """Waits until the names in a folder are on the disk; a renamed file may else have its old name after a crash."""
+    """Waits until the names in a folder are on the disk; else a renamed file may have its old name after a crash."""
     with suppress(OSError):  # Windows and some network disks cannot open or sync folders
         number = os.open(folder, os.O_RDONLY)
         try:
@@ -39,5 +71,5 @@ def sync_folder(folder: Path) -> None:
 
 
 def beginning(*paths: str | Path) -> str:
-    """For messages about files that are missing: where relative paths begin, if one of these is relative."""
+    """For messages about missing files: the folder that relative paths begin at, if one of these is relative."""
     return "" if all(Path(path).is_absolute() for path in paths) else f" (relative paths begin at {Path.cwd()})"

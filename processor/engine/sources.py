@@ -9,18 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from feeders.arrays import BONE, CLASSES, JOINT_BONES, load_classes
 from feeders.feeder import Feeder
 from processor.config.schema import Config, names_of_classes
 from processor.state.weights import Weights
 
-CLASSES = "classes.txt"  # beside an array: a name a line, in the order of the labels
-FILES = {"_data_bone.npy": "bone", "_data_joint_bones.npy": "joint+bone"}  # what arrays hold, by the end of their name
-MOST_BYTES = 1 << 20
+FILES = {f"_{BONE}": "bone", f"_{JOINT_BONES}": "joint+bone"}  # what arrays hold, by the end of their name
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +40,7 @@ def classes_of(args: Mapping[str, Any]) -> tuple[str, ...] | None:
         ValueError: the file with the names holds something else.
     """
     path = args.get("data_path")
-    file = Path(path).with_name(CLASSES) if isinstance(path, str) and Path(path).name else None
-    if file is None or not file.is_file() or file.stat().st_size > MOST_BYTES:
-        return None
-    try:
-        names = tuple(file.read_text(encoding="utf-8").removesuffix("\n").split("\n"))  # a name may hold U+2028
-    except UnicodeError as error:
-        raise ValueError(f"{file} is no text in UTF-8; make the arrays again, or remove it") from error
-    return None if all(name.isdigit() for name in names) else names
+    return load_classes(path) if isinstance(path, str) else None
 
 
 def match_classes(feeder: Any, own: Sequence[str] | None, wanted: Sequence[str] | None, *, part: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from feeders.labels import checked_labels, checked_names
+from feeders.arrays import checked_labels, checked_names
 from feeders.untrusted import load_pickle
 from graph.common.files import written_whole
 from graph.common.words import plural

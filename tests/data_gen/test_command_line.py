@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from data_gen.common.command_line import Parser, Report, run
-from data_gen.common.storage import Staging
+from data_gen.common.storage import staged
 
 
 def test_options_take_hyphens_and_underscores() -> None:
@@ -67,7 +67,7 @@ def test_errors_end_a_script_without_a_traceback(error: BaseException, code: str
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows kills without asking")
 def test_a_polite_kill_leaves_no_temporary_file(tmp_path: Path) -> None:
     def main(_: Sequence[str] | None) -> Report:
-        with Staging() as staging:
+        with staged() as staging:
             staging.array(tmp_path / "a.npy", 1, (2,))
             assert len(list(tmp_path.iterdir())) == 1
             os.kill(os.getpid(), signal.SIGTERM)

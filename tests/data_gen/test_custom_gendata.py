@@ -24,8 +24,9 @@ import main as program
 from data_gen.common.command_line import Report
 from data_gen.custom_gendata import main
 from data_gen.formats.custom import read_labels, read_sequence
+from feeders.arrays import skeleton_of_array
 from feeders.feeder import Feeder
-from graph.custom import load_skeleton, skeleton_of_array
+from graph.custom import load_skeleton
 from processor.config.schema import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,7 +185,7 @@ def test_longer_sequences_and_further_persons_are_cut_and_told(folder: Folder) -
     np.testing.assert_array_equal(folder.array()[0], a[:5, :2].transpose(3, 0, 2, 1).astype(np.float32))
     assert "1 sequence has more than 5 frames; the first 5 are kept" in report.notes
     assert "1 sequence has more than 2 persons; the first 2 are kept" in report.notes
-    assert report.skipped == ["late.npy: no body in any frame"]
+    assert report.skipped == ["late.npy: no body in any of the first 5 frames"]
 
 
 BROKEN: dict[str, tuple[Any, str]] = {
@@ -194,22 +195,22 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "empty.npy": (np.ones((0, 4, 3)), r"found \(0, 4, 3\)"),
     "one channel.npy": (np.ones((3, 4, 1)), "1 channel in shape .*, at least 2 expected"),
     "other channels.npy": (np.ones((3, 4, 2)), "2 channels, where most files have 3"),
-    "objects.npy": (np.array([{}, None]), "not a whole .npy array of numbers"),
+    "objects.npy": (np.array([{}, None]), "not a complete .npy array of numbers"),
     "text.npy": (np.array(["1"]), "an array of <U1, not of numbers"),
     "truth.npy": (np.ones((3, 4, 3), bool), "an array of bool, not of numbers"),
-    "cut.npy": (b"\x93NUMPY\x01\x00", "not a whole .npy array of numbers"),
-    "nothing.npy": (b"", "not a whole .npy array of numbers"),
+    "cut.npy": (b"\x93NUMPY\x01\x00", "not a complete .npy array of numbers"),
+    "nothing.npy": (b"", "not a complete .npy array of numbers"),
     "infinite.npy": (np.full((3, 4, 3), np.inf), "beyond any measure"),
     "zero.npy": (np.zeros((3, 4, 3)), "no body in any frame"),
     "25 joints.json": (np.ones((3, 25, 3)), r"25 joints in shape \(3, 25, 3\), the skeleton has 4"),
-    "cut.json": (b"[[[1, 2],\n [", "line 2: no JSON"),
+    "cut.json": (b"[[[1, 2],\n [", "line 2, column 3: no JSON"),
     "ragged.json": (b"[[[1, 2], [1]]]", "not nested lists of numbers .* of equal lengths"),
     "words.json": (b'[[["a"]]]', "not nested lists of numbers"),
     "mapping.json": (b'{"skeletons": []}', "not nested lists of numbers"),
     "number.json": (b"1", r"expected, found \(\)"),
-    "deep.json": (b"[" * 100_000, "not nested lists of numbers"),
+    "deep.json": (b"[" * 100_000, "no JSON that can be read"),
     "long number.json": (b"[[[1" + b"0" * 400 + b"]]]", "not nested lists of numbers"),
-    "encoding.json": (b"\xff\xfe\x00", "not nested lists of numbers"),
+    "encoding.json": (b"\xff\xfe\x00", "no JSON that can be read"),
     "huge.json": (b"[[" + b"[1e7, 0, 0]," * 3 + b"[0, 0, 0]]]", r"beyond any measure \(1e\+06\)"),
     "11 numbers.csv": (b"1,2,3,4,5,6,7,8,9,10,11\n", "11 numbers a line are not 2 or more for each of 4 joints"),
     "4 numbers.csv": (b"1,2,3,4\n", "4 numbers a line are not 2 or more for each of 4 joints"),
@@ -270,9 +271,9 @@ def test_listed_and_existing_files_are_compared(folder: Folder) -> None:
 
 
 def labels_of(tmp_path: Path, content: str | bytes, *, strict: bool = True) -> tuple[Any, Report]:
-    path, report = tmp_path / "labels.csv", Report()
+    path, report = tmp_path / "labels.csv", Report(strict=strict)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_labels(path, report, strict=strict), report
+    return read_labels(path, report), report
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -337,7 +338,7 @@ def test_what_is_no_csv_of_labels_is_named(tmp_path: Path, content: str | bytes,
 
 def test_nothing_to_convert_is_named(folder: Folder) -> None:
     folder.add("a.npy", np.ones((3, 5, 3)))
-    with pytest.raises(ValueError, match=r"labels.csv lists can be used; the first problem is a.npy: 5 joints"):
+    with pytest.raises(ValueError, match=r"labels.csv lists can be used; the last problem is a.npy: 5 joints"):
         folder.convert()
     with pytest.raises(ValueError, match="--channel 1 must be at least 2"):
         folder.convert("--channel", 1)

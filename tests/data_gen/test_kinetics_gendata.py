@@ -101,7 +101,7 @@ def test_random_clips_equal_a_plain_loop(tmp_path: Path, seed: int) -> None:
     (tmp_path / "a.json").write_text(json.dumps(content))
     found = read_clip(tmp_path / "a.json")
     np.testing.assert_array_equal(to_sample(found), slow_sample(content))
-    assert found.is_cut == (max(frame["frame_index"] for frame in content["data"]) >= 300)
+    assert found.num_frame == 1 + max(frame["frame_index"] for frame in content["data"])
 
 
 def test_rows_persons_and_channels(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_rows_persons_and_channels(tmp_path: Path) -> None:
     np.testing.assert_allclose(array[2, 1:, 5, 2], [[-0.25, -0.25], [1, 0.75]])
     assert report.notes == [
         f"{tmp_path / 'kinetics_val'} is no folder: there is no val part",
-        "train_data_joint.npy: clips with frames beyond 299, which are cut: 2",
+        "2 train clips have more than 300 frames; the first 300 are kept",
     ]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["train_data_joint.npy", "train_label.pkl"]
 
@@ -231,10 +231,12 @@ def test_a_broken_clip_is_named_and_skipped(tmp_path: Path, case: str) -> None:
 
 
 def test_a_clip_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert convert_clip((tmp_path / "gone.json", 7)).problem.startswith("gone.json: it is no regular file")
-    (tmp_path / "a.json").write_text(json.dumps(clip()))
-    monkeypatch.setattr(Path, "read_bytes", lambda _: (tmp_path / "absent").open("rb"))
-    assert convert_clip((tmp_path / "a.json", 7)).problem == "a.json: cannot be read (No such file or directory)"
+    with pytest.raises(ValueError, match="it is no regular file"):
+        convert_clip((tmp_path / "gone.json", 7))
+    write_part(tmp_path, {"a": clip(), "b": clip()})
+    read_bytes, broken = Path.read_bytes, tmp_path / "kinetics_train" / "a.json"
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read_bytes(tmp_path / "absent" if path == broken else path))
+    assert gendata(tmp_path, tmp_path / "out").skipped == ["a.json: cannot be read (No such file or directory)"]
 
 
 ENTRY = {"has_skeleton": True, "label": "x", "label_index": 7}
@@ -281,7 +283,7 @@ def test_a_run_that_fails_leaves_finished_files_alone(tmp_path: Path) -> None:
     gendata(tmp_path, tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     (tmp_path / "kinetics_train" / "a.json").write_bytes(b"{")
-    with pytest.raises(ValueError, match=r"no clip can be used; the last problem: a\.json: line 1, column 2"):
+    with pytest.raises(ValueError, match=r"no clip can be used; the last problem is a\.json: line 1, column 2"):
         gendata(tmp_path, tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
@@ -343,14 +345,15 @@ def test_garbled_bytes_make_a_named_problem_or_a_sound_sample(tmp_path: Path, da
 
 
 def check_conversion(path: Path) -> None:
-    sample, problem, _ = convert_clip((path, 7))
-    if sample is None:
-        assert problem.startswith("garbled.json: ")
-        assert len(problem) < 200
+    try:
+        sample = convert_clip((path, 7)).x
+    except ValueError as error:
+        problem = str(error)
     else:
-        assert problem == ""
         assert np.isfinite(sample).all()
         np.testing.assert_array_equal(sample, slow_sample(json.loads(path.read_bytes())))
+        return
+    assert len(problem) < 200
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -56,7 +56,7 @@ def test_what_cannot_be_used_is_named_and_skipped(tmp_path: Path) -> None:
     assert list(report.written) == [tmp_path / "b" / "train_data_bone.npy"]
     assert "7 joints are those of no known skeleton; known are" in report.skipped[0]
     assert "18 (Kinetics-skeleton)" in report.skipped[0]
-    assert "no readable .npy array" in report.skipped[1]
+    assert "is not a complete .npy array" in report.skipped[1]
     with pytest.raises(ValueError, match="7 joints are those of no known skeleton"):
         gen_bones(tmp_path, strict=True)
 

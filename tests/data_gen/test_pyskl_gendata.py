@@ -70,8 +70,8 @@ def test_three_dimensions(tmp_path: Path, protocol: int) -> None:
         np.testing.assert_array_equal(same, array[row : row + 1])
     assert len(read(tmp_path / "out" / "xview", "val")[0]) == 0
     assert report.notes == [
-        "2 classes, labels 0 to 59",
         "1 clip has more than 2 persons; the first 2 are kept",
+        "2 classes, labels 0 to 59",
     ]
 
 
@@ -266,7 +266,7 @@ FORM, NOTHING = "a dictionary of split and annotations is expected", "no split h
         ({"split": {"train": []}, "annotations": [clip_3d("a")]}, NOTHING),
         (
             {"split": {"train": ["a"]}, "annotations": [{"frame_dir": "a", "label": 0, "total_frames": 4}]},
-            f"{NOTHING}; the first problem is a: it has no keypoint",
+            f"{NOTHING}; the last problem is a: it has no keypoint",
         ),
     ],
 )

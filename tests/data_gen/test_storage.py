@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from data_gen.common import parallel, storage
+from data_gen.common import parallel
 from data_gen.common.parallel import ordered_map
-from data_gen.common.storage import ArrayWriter, Staging, open_array, read_chunks, require_space
+from data_gen.common.storage import ArrayWriter, require_space, staged
+from feeders.arrays import load_array, read_chunks
+from graph.common import files
 
 
 def test_fewer_rows_than_announced_make_a_shorter_file(tmp_path: Path) -> None:
@@ -46,7 +48,8 @@ _RESIDENT = r"""
 import re, sys
 from pathlib import Path
 import numpy as np
-from data_gen.common.storage import ArrayWriter, read_chunks
+from data_gen.common.storage import ArrayWriter
+from feeders.arrays import read_chunks
 
 path, row = Path(sys.argv[1]), np.ones((1, 1, 512, 512, 1), np.float32)  # 1 MB
 peak = lambda: int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]) // 1024
@@ -70,7 +73,7 @@ def test_memory_does_not_grow_with_the_array(tmp_path: Path) -> None:
 
 
 def _stage(folder: Path, value: float) -> None:
-    with Staging() as staging:
+    with staged() as staging:
         names: list[str] = []
         writer = staging.array(folder / "sub" / "a.npy", 2, (3,))
         staging.labels(folder / "sub" / "a.pkl", names, [7])
@@ -97,7 +100,7 @@ def test_failing_to_publish_leaves_no_temporary_file(tmp_path: Path, monkeypatch
     def refuse(source: Path, target: Path) -> None:
         raise PermissionError(13, "in use", str(target))
 
-    monkeypatch.setattr(storage.os, "replace", refuse)
+    monkeypatch.setattr(files.os, "replace", refuse)
     with pytest.raises(PermissionError):
         _stage(tmp_path, 1)
     assert os.listdir(tmp_path / "sub") == []
@@ -107,7 +110,7 @@ def test_failing_to_publish_leaves_no_temporary_file(tmp_path: Path, monkeypatch
 def test_what_a_killed_run_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "sub"
     folder.mkdir()
-    with Staging() as living:
+    with staged() as living:
         living.array(folder / "a.npy", 1, (3,))
         (written,) = folder.iterdir()
         os.rename(written, other := folder / "a.npy.1.tmp")  # as if another process wrote it
@@ -125,11 +128,11 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from data_gen.common.command_line import Report, run
-from data_gen.common.storage import Staging
+from data_gen.common.storage import staged
 
 def main(_):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
-    with Staging() as staging:
+    with staged() as staging:
         writer = staging.array(Path(sys.argv[1]), 9, (5000,))
         for _ in range(9):
             writer.append(np.ones(5000))
@@ -153,13 +156,14 @@ def test_a_disk_that_becomes_full_is_one_clear_error(tmp_path: Path, limit: int)
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_named_whatever_was_to_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(storage, "_temporary", lambda path: tmp_path / path.name)
-    (tmp_path / "a.npy").symlink_to("/dev/full")
+    write = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", lambda _, content: write(Path("/dev/full"), content))
     with (
         pytest.raises(OSError, match=r"here: writing failed \(No space left on device\); make room"),
-        Staging() as staging,
+        staged() as staging,
     ):
-        staging.text(Path("here/a.npy"), "some text")
+        staging.text(tmp_path / "here" / "a.txt", "some text")
+    assert os.listdir(tmp_path / "here") == []
 
 
 def test_a_disk_too_small_is_noticed_before(tmp_path: Path) -> None:
@@ -171,14 +175,14 @@ def test_a_disk_too_small_is_noticed_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY\x01\x00v\x00{'descr'"])
 def test_what_is_no_array_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.npy: no readable \.npy array .*; build it again"):
-        open_array(tmp_path / "a.npy")
+    with pytest.raises(ValueError, match=r"a\.npy is not a complete \.npy array of numbers; make it again"):
+        load_array(tmp_path / "a.npy")
 
 
 def test_arrays_of_another_form_are_named(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"an array of numbers \(N, C, T, V, M\) is expected"):
-        open_array(tmp_path / "a.npy")
+    with pytest.raises(ValueError, match=r"a\.npy is not an array \(N, C, T, V, M\) of floats"):
+        load_array(tmp_path / "a.npy")
 
 
 def test_chunks_are_the_array(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def test_mistakes_are_named(paths: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"holds 7 samples, .* 2 labels"):
         Feeder(paths["data_path"], str(tmp_path / "two.pkl"))
     (tmp_path / "cut.npy").write_bytes(Path(paths["data_path"]).read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"cut\.npy is not a whole"):
+    with pytest.raises(ValueError, match=r"cut\.npy is not a complete"):
         Feeder(str(tmp_path / "cut.npy"), paths["label_path"])
     np.save(tmp_path / "flat.npy", np.zeros(5))
     with pytest.raises(ValueError, match=r"flat\.npy is not an array"):

@@ -16,8 +16,8 @@ from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_merge_joint_bones import merge_joint_bones
 from feeders import augment
 from feeders.feeder import Feeder
+from feeders.streams import STREAMS, bones, derive
 from graph.ntu_rgb_d import SKELETON as NTU
-from graph.streams import STREAMS, bones, derive
 from processor.config.schema import Config
 from processor.engine.data import Loader, check_fit
 from processor.engine.evaluate import evaluate

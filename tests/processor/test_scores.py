@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feeders.labels import load_labels
+from feeders.arrays import load_labels
 from processor.results.scores import Scores, load_scores, save_scores, top_k
 
 NAMES = ("b.skeleton", "ä.skeleton", "a")

@@ -1,0 +1,231 @@
+"""The conversion engine: files are read by worker processes, and become rows of arrays with labels.
+
+A script says which files there are, how one is read, and which arrays its sample goes to. Everything else is done here:
+`read_each` reads, skips and reports; `to_row` cuts and pads; `write_arrays` writes arrays and label files atomically.
+`convert_files` joins these for data sets of any size, `write_sequences` writes those that memory holds.
+
+Axis legend: T frames, M persons, V joints, C channels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from data_gen.common.command_line import Report
+from data_gen.common.derived import outdated
+from data_gen.common.parallel import ordered_map
+from data_gen.common.storage import require_space, staged
+from feeders.arrays import LABEL, beside
+from graph.common.words import plural
+
+Source = TypeVar("Source")
+Result = TypeVar("Result")
+
+
+class Sample(NamedTuple):
+    """What is known of a sample besides its numbers.
+
+    Attributes:
+        name: its name in the label file.
+        label: its class, from 0.
+        arrays: paths of the arrays that it goes to, relative to the output folder.
+    """
+
+    name: str
+    label: int
+    arrays: tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """A sample's numbers `x` (C, T, V, M) float32, and how many frames and persons it had before it was cut."""
+
+    x: np.ndarray
+    num_frame: int
+    num_person: int
+
+
+def read_each(
+    read: Callable[[Source], Result],
+    sources: Mapping[str, Source],
+    report: Report,
+    *,
+    nothing: str,
+    task: str = "read",
+    unit: str = "file",
+    num_worker: int = 1,
+) -> Generator[tuple[str, Result], None, None]:
+    """The names and results of those sources that can be read, in order; close it when leaving early.
+
+    Args:
+        read: reads one source. Its OSErrors and ValueErrors end up in `report`, after the source's name. It must be a
+            module's function (or a partial of one), because worker processes import it.
+        sources: what `read` takes, by the name that messages call it.
+        report: lists the sources that cannot be read.
+        nothing: the error message if no source can be read.
+        task: what the progress bar says.
+        unit: what the progress bar counts.
+        num_worker: number of processes that read.
+
+    Raises:
+        ValueError: no source can be read, or (`report.strict`) one cannot be read.
+    """
+    is_any = False
+    results = ordered_map(partial(_attempt, read), list(sources.values()), num_worker=num_worker)
+    with closing(results), tqdm(sources, desc=task, unit=unit, disable=None) as bar:
+        for name, result in zip(bar, results, strict=True):
+            if isinstance(result, _Problem):
+                report.skip(f"{name}: {result.text}")
+            else:
+                is_any = True
+                yield name, result
+    if not is_any:
+        raise report.failure(nothing)
+
+
+class _Problem(NamedTuple):
+    text: str
+
+
+def _attempt(read: Callable[[Source], Result], source: Source) -> Result | _Problem:
+    """What `read` makes of `source`; a problem is returned, because an exception of a worker would end the run."""
+    try:
+        return read(source)
+    except OSError as error:
+        return _Problem(f"cannot be read ({error.strerror})")
+    except ValueError as error:
+        return _Problem(str(error))
+
+
+def to_row(joints: np.ndarray, num_frame: int, num_person: int) -> Row:
+    """The first frames and persons of joints (T, M, V, C); what is missing up to `num_frame` and `num_person` is zero.
+
+    Raises:
+        ValueError: all numbers are zero.
+    """
+    kept = joints[:num_frame, :num_person]
+    T, M, V, C = kept.shape
+    x = np.zeros((C, num_frame, V, num_person), np.float32)
+    x[:, :T, :, :M] = kept.transpose(3, 0, 2, 1)
+    if not x.any():
+        raise ValueError(f"no body in any {f'of the first {T} frames' if len(joints) > T else 'frame'}")
+    return Row(x, *joints.shape[:2])
+
+
+def write_arrays(
+    folder: Path,
+    arrays: Sequence[str],
+    samples: Iterable[Sample],
+    rows: Iterable[tuple[Sample, Row]],
+    report: Report,
+    *,
+    row_shape: tuple[int, ...],
+    unit: str = "file",
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write arrays and their label files; finished files are replaced only by complete ones.
+
+    Args:
+        folder: gets the arrays.
+        arrays: their paths relative to `folder`, also of those that stay empty.
+        samples: all samples that `rows` may give.
+        rows: samples and their numbers; each array keeps their order.
+        report: gets the files written, how many samples were cut, and which derived arrays are outdated.
+        row_shape: (C, T, V, M).
+        unit: what a sample was, for the report.
+        texts: further files, by their paths relative to `folder`.
+
+    Raises:
+        ValueError: the disk has no room.
+        OSError: the disk became full while writing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    capacity = Counter(array for sample in samples for array in sample.arrays)
+    require_space(folder, 4 * math.prod(row_shape) * capacity.total())
+    sizes = []
+    with staged() as staging:
+        writers = {array: staging.array(folder / array, capacity[array], row_shape) for array in arrays}
+        names: dict[str, list[str]] = {array: [] for array in arrays}
+        labels: dict[str, list[int]] = {array: [] for array in arrays}
+        for array in arrays:
+            staging.labels(beside(folder / array, LABEL), names[array], labels[array])
+        for name, text in (texts or {}).items():
+            staging.text(folder / name, text)
+        for sample, row in rows:
+            sizes.append((row.num_frame, row.num_person))
+            for array in sample.arrays:
+                writers[array].append(row.x)
+                names[array].append(sample.name)
+                labels[array].append(sample.label)
+    report.written |= {folder / array: writer.shape for array, writer in writers.items()}
+    report.notes += _cuts(sizes, row_shape, unit)
+    report.notes += [note for array in arrays for note in outdated(folder / array)]
+
+
+def _cuts(sizes: Sequence[tuple[int, int]], row_shape: tuple[int, ...], unit: str) -> list[str]:
+    """Notes about samples with more frames or persons than the arrays; `sizes` are (frames, persons)."""
+    notes = []
+    for axis, what, limit in ((0, "frame", row_shape[1]), (1, "person", row_shape[3])):
+        if count := sum(size[axis] > limit for size in sizes):
+            kept = f"the first {limit} are kept" if limit > 1 else "the first is kept"
+            have = plural(count, f"{unit} has", f"{unit}s have")
+            notes.append(f"{have} more than {plural(limit, what)}; {kept}")
+    return notes
+
+
+def convert_files(
+    read: Callable[[Source], Row],
+    sources: Mapping[str, Source],
+    samples: Mapping[str, Sample],
+    report: Report,
+    *,
+    folder: Path,
+    arrays: Sequence[str],
+    row_shape: tuple[int, ...],
+    nothing: str,
+    task: str,
+    unit: str = "file",
+    num_worker: int = 1,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Read sources one by one and write their rows; `samples` are those of the sources, by the same names.
+
+    The other arguments, and errors, are those of `read_each` and `write_arrays`.
+    """
+    results = read_each(read, sources, report, nothing=nothing, task=task, unit=unit, num_worker=num_worker)
+    with closing(results):
+        rows = ((samples[name], row) for name, row in results)
+        write_arrays(folder, arrays, samples.values(), rows, report, row_shape=row_shape, unit=unit, texts=texts)
+
+
+def write_sequences(
+    folder: Path,
+    arrays: Sequence[str],
+    sequences: Sequence[tuple[Sample, np.ndarray]],
+    report: Report,
+    *,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write sequences (T, M, V, C) that memory holds, as `write_arrays`; the arrays' T and M are the largest ones."""
+    T, M = (max(joints.shape[axis] for _, joints in sequences) for axis in (0, 1))
+    V, C = sequences[0][1].shape[2:]
+    samples = [sample for sample, _ in sequences]
+    rows = ((sample, to_row(joints, T, M)) for sample, joints in sequences)
+    write_arrays(folder, arrays, samples, rows, report, row_shape=(C, T, V, M), texts=texts)
+
+
+def drop_unusual(results: dict[str, Result], kind: Callable[[Result], str], report: Report, *, unit: str) -> None:
+    """Remove the results whose `kind`, in words, differs from that of most results."""
+    kinds = {name: kind(result) for name, result in results.items()}
+    ((usual, _),) = Counter(kinds.values()).most_common(1)
+    for name in [name for name in kinds if kinds[name] != usual]:
+        report.skip(f"{name}: {kinds[name]}, where most {unit}s have {usual}")
+        del results[name]

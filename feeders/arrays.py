@@ -1,0 +1,169 @@
+"""The prepared data set: how its files lie on disk, how they are read and checked, and what their zeros mean.
+
+A folder holds, for each part (`train`, `val`):
+- `{part}_data_joint.npy` (N, C, T, V, M) floats; bones and merged arrays beside it have other names;
+- `{part}_label.pkl`, a pickle of (sample names, labels), in the order of the array's N samples;
+and, for both parts:
+- `classes.txt`, where the classes have names: one name a line, in the order of the labels;
+- `skeleton.yaml`, where the skeleton is a user's own (`graph.custom`).
+
+Axis legend: N samples, C channels, T frames, V joints, M persons. Samples are padded with zeros: a person whose
+numbers in a frame are all zero is absent from this frame.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feeders.untrusted import load_pickle
+from graph import skeleton_of
+from graph.common.words import plural
+from graph.custom import load_skeleton
+from graph.tools import Skeleton
+
+PARTS = ("train", "val")
+JOINT, BONE, JOINT_BONES = "data_joint.npy", "data_bone.npy", "data_joint_bones.npy"  # after `train_` or `val_`
+LABEL = "label.pkl"
+CLASSES = "classes.txt"
+SKELETON = "skeleton.yaml"
+_MAX_CLASSES_BYTES = 1 << 20  # 400 names have 0.01 MB
+
+
+def beside(array: str | Path, name: str) -> Path:
+    """The path of `{part}_{name}` beside the array `{part}_data*.npy`."""
+    array = Path(array)
+    return array.with_name(f"{array.name.partition('_data')[0]}_{name}")
+
+
+def load_array(path: str | Path, *, mmap: bool = True) -> np.ndarray:
+    """The array (N, C, T, V, M) of a `.npy` file, mapped for reading or (`mmap=False`) read into memory.
+
+    Raises:
+        ValueError: the file holds anything else, or samples without any number.
+        OSError: the file cannot be read.
+    """
+    try:
+        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged or forged file can raise anything
+        raise ValueError(f"{path} is not a complete .npy array of numbers; make it again") from error
+    if not isinstance(array, np.ndarray) or array.ndim != 5 or array.dtype.kind != "f":
+        raise ValueError(f"{path} is not an array (N, C, T, V, M) of floats")
+    if 0 in array.shape[1:]:
+        raise ValueError(f"{path} has the shape {array.shape}: its samples are empty; make it again")
+    return array
+
+
+def read_chunks(path: str | Path, size: int = 64) -> Iterator[np.ndarray]:
+    """The samples of an array in chunks of `size`; each is a copy, so that memory holds one chunk only."""
+    for start in range(0, len(load_array(path)), size):
+        yield np.array(load_array(path)[start : start + size])
+
+
+def load_labels(path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Sample names and labels (N,) int64 of a label file, a pickle of (names, labels) that need not be trusted.
+
+    Raises:
+        ValueError: the file holds anything else.
+        OSError: the file cannot be read.
+    """
+    content = load_pickle(path)
+    try:
+        if not isinstance(content, list | tuple) or len(content) != 2:
+            raise ValueError("a pair of names and labels is expected")
+        names = checked_names(content[0])
+        return names, checked_labels(content[1], names)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def labels_of(array: np.ndarray, path: str | Path, label_path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Sample names and labels (N,) of the array at `path`; errors as `load_labels`, or another number of samples."""
+    names, labels = load_labels(label_path)
+    if len(array) != len(labels):
+        raise ValueError(
+            f"{path} holds {plural(len(array), 'sample')}, {label_path} {plural(len(labels), 'label')}; "
+            "make both again with the same command"
+        )
+    return names, labels
+
+
+def checked_names(names: Any) -> tuple[str, ...]:
+    """`names` as a tuple of text.
+
+    Raises:
+        ValueError: it is no list of text, it is empty, or a name occurs twice.
+    """
+    if not isinstance(names, list | tuple | np.ndarray) or not all(isinstance(name, str) for name in names):
+        raise ValueError("sample names must be a list of text")
+    names = tuple(map(str, names))  # numpy's text too
+    if not names:
+        raise ValueError("there are no samples")
+    (name, count), *_ = Counter(names).most_common(1)
+    if count > 1:
+        raise ValueError(f"the sample {name!r} occurs {count} times ({len(names)} names, {len(set(names))} different)")
+    return names
+
+
+def checked_labels(labels: Any, names: Sequence[str]) -> np.ndarray:
+    """`labels` as an array (N,) int64, one a name.
+
+    Raises:
+        ValueError: they are no whole numbers, or their number is another one.
+    """
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu" or array.shape != (len(names),):
+        raise ValueError(f"labels must be {plural(len(names), 'whole number')}, one a sample name")
+    return array.astype(np.int64)
+
+
+def load_classes(array: str | Path) -> tuple[str, ...] | None:
+    """The names of the classes in `classes.txt` beside an array; None if it is missing or holds only numbers.
+
+    Raises:
+        ValueError: the file is not text in UTF-8.
+    """
+    path = Path(array).with_name(CLASSES) if Path(array).name else None
+    if path is None or not path.is_file() or path.stat().st_size > _MAX_CLASSES_BYTES:
+        return None
+    try:
+        names = tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))  # a name may hold U+2028
+    except UnicodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8; make the arrays again, or remove it") from error
+    return None if all(name.isdigit() for name in names) else names
+
+
+def skeleton_of_array(array: str | Path, num_point: int) -> Skeleton:
+    """The skeleton of an array: that of `skeleton.yaml` beside it, or else the known one with `num_point` joints.
+
+    Raises:
+        ValueError: no skeleton is known, or the one beside the array is wrong or has another number of joints.
+    """
+    path = Path(array).with_name(SKELETON)
+    if not path.exists():
+        return skeleton_of(num_point)
+    skeleton = load_skeleton(path)
+    if skeleton.num_point != num_point:
+        raise ValueError(f"{path} has {skeleton.num_point} joints, {array} {num_point}; make them agree")
+    return skeleton
+
+
+def present(x: np.ndarray) -> NDArray[np.bool_]:
+    """(..., C, T, V, M) -> (..., T, M): whether the frame holds the person, that is, any number other than zero."""
+    with np.errstate(over="ignore", invalid="ignore"):  # arrays that are checked may hold any number
+        size = np.abs(x).sum(axis=-4).swapaxes(-2, -1) @ np.ones(x.shape[-2], x.dtype)  # ten times faster than `any`
+    return np.asarray(size != 0)
+
+
+def spans(is_valid: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(..., T) bool -> the first true frame, and the one after the last true frame; both 0 if there is none."""
+    begin = is_valid.argmax(axis=-1)
+    end = is_valid.shape[-1] - is_valid[..., ::-1].argmax(axis=-1)
+    return begin, np.where(is_valid.any(axis=-1), end, 0)
