@@ -28,6 +28,12 @@ def written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8, which appears complete or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def sync_folder(folder: Path) -> None:
     """Waits until the names in a folder are on the disk; a renamed file may else have its old name after a crash."""
     with suppress(OSError):  # Windows and some network disks cannot open or sync folders

@@ -1,4 +1,4 @@
-"""What a stream says of every sample, by the sample's name: kept, read back, judged.
+"""The scores of a stream by sample name: written, read back, and their accuracy.
 
 Our files are `.npz` with `names` (N,), `scores` (N, classes) float32, which are logits, and `labels` (N,) int64 where
 they are known. The published code's `.pkl` files are read too: a dict or pairs from name to score vector.
@@ -19,7 +19,7 @@ from feeders.untrusted import load_pickle
 from graph.common.files import written_whole
 from graph.common.words import plural
 
-SCORE = "test_score.npz"  # what a run's folder calls its scores
+SCORE = "test_score.npz"  # the file of scores in the folder of a run
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +76,14 @@ def top_k(scores: np.ndarray, labels: np.ndarray | None, k: int) -> float:
     """
     if labels is None:
         raise ValueError("accuracy: the labels of these scores are not known")
-    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    of_label = np.take_along_axis(scores, labels[:, None], axis=1)
     lower = np.arange(scores.shape[1]) < labels[:, None]
-    rank = (scores > own).sum(axis=1) + ((scores == own) & lower).sum(axis=1)
+    rank = (scores > of_label).sum(axis=1) + ((scores == of_label) & lower).sum(axis=1)
     return float((rank < k).mean())
 
 
 def save_scores(path: str | Path, scores: Scores) -> None:
-    """Write `scores` to an `.npz` file, whole or not at all."""
+    """Write `scores` to an `.npz` file, complete or not at all."""
     arrays: dict[str, Any] = {"names": np.array(scores.names), "scores": scores.scores}
     if scores.labels is not None:
         arrays["labels"] = scores.labels

@@ -17,7 +17,7 @@ import main as program
 from processor.config.schema import Config, load_config
 from processor.engine import train as engine
 from processor.engine.data import Loader
-from processor.engine.optimizer import build_optimizer, learning_rate
+from processor.engine.optimizer import Schedule, build_optimizer
 from processor.results.scores import load_scores, top_k
 from processor.runtime import device as runtime
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
@@ -150,13 +150,13 @@ class Samples(torch.utils.data.Dataset):  # type: ignore[type-arg]
 def steps_of(size: int, accumulation: int, samples: int = 0) -> tuple[State, list[int]]:
     """An epoch in batches of `size`, from so many samples on: the state, and how many were seen after each step."""
     torch.manual_seed(0)
-    settings = Config(
-        base_lr=0.5, batch_size=size, accumulation=accumulation, max_grad_norm=0.3, num_epoch=1, step=[], num_worker=0
-    )
     model, cpu = torch.nn.Linear(4, 3), torch.device("cpu")
-    state = State(model, build_optimizer(model, settings), samples=samples)
-    loader = Loader(Samples(), settings, cpu, train=True)
-    return state, [state.samples for _ in engine.train_epoch(state, model, loader, settings, cpu, lambda *_: None)]
+    state = State(model, build_optimizer(model, "SGD", lr=0.0, weight_decay=1e-4, momentum=0.9, nesterov=True))
+    loader, losses, ends = Loader(Samples(), batch_size=size, workers=0, device=cpu, seed=0), engine.Losses(cpu), []
+    for group in loader.steps(0, loader.batches_in(samples, accumulation), accumulation):
+        engine.step(state, model, group, losses, lr=0.5, device=cpu, precision="float32", max_grad_norm=0.3)
+        ends.append(state.samples)
+    return state, ends
 
 
 def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
@@ -188,17 +188,17 @@ def test_an_epoch_goes_on_with_other_batches(size: int, accumulation: int, sampl
 
 
 def test_schedules() -> None:
-    steps = Config(base_lr=1.0, step=[2, 4], gamma=0.1, warm_up_epoch=1, num_epoch=6)
+    steps = Schedule("multi-step", 6, base_lr=1.0, step=[2, 4], gamma=0.1, warm_up_epoch=1)
     expected = {0: 0, 0.5: 0.5, 1: 1, 2: 1, 2.01: 0.1, 4: 0.1, 4.1: 0.01, 6: 0.01}
-    assert {epoch: pytest.approx(learning_rate(steps, epoch)) for epoch in expected} == expected
-    cosine = Config(base_lr=1.0, min_lr=0.2, lr_schedule="cosine", warm_up_epoch=2, num_epoch=12)
+    assert {epoch: pytest.approx(steps(epoch)) for epoch in expected} == expected
+    cosine = Schedule("cosine", 12, base_lr=1.0, min_lr=0.2, warm_up_epoch=2)
     expected = {1: 0.5, 2: 1, 7: 0.6, 12: 0.2}
-    assert {epoch: pytest.approx(learning_rate(cosine, epoch)) for epoch in expected} == expected
+    assert {epoch: pytest.approx(cosine(epoch)) for epoch in expected} == expected
 
 
 @pytest.mark.parametrize(("name", "kind"), [("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam)])
 def test_optimizers_take_their_settings(name: Any, kind: type) -> None:
-    optimizer = build_optimizer(torch.nn.Linear(1, 1), Config(optimizer=name, base_lr=0.3, weight_decay=0.01))
+    optimizer = build_optimizer(torch.nn.Linear(1, 1), name, lr=0.3, weight_decay=0.01, momentum=0.9, nesterov=True)
     assert type(optimizer) is kind
     group = optimizer.param_groups[0]
     assert (group["lr"], group["weight_decay"]) == (0.3, 0.01)
