@@ -89,20 +89,13 @@ def _deaths_ignored() -> Iterator[None]:
 
 
 class Group(NamedTuple):
-    """The batches whose gradients make one step of the optimiser.
+    """The batches whose gradients make one step of the optimiser."""
 
-    Attributes:
-        batches: (x, label, index) of each, this process's part.
-        sizes: how many samples each has in all processes together.
-        begin, end: the number of the first batch in the epoch, and of the one after the last.
-        samples: how many samples of the epoch are done after this step.
-    """
-
-    batches: Iterator[Any]
-    sizes: list[int]
-    begin: int
-    end: int
-    samples: int
+    batches: Iterator[Any]  # (x, label, index) of each, this process's part
+    sizes: list[int]  # how many samples each has in all processes together
+    begin: int  # the number of the first batch in the epoch
+    end: int  # and that of the batch after the last
+    samples: int  # how many samples of the epoch are done after this step
 
 
 class Loader:

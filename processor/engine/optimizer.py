@@ -11,13 +11,13 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 
 def build_optimizer(
-    model: nn.Module, name: str, *, lr: float, weight_decay: float, momentum: float = 0.0, nesterov: bool = False
+    model: nn.Module, name: str, *, base_lr: float, weight_decay: float, momentum: float = 0.0, nesterov: bool = False
 ) -> Optimizer:
     """SGD, Adam or AdamW over all parameters; `momentum` and `nesterov` are those of SGD."""
     if name == "SGD":
         nesterov = nesterov and momentum > 0
-        return SGD(model.parameters(), lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
-    return {"Adam": Adam, "AdamW": AdamW}[name](model.parameters(), lr=lr, weight_decay=weight_decay)
+        return SGD(model.parameters(), lr=base_lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+    return {"Adam": Adam, "AdamW": AdamW}[name](model.parameters(), lr=base_lr, weight_decay=weight_decay)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,42 +35,25 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Run:
-    """What a test works with.
+    """What a test works with."""
 
-    Attributes:
-        model: on the device, with the weights of the file if the configuration names one.
-        device: where it computes.
-        precision: of activations, one in which the device computes.
-        loaders: by part, `train` and `test`.
-        class_names: of the model's classes, where weights, configuration or data tell them.
-        config_text: the configuration as YAML, with the complete `model_args` and the names of the classes.
-    """
-
-    model: nn.Module
+    model: nn.Module  # on the device, with the weights of the file that the configuration names
     device: torch.device
-    precision: str
-    loaders: dict[str, Loader]
-    class_names: tuple[str, ...] | None
-    config_text: str
+    precision: str  # of activations, one in which the device computes
+    loaders: dict[str, Loader]  # by part, `train` and `test`
+    class_names: tuple[str, ...] | None  # of the model's classes, where weights, configuration or data tell them
+    config_text: str  # the configuration as YAML, with complete `model_args` and `class_names`
 
 
 @dataclass
 class Training(Run):
-    """What training works with, too.
+    """What training works with, too."""
 
-    Attributes:
-        state: all that a checkpoint holds, that of `resumed` if there is one.
-        replica: the model, whose backward averages gradients over processes.
-        schedule: the learning rate by the epoch.
-        checkpoints: writes the state.
-        resumed: the checkpoint that the run goes on from; None: it is a new run.
-    """
-
-    state: State
-    replica: nn.Module
+    state: State  # all that a checkpoint holds, that of `resumed` if there is one
+    replica: nn.Module  # the model, whose backward averages gradients over processes
     schedule: Schedule
     checkpoints: Checkpoints
-    resumed: Path | None
+    resumed: Path | None  # the checkpoint that the run goes on from
 
 
 def set_up_training(config: Config) -> Training:
@@ -89,19 +72,9 @@ def set_up_training(config: Config) -> Training:
     about = {"config": run.config_text, "class_names": list(names) if names else None, "stream": stream}
     resumed = _resume(state, config.resume, config.work_dir, run.device, about)
     replica = distributed.replica(run.model, run.device)
-    work_dir.prepare(
-        config.work_dir, run.config_text,
-        training=True, overwrite=config.overwrite, resume=config.resume, resumed=resumed,
-    )  # fmt: skip
-    schedule = Schedule(
-        config.lr_schedule,
-        config.num_epoch,
-        config.base_lr,
-        min_lr=config.min_lr,
-        gamma=config.gamma,
-        step=config.step,
-        warm_up_epoch=config.warm_up_epoch,
-    )
+    use = _taken(config, "overwrite", "resume")
+    work_dir.prepare(config.work_dir, run.config_text, training=True, resumed=resumed, **use)
+    schedule = Schedule(**_taken(config, *(f.name for f in fields(Schedule))))
     checkpoints = Checkpoints(config.work_dir, about, config.checkpoint_minutes)
     return Training(
         **vars(run), state=state, replica=replica, schedule=schedule, checkpoints=checkpoints, resumed=resumed
@@ -122,9 +95,8 @@ def set_up_test(config: Config) -> tuple[Run, Path]:
         )
     run = _set_up(config, ("test",), path)  # all weights, also those that fine-tuning ignores
     if path.parent.resolve() != config.work_dir.resolve():  # the weights of a folder may renew its test results
-        work_dir.prepare(
-            config.work_dir, run.config_text, training=False, overwrite=config.overwrite, resume=config.resume
-        )
+        use = _taken(config, "overwrite", "resume")
+        work_dir.prepare(config.work_dir, run.config_text, training=False, **use)
     return run, path
 
 
@@ -138,7 +110,7 @@ def _set_up(config: Config, parts: Sequence[str], weights_file: Path | None, ign
         model, model_args = model_of_weights(config.model, model_args, weights, ignored)
     else:
         model = build_model(config.model, model_args)
-    args = {part: feeder_args(config, part) for part in parts}
+    args = {part: getattr(config, f"{part}_feeder_args") for part in parts}
     feeders = {part: open_feeder(config, part) for part in parts}
     said = names_of_classes(config)
     names = settle_classes(feeders, args, said=said, weights=weights, ignored=ignored)
@@ -158,16 +130,8 @@ def _set_up(config: Config, parts: Sequence[str], weights_file: Path | None, ign
 
 def new_state(config: Config, model: nn.Module, device: torch.device, precision: str) -> State:
     """The state of a training that begins."""
-    optimizer = build_optimizer(
-        model, config.optimizer, lr=config.base_lr, weight_decay=config.weight_decay,
-        momentum=config.momentum, nesterov=config.nesterov,
-    )  # fmt: skip
-    return State(model, optimizer, gradient_scaler(device, precision))
-
-
-def feeder_args(config: Config, part: str) -> dict[str, Any]:
-    """The arguments of the feeder of `part`, `train` or `test`."""
-    return dict(config.train_feeder_args if part == "train" else config.test_feeder_args)
+    settings = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov")
+    return State(model, build_optimizer(model, config.optimizer, **settings), gradient_scaler(device, precision))
 
 
 def loader_args(config: Config, part: str, device: torch.device) -> dict[str, Any]:
@@ -187,7 +151,7 @@ def open_feeder(config: Config, part: str) -> Any:
     Raises:
         ValueError: data is missing, with what the config's `data_help` says about it.
     """
-    args = feeder_args(config, part)
+    args = dict(getattr(config, f"{part}_feeder_args"))
     if config.make_data is not None:
         if missing := _missing(args):
             log.info("%s not found, making it by %s", missing[0], config.make_data)
@@ -208,7 +172,12 @@ def open_feeder(config: Config, part: str) -> Any:
 
 def has_data(config: Config, part: str) -> bool:
     """Whether the files of `part` exist, or can be made."""
-    return config.make_data is not None or not _missing(feeder_args(config, part))
+    return config.make_data is not None or not _missing(getattr(config, f"{part}_feeder_args"))
+
+
+def _taken(config: Config, *keys: str) -> dict[str, Any]:
+    """The values of some keys, as arguments of the same names."""
+    return {key: getattr(config, key) for key in keys}
 
 
 def _missing(args: Mapping[str, Any]) -> list[str]:
@@ -219,11 +188,9 @@ def _resume(
     state: State, wish: str | None, folder: Path, device: torch.device, about: Mapping[str, Any]
 ) -> Path | None:
     """Loads `state` from the checkpoint that `resume` names, and returns its path; None for a new run."""
+    path = Path(wish) if wish and wish != "auto" else None
     if wish == "auto":  # one process searches, for it may rename damaged files
         path = distributed.from_rank_0(lambda: state.load_newest(folder, device, about))
-        loaded = distributed.rank() == 0
-    else:
-        path, loaded = (Path(wish) if wish else None), False
-    if path and not loaded:
+    if path and (wish != "auto" or distributed.rank()):
         state.load(path, device, about)
     return path

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -91,70 +91,45 @@ def benchmark(config: Config) -> dict[str, Speed]:
     flops = count_flops(model, shape)
     model.to(device)
     peak, speeds = _peak(device, precision), {}
-    for phase, part, passes in (("evaluation", "test", 1), ("training", "train", 3)):  # training takes more memory
+    for phase, part in (("evaluation", "test"), ("training", "train")):  # in this order, for training takes more memory
         real = has_data(config, part)
         feeder = open_feeder(config, part) if real else Noise(shape, model.options.num_class)
         check_fit(feeder, model, part)
         with closing(Timed(feeder, **loader_args(config, part, device))) as loader:
-            if part == "test":
-                steps = _evaluation(model, loader, device, precision)
-            else:
+            if part == "train":
                 state = new_state(config, model, device, precision)
-                steps = _training(
-                    state, loader, config.accumulation, device=device, precision=precision,
-                    label_smoothing=config.label_smoothing, max_grad_norm=config.max_grad_norm,
-                )  # fmt: skip
-            speed = _measure(model, steps, loader, passes * flops, device, precision, training=part == "train")
-        speeds[phase] = speed if real else replace(speed, waiting=None)
+                settings = {"label_smoothing": config.label_smoothing, "max_grad_norm": config.max_grad_norm}
+                steps = _training(state, loader, config.accumulation, device=device, precision=precision, **settings)
+            else:
+                steps = _evaluation(model, loader, device, precision)
+            speeds[phase] = _measure(model, steps, loader, flops, device, precision, training=part == "train")
+        if not real:
+            speeds[phase].waiting = None
         peak = max(peak, _peak(device, precision))
-    about = {"class": config.model, "args": config.model_args, "input": shape, "flops": flops}
-    _report(
-        config.work_dir / BENCHMARK, speeds, peak, about, title=model.options.title, device=device, precision=precision
-    )
+    content = {
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "machine": {"name": _name(device), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "precision": precision,
+        "peak_flops_per_s": peak,
+        "model": {"class": config.model, "args": config.model_args, "input": shape, "flops": flops},
+        **{phase: {**asdict(speed), "peak_share": speed.flops_per_s / peak} for phase, speed in speeds.items()},
+    }
+    lines = [
+        f"{config.model}, {model.options.title}: {shape} (C, T, V, M), {flops / 1e9:.2f} GFLOPs a sample",
+        f"{_name(device)}, {plural(torch.get_num_threads(), 'thread')}, torch {torch.__version__}, {precision}",
+        f"{peak / 1e9:,.0f} GFLOP/s in a product of matrices of {SIDE[device.type]} x {SIDE[device.type]}",
+    ]
+    log.info("\n%s", "\n".join([*lines, *_tables(speeds, peak)]))
+    write_text(config.work_dir / BENCHMARK, json.dumps(content, indent=2) + "\n")
+    log.info("all of it is in %s", config.work_dir / BENCHMARK)
     return speeds
 
 
-def _report(
-    path: Path,
-    speeds: dict[str, Speed],
-    peak: float,
-    about: dict[str, Any],
-    *,
-    title: str,
-    device: torch.device,
-    precision: str,
-) -> None:
-    """Logs the tables and writes the file; `about` is the model."""
-    name, threads, side = _name(device), torch.get_num_threads(), SIDE[device.type]
-    lines = [
-        f"{about['class']}, {title}: {about['input']} (C, T, V, M), {about['flops'] / 1e9:.2f} GFLOPs a sample",
-        f"{name}, {plural(threads, 'thread')}, torch {torch.__version__}, {precision}",
-        f"{peak / 1e9:,.0f} GFLOP/s in a product of matrices of {side} x {side}",
-    ]
-    log.info("\n%s", "\n".join([*lines, *_tables(speeds, peak)]))
-    content = {
-        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "machine": {"name": name, "threads": threads, "torch": torch.__version__},
-        "precision": precision,
-        "peak_flops_per_s": peak,
-        "model": about,
-        **{phase: {**asdict(speed), "peak_share": speed.flops_per_s / peak} for phase, speed in speeds.items()},
-    }
-    write_text(path, json.dumps(content, indent=2) + "\n")
-    log.info("all of it is in %s", path)
-
-
 def _measure(
-    model: SkeletonModel,
-    steps: Iterator[object],
-    loader: Timed,
-    flops: int,
-    device: torch.device,
-    precision: str,
-    *,
-    training: bool,
-) -> Speed:
-    """The speed of a phase that takes so many FLOPs a sample; `steps` runs it on the batches of the loader."""
+    model: SkeletonModel, steps: Iterator[object], loader: Timed, flops: int, device: torch.device, precision: str,
+    *, training: bool,
+) -> Speed:  # fmt: skip
+    """The speed of `steps` on the batches of the loader, whose forward pass takes so many FLOPs a sample."""
     rates, waiting = _rates(steps, loader, device)
     memory = _memory(device)
     x = next(iter(loader.epoch(0)))[0].to(device)
@@ -165,7 +140,7 @@ def _measure(
         batch_size=len(x),
         samples_per_s=max(rates),
         median_samples_per_s=statistics.median(rates),
-        flops_per_s=max(rates) * clips * flops,
+        flops_per_s=max(rates) * clips * flops * (3 if training else 1),
         memory=memory,
         waiting=waiting,
         parts=parts,

@@ -6,6 +6,7 @@ import logging
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -33,9 +34,7 @@ def info(config: Config) -> None:
     bare = all(getattr(config, key) == getattr(Config(), key) for key in TELLING)
     if not config.weights:
         if bare:
-            raise ValueError(
-                "info: nothing names a model; name a file with --weights, or a configuration with --config"
-            )
+            raise ValueError("info: no model is named; name a file with --weights, or a configuration with --config")
         rows, name, args, model = {}, config.model, config.model_args, build_model(config.model, config.model_args)
     else:
         weights = read_weights(config.weights)
@@ -51,11 +50,8 @@ def info(config: Config) -> None:
     rows |= {"model": name, **_model(model, args, config.test_feeder_args.get("window_size", 0))}
     for key, text in rows.items():
         if text:
-            log.info(
-                textwrap.fill(
-                    text, 110, initial_indent=f"{key:<12}", subsequent_indent=" " * 12, break_long_words=False
-                )
-            )
+            lines = textwrap.wrap(text, 98, break_long_words=False)
+            log.info("\n".join(f"{head:<12}{line}" for head, line in zip_longest([key], lines, fillvalue="")))
 
 
 def _file(weights: Weights) -> dict[str, str]:
