@@ -1,4 +1,4 @@
-"""A program for torchrun: notes in a file in which order `one_by_one` lets ranks pass, then trains each configuration."""
+"""A program for torchrun: writes the order in which `one_by_one` lets ranks pass, then trains each configuration."""
 
 from __future__ import annotations
 
