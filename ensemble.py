@@ -22,7 +22,7 @@ from data_gen.common.command_line import expand, printing_anything
 from feeders.labels import load_labels
 from graph.common.words import plural, table
 from processor.results.fusion import align, fuse, require, search
-from processor.results.scores import SCORE, Scores, load_scores, save_scores, top_k
+from processor.results.scores import SCORE, Scores, load_scores, save_scores
 from processor.runtime.failure import sentence
 
 ALPHA = "--alpha"
@@ -205,7 +205,7 @@ def _tune(paths: Sequence[str], tested: Sequence[Scores]) -> tuple[tuple[float, 
     """Weights searched on validation files, and what must be said about them."""
     streams = _load(paths, None)
     alpha = search(streams)
-    top1 = top_k(fuse(streams, alpha).scores, streams[0].labels, 1)
+    top1 = fuse(streams, alpha).top_k(1)
     lines = [f"alpha {' '.join(f'{weight:g}' for weight in alpha)} was tuned on {', '.join(paths)}"]
     lines.append(f"  ({plural(len(streams[0].names), 'sample')}, where it gives top-1 {100 * top1:.2f} %)")
     if both := set(streams[0].names) & set(tested[0].names):
@@ -234,7 +234,7 @@ def _table(rows: Sequence[tuple[str, str, Scores]], only: str | None) -> list[st
 
 
 def _percent(scores: Scores, k: int) -> str:
-    return f"{100 * top_k(scores.scores, scores.labels, k):.2f}"
+    return f"{100 * scores.top_k(k):.2f}"
 
 
 def _read_names(path: str) -> list[str]:

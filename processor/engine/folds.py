@@ -14,7 +14,7 @@ import numpy as np
 from processor.config.schema import Config, names_of_classes
 from processor.engine.setup import open_feeder
 from processor.results.report import write_csv, write_results
-from processor.results.scores import Scores, top_k
+from processor.results.scores import Scores
 from processor.results.work_dir import FOLDS, check_place
 from processor.runtime.distributed import on_rank_0
 
@@ -39,7 +39,7 @@ def cross_validate(run: Callable[[Config], Scores], config: Config) -> Scores:
     for fold, of_this in configs.items():
         log.info("fold %d of %s", fold, ", ".join(map(str, configs)))
         scores[fold] = run(of_this)
-    accuracy = {fold: 100 * top_k(s.scores, s.labels, 1) for fold, s in scores.items()}
+    accuracy = {fold: 100 * s.top_k(1) for fold, s in scores.items()}
     together = Scores(
         tuple(name for s in scores.values() for name in s.names),
         np.concatenate([s.scores for s in scores.values()]),

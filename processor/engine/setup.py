@@ -1,4 +1,4 @@
-"""Turns a configuration into the objects of a run, before anything is written; a user's mistakes are found here.
+"""Turns a configuration into the objects of a run, and finds a user's mistakes before anything is written.
 
 Beside the phases that a user calls (`train`, `test`, `info`, `benchmark`) and the folds, this is the only module that
 knows `Config`: all others take the objects, or plain values.

@@ -21,7 +21,7 @@ from processor.engine.evaluate import cross_entropy, evaluate
 from processor.engine.setup import Training, set_up_test, set_up_training
 from processor.results import work_dir
 from processor.results.report import write_results
-from processor.results.scores import Scores, top_k
+from processor.results.scores import Scores
 from processor.runtime import distributed
 from processor.runtime.device import autocast, progress, to_device
 from processor.runtime.failure import sentence
@@ -57,14 +57,14 @@ def train(config: Config) -> Scores:
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
                 scores = _evaluate(run, config.work_dir, may_fail=not last)
                 if scores is not None:
-                    state.evaluated, top1 = state.epoch, _top(scores, 1)
+                    state.evaluated, top1 = state.epoch, scores.top_k(1)
                     if top1 > state.best:
                         state.best, state.best_epoch = top1, state.epoch
                         checkpoints.save_best(state)
                     checkpoints.save(state)  # before the record, or a killed run would record it again
                     record("test/loss", cross_entropy(scores), state.step)
                     for k in config.show_topk:
-                        record(f"test/top{k}", _top(scores, k), state.step)
+                        record(f"test/top{k}", scores.top_k(k), state.step)
                     log.info("epoch %d, test: %s", state.epoch, _accuracy(scores, config.show_topk))
             if last:
                 break
@@ -256,8 +256,4 @@ def _finish(scores: Scores, config: Config, class_names: Sequence[str] | None, w
 
 
 def _accuracy(scores: Scores, ks: Iterable[int]) -> str:
-    return ", ".join(f"top-{k} {100 * _top(scores, k):.2f} %" for k in ks)
-
-
-def _top(scores: Scores, k: int) -> float:
-    return top_k(scores.scores, scores.labels, k)
+    return ", ".join(f"top-{k} {100 * scores.top_k(k):.2f} %" for k in ks)

@@ -57,29 +57,23 @@ class Scores:
             raise ValueError("the labels of these scores are not known")
         return self.labels
 
+    def top_k(self, k: int) -> float:
+        """The share of samples whose label is among the k highest scores; of equal scores the lower class is higher.
+
+        Raises:
+            ValueError: the labels are not known.
+        """
+        label = self.known_labels[:, None]
+        of_label = np.take_along_axis(self.scores, label, axis=1)
+        lower = np.arange(self.scores.shape[1]) < label
+        rank = (self.scores > of_label).sum(axis=1) + ((self.scores == of_label) & lower).sum(axis=1)
+        return float((rank < k).mean())
+
     def take(self, names: Sequence[str]) -> Scores:
         """The scores of these samples, in this order; each must be there."""
         row = {name: i for i, name in enumerate(self.names)}
         rows = [row[name] for name in names]
         return Scores(tuple(names), self.scores[rows], None if self.labels is None else self.labels[rows])
-
-
-def top_k(scores: np.ndarray, labels: np.ndarray | None, k: int) -> float:
-    """The share of samples whose label is among the k highest scores; of equal scores the lower class is higher.
-
-    Args:
-        scores: (N, classes).
-        labels: (N,).
-
-    Raises:
-        ValueError: there are no labels.
-    """
-    if labels is None:
-        raise ValueError("accuracy: the labels of these scores are not known")
-    of_label = np.take_along_axis(scores, labels[:, None], axis=1)
-    lower = np.arange(scores.shape[1]) < labels[:, None]
-    rank = (scores > of_label).sum(axis=1) + ((scores == of_label) & lower).sum(axis=1)
-    return float((rank < k).mean())
 
 
 def save_scores(path: str | Path, scores: Scores) -> None:
