@@ -20,9 +20,9 @@ import numpy as np
 
 from data_gen.common.command_line import expand, printing_anything
 from feeders.arrays import load_labels
-from graph.common.words import plural
+from graph.common.words import plural, table
 from processor.results.fusion import align, fuse, require, search
-from processor.results.scores import SCORE, Scores, load_scores, save_scores, top_k
+from processor.results.scores import SCORE, Scores, load_scores, save_scores
 from processor.runtime.failure import sentence
 
 ALPHA = "--alpha"
@@ -205,7 +205,7 @@ def _tune(paths: Sequence[str], tested: Sequence[Scores]) -> tuple[tuple[float, 
     """Weights searched on validation files, and what must be said about them."""
     streams = _load(paths, None)
     alpha = search(streams)
-    top1 = top_k(fuse(streams, alpha).scores, streams[0].labels, 1)
+    top1 = fuse(streams, alpha).top_k(1)
     lines = [f"alpha {' '.join(f'{weight:g}' for weight in alpha)} was tuned on {', '.join(paths)}"]
     lines.append(f"  ({plural(len(streams[0].names), 'sample')}, where it gives top-1 {100 * top1:.2f} %)")
     if both := set(streams[0].names) & set(tested[0].names):
@@ -220,25 +220,21 @@ def _tune(paths: Sequence[str], tested: Sequence[Scores]) -> tuple[tuple[float, 
 def _table(rows: Sequence[tuple[str, str, Scores]], only: str | None) -> list[str]:
     """Aligned lines: title, weight, top-1 and top-5 of each row's scores, and top-1 on the names of a file."""
     head = ["", "alpha", "top-1 %", "top-5 %"]
-    table = [[title, weight, *(_percent(scores, k) for k in (1, 5))] for title, weight, scores in rows]
+    cells = [[title, weight, *(_percent(scores, k) for k in (1, 5))] for title, weight, scores in rows]
     last = rows[-1][2]
     lines = [f"{plural(len(last.names), 'sample')}, {plural(last.scores.shape[1], 'class', 'classes')}"]
     if only:
         names = _read_names(only)
         require(names, only, within=last.names, title=rows[0][0])
         head.append(f"top-1 % of {len(names)}")
-        for cells, (_, _, scores) in zip(table, rows, strict=True):
-            cells.append(_percent(scores.take(names), 1))
+        for row, (_, _, scores) in zip(cells, rows, strict=True):
+            row.append(_percent(scores.take(names), 1))
         lines[0] += f"; {len(names)} of them in {only}"
-    widths = [max(len(cells[i]) for cells in [head, *table]) for i in range(len(head))]
-    for first, *others in [head, *table]:
-        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *cells]))
-    return lines
+    return lines + table([head, *cells])
 
 
 def _percent(scores: Scores, k: int) -> str:
-    return f"{100 * top_k(scores.scores, scores.labels, k):.2f}"
+    return f"{100 * scores.top_k(k):.2f}"
 
 
 def _read_names(path: str) -> list[str]:

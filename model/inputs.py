@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.options import ModelOptions
 
-def checked(x: Tensor, options: Any, dtype: torch.dtype, *, any_persons: bool = False) -> Tensor:
+
+def checked(x: Tensor, options: ModelOptions, dtype: torch.dtype, *, any_persons: bool = False) -> Tensor:
     """The input as a model takes it: (N, C, T, V, M), or (N, C, T, V) of one person -> (N, C, T, V, M).
 
     Absent persons (zeros) follow where the input has fewer than `num_person`. Real numbers of any type become `dtype`.
 
     Args:
-        options: with a `shape` (C, T or None, V, M); T is not compared, for convolutions take any.
+        options: the model's; T of their `shape` is not compared, for convolutions take any.
         dtype: that of the weights.
         any_persons: M may be any, and stays.
 
@@ -32,15 +32,17 @@ def checked(x: Tensor, options: Any, dtype: torch.dtype, *, any_persons: bool = 
     x = x[..., None] if x.dim() == 4 else x
     _, C, T, V, M = x.shape
     channels, _, joints, persons = options.shape
-    channel = "channel" if hasattr(options, "channel") else "in_channels"
     problems = [
-        f"{found} {what}, the model takes {taken} (model_args.{option})"
-        for what, found, taken, option in (("channels", C, channels, channel), ("joints", V, joints, "num_point"))
-        if found != taken
+        f"{given} {what}, the model takes {taken} (model_args.{option})"
+        for what, given, taken, option in (
+            ("channels", C, channels, options.CHANNELS),
+            ("joints", V, joints, "num_point"),
+        )
+        if given != taken
     ]
     if persons < M and not any_persons:
         problems.append(f"{M} persons, the model takes at most {persons} (model_args.num_person)")
-    problems += [f"no {what}" for what, found in (("frames", T), ("persons", M)) if found == 0]
+    problems += [f"no {what}" for what, number in (("frames", T), ("persons", M)) if number == 0]
     if problems:
         raise ValueError(
             f"input: (N, C, T, V, M) = {tuple(x.shape)} has {' and '.join(problems)}; "

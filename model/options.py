@@ -1,33 +1,76 @@
-"""`model_args` of both families by their published names: what a model is built of, checked without torch.
-
-Each is the schema of its model's keyword arguments; `OPTIONS` names them by the import path of the model.
-"""
+"""`model_args` of both families by their published names: what a model is built of, checked without torch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from graph import fitting_graph
 
 
 @dataclass
-class StTrOptions:
-    """ST-TR's; the defaults are S-TR.
+class ModelOptions:
+    """What the options of all families have in common, and what they tell of a model.
+
+    Attributes:
+        FREE: options that trained weights may be used with otherwise.
+        CHANNELS: the option that holds the channels of the input.
+        POSITIVE: the options that are at least 1.
 
     Raises:
         ValueError: options that cannot work together, all of them in one message.
     """
 
+    FREE: ClassVar[tuple[str, ...]] = ()
+    CHANNELS: ClassVar[str]
+    POSITIVE: ClassVar[tuple[str, ...]] = ("num_class", "num_point", "num_person")
+
     num_class: int = 60
-    channel: int = 3  # C of the input: 3, or 6 for joints and bones
-    window_size: int = 300  # T of the input, the size of relative tables
     num_point: int = 25
     num_person: int = 2
     graph: str | None = None  # import path; None: that of the skeleton with num_point joints
     graph_args: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        problems = [f"{name}: {value} is less than 1" for name in self.POSITIVE if (value := getattr(self, name)) < 1]
+        if problems := [*problems, *self._problems()]:
+            raise ValueError("model_args: " + "; ".join(problems))
+        self.graph = fitting_graph(self.graph, self.num_point)
+
+    def _problems(self) -> Iterator[str]:
+        """A sentence for each option, or group of them, that a family refuses."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple[int, int | None, int, int]:
+        """(C, T, V, M) of the input; T is None where it may be any."""
+        raise NotImplementedError
+
+    @property
+    def longest(self) -> int | None:
+        """The most frames that the input may have; None: any number."""
+        return None
+
+    @property
+    def title(self) -> str:
+        """The name that papers have for such a model, or what its blocks are made of."""
+        raise NotImplementedError
+
+
+@dataclass
+class StTrOptions(ModelOptions):
+    """ST-TR's; the defaults are S-TR."""
+
+    FREE: ClassVar = ("dropout", "drop_connect", "window_size")
+    CHANNELS: ClassVar = "channel"
+    POSITIVE: ClassVar = (
+        *ModelOptions.POSITIVE, "channel", "window_size", "Nh", "n", "dim_block1", "dim_block2", "dim_block3",
+    )  # fmt: skip
+
+    channel: int = 3  # C of the input: 3, or 6 for joints and bones
+    window_size: int = 300  # T of the input, the size of relative tables
     channels: list[int] = field(default_factory=lambda: [64, 128, 256])  # widths of the three stages
 
     attention: bool = True  # spatial self-attention: S-TR
@@ -59,16 +102,7 @@ class StTrOptions:
     dropout: float = 0.5  # before temporal convolutions
     classifier_std: float | None = 0.01  # of the classifier's first weights; None: (2 / num_class)^½, as published
 
-    def __post_init__(self) -> None:
-        if problems := list(self._problems()):
-            raise ValueError("model_args: " + "; ".join(problems))
-        self.graph = fitting_graph(self.graph, self.num_point)
-
     def _problems(self) -> Iterator[str]:
-        blocks = ("dim_block1", "dim_block2", "dim_block3")
-        for name in ("num_class", "channel", "window_size", "num_point", "num_person", "Nh", "n", *blocks):
-            if getattr(self, name) < 1:
-                yield f"{name}: {getattr(self, name)} is less than 1"
         if len(self.channels) != 3 or min(self.channels, default=0) < 4:
             yield f"channels: {self.channels} are not three widths of at least 4"
             return
@@ -96,12 +130,10 @@ class StTrOptions:
 
     @property
     def shape(self) -> tuple[int, int | None, int, int]:
-        """(C, T, V, M) of the input; T is None where it may be any."""
         return self.channel, self.window_size, self.num_point, self.num_person
 
     @property
     def title(self) -> str:
-        """The name that papers have for such a model."""
         names = {
             (True, True): "spatial and temporal attention in one stream (ST-TR-1s)",
             (True, False): "spatial attention (S-TR)",
@@ -127,20 +159,15 @@ class StTrOptions:
 
 
 @dataclass
-class ZitZotOptions:
-    """ZiT-ZoT's.
+class ZitZotOptions(ModelOptions):
+    """ZiT-ZoT's."""
 
-    Raises:
-        ValueError: options that cannot work together, all of them in one message.
-    """
+    FREE: ClassVar = ("dropout", "drop_connectivity")
+    CHANNELS: ClassVar = "in_channels"
+    POSITIVE: ClassVar = (*ModelOptions.POSITIVE, "in_channels", "num_head", "max_T")
 
-    num_class: int = 60
     in_channels: int = 3
-    num_person: int = 2
-    num_point: int = 25
     num_head: int = 6
-    graph: str | None = None  # import path; None: that of the skeleton with num_point joints
-    graph_args: dict[str, Any] = field(default_factory=dict)
     dropout: float = 0.1  # in the perceptrons
     max_T: int = 100  # most frames that relative positions of frames reach
     spatial: bool = True  # attention over the joints of a frame
@@ -153,15 +180,7 @@ class ZitZotOptions:
     group_relation: bool = True  # a learnt bias between persons
     person_order: bool = False  # the original's: a `data_bn` for each person, and absent persons count
 
-    def __post_init__(self) -> None:
-        if problems := list(self._problems()):
-            raise ValueError("model_args: " + "; ".join(problems))
-        self.graph = fitting_graph(self.graph, self.num_point)
-
     def _problems(self) -> Iterator[str]:
-        for name in ("num_class", "in_channels", "num_person", "num_point", "num_head", "max_T"):
-            if getattr(self, name) < 1:
-                yield f"{name}: {getattr(self, name)} is less than 1"
         if self.num_head > 0 and 12 % self.num_head:
             yield f"num_head: {self.num_head} does not divide the widths 48, 96, 192 and 276; take 1, 2, 3, 4, 6 or 12"
         if not 0 <= self.dropout <= 0.95:
@@ -169,21 +188,15 @@ class ZitZotOptions:
 
     @property
     def shape(self) -> tuple[int, int | None, int, int]:
-        """(C, T, V, M) of the input; T is None where it may be any."""
         return self.in_channels, None, self.num_point, self.num_person
 
     @property
     def longest(self) -> int | None:
-        """The most frames that the input may have; None: any number."""
         return self.max_T if self.temporal and self.relative else None
 
     @property
     def title(self) -> str:
-        """What the blocks are made of."""
         order = "parallel to" if self.parallel else "then"
         parts = ["spatial transformer" if self.spatial else "graph convolution"]
         parts += [f"{order} temporal transformer"] * self.temporal
         return f"ZiT-ZoT: {' '.join(parts)}, then {'multi-scale ' if self.multi_scale else ''}temporal convolution"
-
-
-OPTIONS = {"model.st_tr.Model": StTrOptions, "model.zit_zot.Model": ZitZotOptions, "model.Model": ZitZotOptions}

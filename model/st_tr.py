@@ -18,7 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from graph import adjacency
-from model import fast as fast  # puts the fast equals of the layers in place
+from model.base import SkeletonModel
 from model.inputs import checked
 from model.layers.attention import Attention
 from model.layers.basic import Projection, normalise
@@ -137,7 +137,7 @@ class Builder:
         )
 
 
-class Model(nn.Module):
+class Model(SkeletonModel):
     """ST-TR, by the keywords of `Options`: (N, C, T, V, M), or (N, C, T, V) of one person -> logits (N, num_class).
 
     Fewer persons than `num_person` are completed by absent ones, which are zeros.
@@ -149,8 +149,8 @@ class Model(nn.Module):
     Options: ClassVar = Options  # the schema of `model_args`
 
     def __init__(self, **model_args: Any) -> None:
-        super().__init__()
-        o = self.options = Options(**model_args)
+        super().__init__(**model_args)
+        o: Options = self.options
         build = Builder(o, torch.tensor(adjacency(o.graph, o.graph_args, o.num_point), dtype=torch.get_default_dtype()))
         self.data_bn = nn.BatchNorm1d(o.num_person * o.num_point * o.channel) if o.use_data_bn else None
         if not o.all_layers:

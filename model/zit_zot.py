@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graph import adjacency
-from model import fast as fast  # puts the fast equals of the layers in place
+from model.base import SkeletonModel
 from model.inputs import checked
 from model.layers.attention import Attention
 from model.layers.basic import Projection, add_relu, normalise
@@ -107,7 +107,7 @@ class Builder:
         return Block(spatial, self.frames(in_channels), tcn, residual, parallel=self.o.parallel)
 
 
-class Model(nn.Module):
+class Model(SkeletonModel):
     """ZiT-ZoT, by the keywords of `Options`: (N, C, T, V, M), or (N, C, T, V) of one person -> logits (N, num_class).
 
     M may be any; with `person_order`, fewer than `num_person` are completed by absent ones, and more are refused.
@@ -119,8 +119,8 @@ class Model(nn.Module):
     Options: ClassVar = Options  # the schema of `model_args`
 
     def __init__(self, **model_args: Any) -> None:
-        super().__init__()
-        o = self.options = Options(**model_args)
+        super().__init__(**model_args)
+        o: Options = self.options
         build = Builder(o, torch.tensor(adjacency(o.graph, o.graph_args, o.num_point), dtype=torch.get_default_dtype()))
         self.data_bn = nn.BatchNorm1d(o.num_point * o.in_channels * (o.num_person if o.person_order else 1))
         self.gcn1 = AdaptiveGCN(o.in_channels, 48, A=build.A)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.results.scores import load_scores, top_k
+from processor.results.scores import load_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,8 +26,8 @@ def test_the_demo_from_raw_files_to_fused_streams(tmp_path: Path) -> None:
     files = [tmp_path / "work_dir" / "demo" / name / "test_score.npz" for name in ("s-tr", "t-tr")]
     for file in files:
         scores = load_scores(file)
-        assert top_k(scores.scores, scores.labels, 1) >= 0.9
+        assert scores.top_k(1) >= 0.9
         assert {name[8:12] for name in scores.names} == {"P003", "P006", "P007", "P010"}  # performers never seen
     run(str(ROOT / "ensemble.py"), *map(str, files), "--out", "fused.npz")
     fused = load_scores(tmp_path / "fused.npz")
-    assert top_k(fused.scores, fused.labels, 1) >= 0.9
+    assert fused.top_k(1) >= 0.9

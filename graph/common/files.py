@@ -60,6 +60,12 @@ def _lock(file: BinaryIO) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8, which appears complete or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def sync_folder(folder: Path) -> None:
     """Waits until the names in a folder are on the disk; else a renamed file may have its old name after a crash."""
     with suppress(OSError):  # Windows and some network disks cannot open or sync folders

@@ -20,27 +20,27 @@ from processor.runtime.failure import sentence
 def evaluate(model: nn.Module, loader: Loader, device: torch.device, precision: str) -> Scores:
     """The scores (N, num_class) of all samples of the loader's feeder, in its order; those of clips are averaged.
 
-    Each process scores a part, and all get all scores.
+    Each process scores its part of the batches, and all return all scores.
 
     Raises:
-        ValueError: some are not finite.
-        Exception: what goes wrong in one of the processes, in each of them.
+        ValueError: scores are not finite.
+        Exception: evaluation failed in one of the processes; it is raised in each of them.
     """
     scored: list[tuple[Tensor, Tensor]] = []
     failure = None
     try:
         batches = progress(loader.epoch(0), "test", total=len(loader.sizes))
-        scored = list(score(model, batches, device, precision))  # a GPU is not waited for in between
+        scored = list(score(model, batches, device, precision))  # logits stay on a GPU, so as not to wait
     except Exception as error:
         failure = error
         loader.close()  # its workers may be in any state
-    told = gather(sentence(failure) if failure else "")  # or the others would wait for this process
+    sentences = gather(sentence(failure) if failure else "")  # or the others would wait for this process
     if failure:
         raise failure
-    if others := [said for said in told if said]:
-        raise RuntimeError(f"another process could not evaluate: {others[0]}")
-    own = [(index.numpy(), logits.cpu().numpy()) for index, logits in scored]
-    parts = [part for of_process in gather(own) for part in of_process]
+    if of_others := [text for text in sentences if text]:
+        raise RuntimeError(f"another process could not evaluate: {of_others[0]}")
+    arrays = [(index.numpy(), logits.cpu().numpy()) for index, logits in scored]
+    parts = [part for of_process in gather(arrays) for part in of_process]
     order = np.argsort(np.concatenate([index for index, _ in parts]))
     scores = np.concatenate([logits for _, logits in parts])[order]
     return Scores(tuple(loader.feeder.sample_name), scores, np.asarray(loader.feeder.label, np.int64))

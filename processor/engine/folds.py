@@ -1,4 +1,4 @@
-"""Cross-validation: one run for every fold, and the mean of what they reach."""
+"""Cross-validation: a run for every fold, and the mean of their accuracies."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from processor.config.schema import Config, names_of_classes
-from processor.engine.data import open_feeder
-from processor.results.report import write_csv, write_report_or_warn
-from processor.results.scores import SCORE, Scores, save_scores, top_k
+from processor.engine.setup import open_feeder
+from processor.results.report import write_csv, write_results
+from processor.results.scores import Scores
 from processor.results.work_dir import FOLDS, check_place
-from processor.runtime.distributed import rank
+from processor.runtime.distributed import on_rank_0
 
 log = logging.getLogger(__name__)
 
-MARK = "{fold}"  # what a fold's number replaces
+MARK = "{fold}"  # a fold's number stands in its place
 
 
 def cross_validate(run: Callable[[Config], Scores], config: Config) -> Scores:
@@ -36,33 +36,31 @@ def cross_validate(run: Callable[[Config], Scores], config: Config) -> Scores:
     configs = {fold: of_fold(config, fold) for fold in config.folds}
     _check(config, configs)
     scores = {}
-    for fold, own in configs.items():
+    for fold, of_this in configs.items():
         log.info("fold %d of %s", fold, ", ".join(map(str, configs)))
-        scores[fold] = run(own)
-    accuracy = {fold: 100 * top_k(s.scores, s.labels, 1) for fold, s in scores.items()}
+        scores[fold] = run(of_this)
+    accuracy = {fold: 100 * s.top_k(1) for fold, s in scores.items()}
     together = Scores(
         tuple(name for s in scores.values() for name in s.names),
         np.concatenate([s.scores for s in scores.values()]),
         np.concatenate([s.known_labels for s in scores.values()]),
     )
-    if rank() == 0:
-        rows = ((fold, len(scores[fold].names), f"{a:.4f}") for fold, a in accuracy.items())
-        write_csv(config.work_dir / FOLDS, [("fold", "samples", "top1"), *rows])
-        save_scores(config.work_dir / SCORE, together)
-        write_report_or_warn(config.work_dir, together, names_of_classes(config))
+    rows = [(fold, len(scores[fold].names), f"{a:.4f}") for fold, a in accuracy.items()]
+    on_rank_0(write_csv)(config.work_dir / FOLDS, [("fold", "samples", "top1"), *rows])
+    write_results(config.work_dir, together, names_of_classes(config))
     log.info("top-1 of folds %s: %s", ", ".join(map(str, accuracy)), ", ".join(f"{a:.2f}" for a in accuracy.values()))
     log.info("mean %s; all are in %s", mean_and_spread(list(accuracy.values())), config.work_dir)
     return together
 
 
 def of_fold(config: Config, fold: int) -> Config:
-    """`config` with the fold's number in the place of every `{fold}`, and a folder of its own."""
+    """The configuration of one fold: its number in the place of every `{fold}`, and `work_dir/fold{fold}`."""
     changed = {f.name: _fill(getattr(config, f.name), fold) for f in fields(config)}
     return replace(config, **{**changed, "folds": [], "work_dir": config.work_dir / f"fold{fold}"})
 
 
 def mean_and_spread(accuracies: list[float]) -> str:
-    """In per cent, with the standard deviation where there are several."""
+    """The mean of accuracies in per cent, with the standard deviation of several."""
     mean = f"{statistics.mean(accuracies):.2f} %"
     return f"{mean}, standard deviation {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else mean
 
@@ -78,7 +76,7 @@ def _fill(value: Any, fold: int) -> Any:
 
 
 def _check(config: Config, configs: dict[int, Config]) -> None:
-    """Every fold's data are there, and no sample is tested twice, before the first of hours is spent."""
+    """Checks, before hours are spent, that every fold has its data and that no sample is tested twice."""
     for key, value in (("weights", config.weights), ("resume", config.resume)):
         if value not in (None, "auto") and MARK not in str(value):
             raise ValueError(
@@ -91,9 +89,9 @@ def _check(config: Config, configs: dict[int, Config]) -> None:
                 f"folds: {key} must hold {MARK} where a fold's number belongs, such as data/fold{MARK}/x.npy"
             )
     tested: dict[str, int] = {}
-    for fold, own in configs.items():
-        open_feeder(own, "train")
-        for name in open_feeder(own, "test").sample_name:
+    for fold, of_this in configs.items():
+        open_feeder(of_this, "train")
+        for name in open_feeder(of_this, "test").sample_name:
             if name in tested:
                 raise ValueError(f"folds: {tested[name]} and {fold} both test {name}; each sample belongs to one fold")
             tested[name] = fold

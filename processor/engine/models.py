@@ -1,49 +1,73 @@
-"""The model of a configuration, built only if this machine can hold it."""
+"""The model that a run names, built only if this machine can hold it, with the weights of a file."""
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from processor.config.check import import_object
-from processor.config.schema import Config
-from processor.state.weights import Weights
+from processor.state.weights import Weights, load_weights
 
 SHARE = 0.5  # of the machine's memory that a model may take; training takes it several times
 ROOM = (4, 1 << 26)  # a model takes at most so many times the bytes of its weights, and so many more
 
 
-def build_model(config: Config, weights: Weights | None = None) -> nn.Module:
-    """The model, with weights that are still random; its options may come from the file of `weights`.
+def model_of_weights(
+    name: str, args: Mapping[str, Any], weights: Weights, ignored: Sequence[str] = ()
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The model with the weights of a file, and the complete `model_args`: those given and those that weights settle.
+
+    Args:
+        name: import path of the model's class.
+        args: its `model_args`, as far as they are given.
+        ignored: prefixes of the weights that are not taken from the file.
 
     Raises:
-        ValueError: the options are wrong, or ask for more memory than there is or than the file can be of.
+        ValueError: weights and options disagree, or the model is too large, or the weights are of another.
     """
-    kind = import_object(config.model)
-    size, most = _size(kind, config.model_args), _memory()
-    if most and size > SHARE * most:
+    complete = weights.complete(name, args, ignored)
+    model = build_model(name, complete, None if ignored else weights)
+    load_weights(model, weights, ignored)
+    return model, complete
+
+
+def build_model(name: str, args: Mapping[str, Any], weights: Weights | None = None) -> nn.Module:
+    """The model with random weights.
+
+    Args:
+        name: import path of the model's class.
+        args: its `model_args`.
+        weights: those that it gets later, which bound its size.
+
+    Raises:
+        ValueError: the options are wrong, or ask for more memory than there is or than the weights can fill.
+    """
+    kind = import_object(name)
+    size, memory = _size(kind, args), _memory()
+    if memory and size > SHARE * memory:
         raise ValueError(
-            f"model_args: the model would take {size / 1e9:.1f} GB of this machine's {most / 1e9:.1f} GB of memory; "
+            f"model_args: the model would take {size / 1e9:.1f} GB of this machine's {memory / 1e9:.1f} GB of memory; "
             "num_class, channels, window_size and num_point decide its size"
         )
-    if weights and not config.ignore_weights and size > ROOM[0] * weights.size + ROOM[1]:
+    if weights and size > ROOM[0] * weights.size + ROOM[1]:
         raise ValueError(
             f"weights: {weights.path} holds {weights.size / 1e6:.1f} MB, and the model that it names would take "
             f"{size / 1e6:.1f} MB; it is damaged, or not the model's"
         )
-    model: nn.Module = kind(**config.model_args)
+    model: nn.Module = kind(**args)
     return model
 
 
-def _size(kind: Any, args: dict[str, Any]) -> int:
-    """Bytes of parameters and buffers, found without taking memory; 0: a user's model cannot be built like that."""
+def _size(kind: Any, args: Mapping[str, Any]) -> int:
+    """Bytes of parameters and buffers, without taking memory; 0: a user's model cannot be built like that."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they come again
+            warnings.simplefilter("ignore")  # they come again when the model is built
             model = kind(**args)
         return sum(x.numel() * x.element_size() for x in (*model.parameters(), *model.buffers()))
     except ValueError:
@@ -53,7 +77,7 @@ def _size(kind: Any, args: dict[str, Any]) -> int:
 
 
 def _memory() -> int:
-    """Bytes of this machine's memory; 0: it is not known."""
+    """Bytes of this machine's memory; 0: unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows

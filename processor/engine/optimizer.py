@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from processor.config.schema import Config
+
+def build_optimizer(
+    model: nn.Module, name: str, *, base_lr: float, weight_decay: float, momentum: float = 0.0, nesterov: bool = False
+) -> Optimizer:
+    """SGD, Adam or AdamW over all parameters; `momentum` and `nesterov` are those of SGD."""
+    if name == "SGD":
+        nesterov = nesterov and momentum > 0
+        return SGD(model.parameters(), lr=base_lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+    return {"Adam": Adam, "AdamW": AdamW}[name](model.parameters(), lr=base_lr, weight_decay=weight_decay)
 
 
-def build_optimizer(model: nn.Module, config: Config) -> Optimizer:
-    """SGD, Adam or AdamW over all parameters, as the config says."""
-    if config.optimizer == "SGD":
-        return SGD(
-            model.parameters(),
-            lr=config.base_lr,
-            momentum=config.momentum,
-            nesterov=config.nesterov and config.momentum > 0,
-            weight_decay=config.weight_decay,
-        )
-    kind = Adam if config.optimizer == "Adam" else AdamW
-    return kind(model.parameters(), lr=config.base_lr, weight_decay=config.weight_decay)
-
-
-def learning_rate(config: Config, epoch: float) -> float:
-    """The learning rate of the optimiser's step that ends after `epoch` epochs, a fraction within one.
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate over a run of `num_epoch` epochs; the attributes are the keys of the configuration.
 
     Multi-step: falls by `gamma` after each of the epochs `step`. Cosine: half a period from `base_lr` to `min_lr`
     (Loshchilov and Hutter, ICLR 2017, equation 5). Both rise linearly from 0 over `warm_up_epoch`.
     """
-    if epoch < config.warm_up_epoch:
-        return config.base_lr * epoch / config.warm_up_epoch
-    if config.lr_schedule == "multi-step":
-        return config.base_lr * config.gamma ** sum(epoch > step for step in config.step)
-    done = (epoch - config.warm_up_epoch) / max(config.num_epoch - config.warm_up_epoch, 1)
-    return config.min_lr + (config.base_lr - config.min_lr) * (1 + math.cos(math.pi * done)) / 2
+
+    lr_schedule: str
+    num_epoch: int
+    base_lr: float
+    min_lr: float = 0.0
+    gamma: float = 0.1
+    step: Sequence[int] = ()
+    warm_up_epoch: int = 0
+
+    def __call__(self, epoch: float) -> float:
+        """The learning rate of the optimiser's step that ends after `epoch` epochs, a fraction within one."""
+        if epoch < self.warm_up_epoch:
+            return self.base_lr * epoch / self.warm_up_epoch
+        if self.lr_schedule == "multi-step":
+            return self.base_lr * self.gamma ** sum(epoch > step for step in self.step)
+        done = (epoch - self.warm_up_epoch) / max(self.num_epoch - self.warm_up_epoch, 1)
+        return self.min_lr + (self.base_lr - self.min_lr) * (1 + math.cos(math.pi * done)) / 2

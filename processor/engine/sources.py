@@ -1,21 +1,19 @@
-"""What a model learnt from and what it is given now, compared wherever both meet: names of classes, joints or bones.
+"""Compares what a model learnt from with the data that it is given: names of classes, joints or bones.
 
 `custom_gendata.py` writes the names of the classes beside the arrays; two data sets may number the same classes
-differently. A checkpoint keeps the names and the stream that it was trained with.
+differently. A checkpoint keeps the names and the stream that its model was trained with.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from feeders.arrays import BONE, CLASSES, JOINT_BONES, load_classes
 from feeders.feeder import Feeder
-from processor.config.schema import Config, names_of_classes
 from processor.state.weights import Weights
 
 FILES = {f"_{BONE}": "bone", f"_{JOINT_BONES}": "joint+bone"}  # what arrays hold, by the end of their name
@@ -24,51 +22,86 @@ log = logging.getLogger(__name__)
 
 
 def stream_of(args: Mapping[str, Any]) -> str | None:
-    """What the samples of these feeder arguments are: `joint`, `bone`, `joint+bone` ...; None: it is not known."""
+    """The stream that a feeder with these arguments gives: `joint`, `bone`, `joint+bone` ...; None: unknown."""
     path = args.get("data_path")
     if not isinstance(path, str):
         return None
-    held = next((held for end, held in FILES.items() if path.endswith(end)), "joint")
+    in_file = next((stream for end, stream in FILES.items() if path.endswith(end)), "joint")
     stream = str(args.get("stream", "joint"))
-    return stream if held == "joint" else held if stream == "joint" else f"{stream} of {held}"
+    return stream if in_file == "joint" else in_file if stream == "joint" else f"{stream} of {in_file}"
 
 
 def classes_of(args: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of the classes beside the array of these feeder arguments; None: there are none, or only numbers.
+    """The names of the classes in the file beside the array; None: there is no file, or it holds numbers alone.
 
     Raises:
-        ValueError: the file with the names holds something else.
+        ValueError: the file is no text.
     """
     path = args.get("data_path")
     return load_classes(path) if isinstance(path, str) else None
 
 
-def match_classes(feeder: Any, own: Sequence[str] | None, wanted: Sequence[str] | None, *, part: str) -> None:
-    """Makes the labels of a feeder those of a model.
+def settle_classes(
+    feeders: Mapping[str, Any],
+    args: Mapping[str, Mapping[str, Any]],
+    *,
+    said: tuple[str, ...] | None = None,
+    weights: Weights | None = None,
+    ignored: Sequence[str] = (),
+) -> tuple[str, ...] | None:
+    """The names of the model's classes, where anything tells them; numbers the labels of all feeders as the model does.
+
+    The model's names are those in the file of its weights, else those of the configuration, else those of the training
+    data.
 
     Args:
-        own: names of the classes as the data number them; None: as the model does.
-        wanted: names of the classes as the model numbers them; None: as the data do.
+        feeders: by part, `train` and `test`.
+        args: their arguments, by part.
+        said: the names in the configuration.
+        weights: those that the model has.
+        ignored: prefixes of the weights that are not taken from the file.
+
+    Raises:
+        ValueError: the names of weights, configuration and data do not fit each other.
+    """
+    learnt = weights.known_classes(ignored) if weights else None
+    if weights and "train" in feeders and learnt and said and said != learnt:
+        raise ValueError(
+            f"weights: {weights.path} and class_names name other classes: {_differing(learnt, said)}; take "
+            "the same names, or train a new classifier with --ignore_weights fcn. (S-TR, T-TR) or fc. (ZiT-ZoT)"
+        )
+    names = learnt or said or (classes_of(args["train"]) if "train" in feeders else None)
+    for part, feeder in feeders.items():
+        match_classes(feeder, classes_of(args[part]) or said, names, part=part)
+    return names
+
+
+def match_classes(feeder: Any, of_data: Sequence[str] | None, of_model: Sequence[str] | None, *, part: str) -> None:
+    """Numbers the labels of a feeder as the model does.
+
+    Args:
+        of_data: names of the classes as the data number them; None: as the model does.
+        of_model: names of the classes as the model numbers them; None: as the data do.
         part: `train` or `test`, for messages.
 
     Raises:
         ValueError: the data hold a class that the model does not know, or another program's feeder needs other labels.
     """
-    if own is None or wanted is None or tuple(own) == tuple(wanted):
+    if of_data is None or of_model is None or tuple(of_data) == tuple(of_model):
         return
     present = np.unique(np.asarray(feeder.label))
-    if len(present) and present[-1] >= len(own):
+    if len(present) and present[-1] >= len(of_data):
         raise ValueError(
-            f"{part} data: the label {present[-1]} has no name among the {len(own)} of {CLASSES}; make both again"
+            f"{part} data: the label {present[-1]} has no name among the {len(of_data)} of {CLASSES}; make both again"
         )
-    unknown = [own[label] for label in present if own[label] not in wanted]
+    unknown = [of_data[label] for label in present if of_data[label] not in of_model]
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise ValueError(
             f"{part} data: the model does not know {', '.join(map(repr, unknown[:3]))}{more}; its classes are "
-            f"{', '.join(wanted[:10])}{', ...' if len(wanted) > 10 else ''}"
+            f"{', '.join(of_model[:10])}{', ...' if len(of_model) > 10 else ''}"
         )
-    number = np.array([wanted.index(name) if name in wanted else -1 for name in own])
+    number = np.array([of_model.index(name) if name in of_model else -1 for name in of_data])
     if all(number[label] == label for label in present):
         return
     if not isinstance(feeder, Feeder):
@@ -79,42 +112,22 @@ def match_classes(feeder: Any, own: Sequence[str] | None, wanted: Sequence[str] 
     log.info("%s data number their classes otherwise than the model; they are matched by name", part)
 
 
-def settle_sources(config: Config, feeders: Mapping[str, Any], weights: Weights | None) -> Config:
-    """Compares what data, weights and configuration say, and makes the labels of all feeders those of the model.
+def check_streams(args: Mapping[str, Mapping[str, Any]], weights: Weights | None = None) -> None:
+    """Checks that the model is tested on the stream that it learns or learnt from.
 
     Args:
-        feeders: by their part, `train` and `test`.
-
-    Returns:
-        `config` with the names of the model's classes, where anything tells them.
+        args: feeder arguments by part, `test` and, where the model is trained, `train`.
+        weights: those that the model has.
 
     Raises:
-        ValueError: they do not fit each other.
+        ValueError: the streams differ.
     """
-    args = {"train": config.train_feeder_args, "test": config.test_feeder_args}
-    said, training = names_of_classes(config), "train" in feeders
-    held = weights.known_classes(config.ignore_weights) if weights else None
-    if training and held and said and said != held:
-        raise ValueError(
-            f"weights: {weights and weights.path} and class_names name other classes: {_differing(held, said)}; take "
-            "the same names, or train a new classifier with --ignore_weights fcn. (S-TR, T-TR) or fc. (ZiT-ZoT)"
-        )
-    wanted = held or said or (classes_of(args["train"]) if training else None)
-    for part, feeder in feeders.items():
-        match_classes(feeder, classes_of(args[part]) or said, wanted, part=part)
-    trained = {"train_feeder_args": stream_of(args["train"])} if training else {}
+    trained = {"train_feeder_args": stream_of(args["train"])} if "train" in args else {}
     if weights and weights.stream:
         trained[f"weights: {weights.path}"] = weights.stream
     for place, stream in trained.items():
         if stream and (given := stream_of(args["test"])) and stream != given:
             raise ValueError(f"{place}: the model learns from {stream}, test_feeder_args give {given}; make them agree")
-    return replace(config, class_names=list(wanted)) if wanted else config
-
-
-def learnt(config: Config) -> dict[str, Any]:
-    """What a checkpoint keeps of the data that its run learnt from."""
-    names = names_of_classes(config)
-    return {"class_names": list(names) if names else None, "stream": stream_of(config.train_feeder_args)}
 
 
 def _differing(a: Sequence[str], b: Sequence[str]) -> str:

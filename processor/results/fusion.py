@@ -52,17 +52,16 @@ def align(streams: Sequence[Scores], *, titles: Sequence[str] | None = None) -> 
         if stream.scores.shape[1] != first.scores.shape[1]:
             raise ValueError(
                 f"{titles[0]} has {plural(first.scores.shape[1], 'class', 'classes')}, {title} "
-                f"{stream.scores.shape[1]}; "
-                "fuse scores of the same task"
+                f"{stream.scores.shape[1]}; fuse scores of the same task"
             )
         taken.append(stream.take(first.names))
-        found = taken[-1].labels
+        known = taken[-1].labels
         if labels is None:
-            labels, source = found, title
-        elif found is not None and (other := np.flatnonzero(labels != found)).size:
+            labels, source = known, title
+        elif known is not None and (other := np.flatnonzero(labels != known)).size:
             raise ValueError(
                 f"{source} and {title} disagree about the labels of {plural(other.size, 'sample')}: "
-                f"{first.names[other[0]]} is {labels[other[0]]} or {found[other[0]]}"
+                f"{first.names[other[0]]} is {labels[other[0]]} or {known[other[0]]}"
             )
     return [Scores(stream.names, stream.scores, labels) for stream in taken]
 
@@ -98,7 +97,7 @@ def _sum(aligned: Sequence[Scores], alpha: Sequence[float]) -> np.ndarray:
 
 
 def require(names: Sequence[str], owner: str, *, within: Sequence[str], title: str) -> None:
-    """See that `title` has all names of `owner`."""
+    """Check that `title`, which has the names `within`, has all `names` of `owner`."""
     known = set(within)
     if missing := [name for name in names if name not in known]:
         some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")

@@ -25,7 +25,8 @@ from data_gen.common.drawing import (
 )
 from graph.common.files import written_whole
 from graph.common.words import plural
-from processor.results.scores import Scores
+from processor.results.scores import SCORE, Scores, save_scores
+from processor.runtime.distributed import on_rank_0
 from processor.runtime.failure import sentence
 
 log = logging.getLogger(__name__)
@@ -70,8 +71,10 @@ def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str
     _write_png(folder / "confusion_matrix.png", draw_confusion(counts, names))
 
 
-def write_report_or_warn(work_dir: Path, scores: Scores, class_names: Sequence[str] | None) -> None:
-    """`write_report`; where that fails the run has its scores all the same."""
+@on_rank_0
+def write_results(work_dir: Path, scores: Scores, class_names: Sequence[str] | None) -> None:
+    """Write the scores and, as far as they do not fail, the reports."""
+    save_scores(work_dir / SCORE, scores)
     try:
         write_report(work_dir, scores, class_names)
     except Exception as error:
@@ -142,7 +145,7 @@ def _dress(axes: Axes, names: Sequence[str], *, font: float) -> None:
 
 
 def _head(axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
-    """Top-1 as the title, and below it what is mixed up most."""
+    """Top-1 as the title, and below it the classes that are mixed up most."""
     n = len(names)
     wrong = np.nan_to_num(_shares(counts)) * (1 - np.eye(n))
     worst = [divmod(int(cell), n) for cell in np.argsort(-wrong, axis=None)[:MOST_MIXED]]
@@ -186,7 +189,7 @@ def _write_png(path: Path, figure: Figure) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table, whole or not at all; half a surrogate pair, which is no letter, is written as its number."""
+    """Write a table, complete or not at all; half a surrogate pair, which is no letter, is written as its number."""
     with (
         written_whole(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,

@@ -1,4 +1,4 @@
-"""What a stream says of every sample, by the sample's name: kept, read back, judged.
+"""The scores of a stream by sample name: written, read back, and their accuracy.
 
 Our files are `.npz` with `names` (N,), `scores` (N, classes) float32, which are logits, and `labels` (N,) int64 where
 they are known. The published code's `.pkl` files are read too: a dict or pairs from name to score vector.
@@ -19,7 +19,7 @@ from feeders.untrusted import load_pickle
 from graph.common.files import written_whole
 from graph.common.words import plural
 
-SCORE = "test_score.npz"  # what a run's folder calls its scores
+SCORE = "test_score.npz"  # the file of scores in the folder of a run
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,18 @@ class Scores:
             raise ValueError("the labels of these scores are not known")
         return self.labels
 
+    def top_k(self, k: int) -> float:
+        """The share of samples whose label is among the k highest scores; of equal scores the lower class is higher.
+
+        Raises:
+            ValueError: the labels are not known.
+        """
+        label = self.known_labels[:, None]
+        of_label = np.take_along_axis(self.scores, label, axis=1)
+        lower = np.arange(self.scores.shape[1]) < label
+        rank = (self.scores > of_label).sum(axis=1) + ((self.scores == of_label) & lower).sum(axis=1)
+        return float((rank < k).mean())
+
     def take(self, names: Sequence[str]) -> Scores:
         """The scores of these samples, in this order; each must be there."""
         row = {name: i for i, name in enumerate(self.names)}
@@ -64,26 +76,8 @@ class Scores:
         return Scores(tuple(names), self.scores[rows], None if self.labels is None else self.labels[rows])
 
 
-def top_k(scores: np.ndarray, labels: np.ndarray | None, k: int) -> float:
-    """The share of samples whose label is among the k highest scores; of equal scores the lower class is higher.
-
-    Args:
-        scores: (N, classes).
-        labels: (N,).
-
-    Raises:
-        ValueError: there are no labels.
-    """
-    if labels is None:
-        raise ValueError("accuracy: the labels of these scores are not known")
-    own = np.take_along_axis(scores, labels[:, None], axis=1)
-    lower = np.arange(scores.shape[1]) < labels[:, None]
-    rank = (scores > own).sum(axis=1) + ((scores == own) & lower).sum(axis=1)
-    return float((rank < k).mean())
-
-
 def save_scores(path: str | Path, scores: Scores) -> None:
-    """Write `scores` to an `.npz` file, whole or not at all."""
+    """Write `scores` to an `.npz` file, complete or not at all."""
     arrays: dict[str, Any] = {"names": np.array(scores.names), "scores": scores.scores}
     if scores.labels is not None:
         arrays["labels"] = scores.labels

@@ -1,20 +1,18 @@
-"""The folder of a run: refused when used, then the resolved config, the log file and TensorBoard's events."""
+"""The folder of a run: refused when it is used, then the configuration, the log file and TensorBoard's events."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from logging.handlers import MemoryHandler
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from graph.common.files import written_whole
-from processor.config.schema import Config, resolved
+from graph.common.files import write_text
 from processor.results.scores import SCORE
 from processor.runtime import distributed
 from processor.runtime.failure import is_expected, sentence
@@ -24,24 +22,25 @@ CONFIG, LOG, NOT_FINITE = "config.yaml", "log.txt", "not_finite.txt"
 FOLDS, BENCHMARK = "folds.csv", "benchmark.json"
 RESULTS = (SCORE, *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")))
 FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
-LOGGED = "log_file"  # attribute of an error whose traceback is in a log: which
-Record = Callable[[str, float, int], None]  # of a scalar: name, value, step
+LOGGED = "log_file"  # attribute of an error: the log that holds its traceback
+Record = Callable[[str, float, int], None]  # writes a scalar: name, value, step
 CHECKPOINTS = (LAST, PREVIOUS, BEST)
 RUN = (*CHECKPOINTS, DAMAGED, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def check_place(folder: Path) -> None:
-    """Sees that a run which writes into `folder` writes there, and nowhere else.
+    """Checks that a run which writes into `folder` changes no other file or folder.
 
     Raises:
-        ValueError: it is a link or a file, holds one in the place of a file of ours, or belongs to something else.
+        ValueError: it is a link or a file, holds a link or a folder by the name of a file of ours, or is the folder of
+            this program, one around it or the user's home.
     """
-    place = folder.resolve()
-    if place in (ROOT, *ROOT.parents, Path(os.path.expanduser("~")).resolve()):  # `Path.home()` fails without one
+    target = folder.resolve()
+    if target in (ROOT, *ROOT.parents, Path(os.path.expanduser("~")).resolve()):  # `Path.home()` fails without a home
         raise ValueError(f"work_dir: {folder} is no folder for a run alone; name a new one, such as work_dir/run")
     if folder.is_symlink():
-        raise ValueError(f"work_dir: {folder} is a symbolic link; name what it stands for, {place}")
+        raise ValueError(f"work_dir: {folder} is a symbolic link; name what it stands for, {target}")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"work_dir: {folder} is a file; name another folder")
     for path in (path for pattern in (*RUN, *RESULTS, FOLDS, BENCHMARK) for path in folder.glob(pattern)):
@@ -50,44 +49,56 @@ def check_place(folder: Path) -> None:
             raise ValueError(f"work_dir: {path} is {kind}, where a run writes; remove it, or choose another --work_dir")
 
 
-def prepare(config: Config, resumed: Path | None = None) -> None:
-    """Makes `work_dir`, or sees that it may be used, and writes the resolved config into it.
-
-    With `overwrite` training replaces an earlier run, and test nothing but earlier test results.
+@distributed.on_rank_0
+def prepare(
+    folder: Path,
+    config_text: str,
+    *,
+    training: bool,
+    overwrite: bool = False,
+    resume: str | None = None,
+    resumed: Path | None = None,
+) -> None:
+    """Makes the folder of a run, or checks that the run may use it, and writes the configuration into it.
 
     Args:
-        resumed: the checkpoint that the run goes on from; its folder is its own.
+        training: with `overwrite` training replaces an earlier run, a test nothing but earlier test results.
+        resume: what the run was asked to go on from: a checkpoint, `auto` or nothing.
+        resumed: the checkpoint that it goes on from; the folder of that may be used.
 
     Raises:
-        ValueError: an earlier run is in it, which is neither resumed nor to be overwritten.
+        ValueError: the folder holds an earlier run, which is neither resumed nor to be overwritten.
     """
-    if distributed.rank():
-        return
-    folder = config.work_dir
-    found = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
-    used = found if any(path.name != LOG for path in found) else []  # what failed before it began left a log alone
-    if config.overwrite and config.resume:
+    files = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
+    used = files if any(path.name != LOG for path in files) else []  # a run that failed at once left a log alone
+    if overwrite and resume:
         raise ValueError("overwrite, resume: one replaces a run, the other goes on with it; leave one out")
-    own = resumed is not None and resumed.parent.resolve() == folder.resolve()
-    begun = config.resume == "auto" and not any(path.name in (*CHECKPOINTS, *RESULTS) for path in used)
-    if used and not config.overwrite and not own and not begun:  # begun: stopped before its first checkpoint
+    goes_on = resumed is not None and resumed.parent.resolve() == folder.resolve()
+    if resume == "auto" and not any(path.name in (*CHECKPOINTS, *RESULTS) for path in used):
+        goes_on = True  # the run was stopped before its first checkpoint
+    if used and not overwrite and not goes_on:
         raise ValueError(
             f"work_dir: {folder} holds an earlier run ({used[0].name}); "
             "go on with --resume auto, replace it with --overwrite, or choose another --work_dir"
         )
-    if config.overwrite and config.phase == "train":
+    if overwrite and training:
         for path in used:
             path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     for path in (path for name in (*CHECKPOINTS, *RESULTS) for path in folder.glob(f"{name}.*.tmp")):
-        path.unlink()  # it was being written when an earlier run was killed
-    if config.phase == "train" or not used:
-        with written_whole(folder / CONFIG) as temporary:
-            temporary.write_text(resolved(replace(config, overwrite=False)), encoding="utf-8")
+        path.unlink()  # an earlier run was killed while it wrote this file
+    if training or not used:
+        write_text(folder / CONFIG, config_text)
+
+
+@distributed.on_rank_0
+def write_not_finite(folder: Path, names: Iterable[str]) -> None:
+    """Writes the names of the samples whose loss was not finite, a line each."""
+    write_text(folder / NOT_FINITE, "".join(f"{name}\n" for name in names))
 
 
 class LogFile(logging.FileHandler):
-    """A log file that a full disk cuts short: the next checkpoint tells of the disk."""
+    """A log file that loses lines when the disk is full; the next checkpoint, which fails too, names the reason."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Leaves the line out."""
@@ -95,37 +106,42 @@ class LogFile(logging.FileHandler):
 
 @contextmanager
 def journal(folder: Path, step: int = 0) -> Iterator[Record]:
-    """Log lines also go to `log.txt`, scalars that it takes to TensorBoard's event file, both in `folder`.
+    """Writes log lines of the block to `log.txt`, and the scalars given to it to TensorBoard's event file.
 
-    Of several processes only the first writes; a traceback that ends the block is logged by any.
+    The process of rank 0 alone writes them; each process logs the traceback of an error that ends the block.
 
     Args:
-        step: the optimiser's step that a resumed run goes on from: scalars beyond it are of no run.
+        step: the optimiser's step that a resumed run goes on from; scalars of later steps are dropped.
     """
     try:
         if distributed.rank():
             yield lambda *_: None
-            return
-        writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
-        try:
-            with _log_file(folder), logging_redirect_tqdm():
-                yield writer.add_scalar
-        finally:
-            with suppress(OSError):  # of a full disk the block itself tells
-                writer.close()
+        else:
+            with _event_file(folder, step) as record, _log_file(folder), logging_redirect_tqdm():
+                yield record
     except Exception as error:
         log_failure(folder, error)
         raise
 
 
 @contextmanager
+def _event_file(folder: Path, step: int) -> Iterator[Record]:
+    writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+    try:
+        yield writer.add_scalar
+    finally:
+        with suppress(OSError):  # a full disk fails the block itself, too
+            writer.close()
+
+
+@contextmanager
 def _log_file(folder: Path) -> Iterator[None]:
-    """Log lines also go to `log.txt`, those too that were kept for it until now."""
+    """Writes log lines of the block to `log.txt`, and those before it that a `MemoryHandler` has kept."""
     handler = LogFile(folder / LOG, encoding="utf-8")
     handler.setFormatter(FORMAT)
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(handler)
-    for early in [other for other in root.handlers if isinstance(other, MemoryHandler)]:  # lines that came before
+    for early in [other for other in root.handlers if isinstance(other, MemoryHandler)]:
         early.setTarget(handler)
         early.close()
         root.removeHandler(early)

@@ -6,7 +6,7 @@ import ctypes
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.amp import GradScaler
@@ -18,27 +18,29 @@ from processor.runtime.distributed import local_rank, rank, world
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; the latter may be 2**25 at most
 
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
 def keep_memory() -> None:
-    """Asks glibc to keep what is freed: the system would clear it again, page by page, for the next batch."""
+    """Asks glibc to keep freed memory, which the system would have to clear page by page for the next batch."""
     with suppress(AttributeError, OSError, TypeError):  # other systems and libraries
         for parameter, value in ((M_TRIM_THRESHOLD, 2**31 - 1), (M_MMAP_THRESHOLD, 2**25)):
             ctypes.CDLL(None).mallopt(parameter, value)
 
 
 def choose_device(wish: str | Sequence[int]) -> torch.device:
-    """The device that the key `device` means: `auto`, `cpu`, `mps`, `cuda`, or GPU numbers, one for each process.
+    """The device for a value of the key `device`: `auto`, `cpu`, `mps`, `cuda`, or GPU numbers, one for each process.
 
-    Processes of one machine take a GPU each. GPU numbers on a machine without any mean `auto`, with a warning.
+    Processes of one machine take a GPU each. On a machine without GPUs, GPU numbers mean `auto`, with a warning.
 
     Raises:
         ValueError: this machine has no such device, or not so many.
     """
     if torch.cuda.is_available() and wish in ("auto", "cuda"):
         wish = [*range(local_rank() + 1)]
-    if wish == "auto":  # several processes cannot talk about what is on an MPS device
+    if wish == "auto":  # several processes cannot exchange tensors of an MPS device
         return torch.device("mps" if torch.backends.mps.is_available() and world() == 1 else "cpu")
     if not isinstance(wish, str):
         if not torch.cuda.is_available():  # configurations come from other machines, published ones name four GPUs
@@ -65,7 +67,7 @@ def choose_device(wish: str | Sequence[int]) -> torch.device:
 
 
 def computes_in(device: torch.device, precision: str) -> bool:
-    """Whether the device multiplies matrices of this precision in hardware; what it emulates is slow."""
+    """Whether the device multiplies matrices of this precision in hardware; emulation would be slow."""
     if precision == "float32":
         return True
     if device.type == "cuda":
@@ -83,36 +85,36 @@ def effective_precision(device: torch.device, precision: str) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Context in which activations have `precision` as far as the device has it; weights stay float32."""
+    """Context in which activations have `precision`, if the device computes in it; weights stay float32."""
     effective = effective_precision(device, precision)
     low = torch.float16 if effective == "float16" else torch.bfloat16
     return torch.autocast(device.type, low, enabled=effective != "float32")
 
 
 def gradient_scaler(device: torch.device, precision: str) -> GradScaler:
-    """Scales the loss where gradients would vanish in float16; elsewhere it does nothing."""
+    """A scaler of the loss, so that gradients do not vanish in float16; in other precisions it does nothing."""
     return GradScaler(device.type, enabled=effective_precision(device, precision) == "float16")
 
 
 def to_device(x: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """`x` on the device, without waiting where its memory is pinned (CUDA); elsewhere that would not be safe."""
+    """`x` on the device; the copy to a GPU, from pinned memory, is not waited for (elsewhere that is not safe)."""
     return x.to(device, non_blocking=device.type == "cuda")
 
 
-def progress(batches: Iterable[Any], name: str, **about: int) -> tqdm[Any]:
-    """`batches`, with a bar on the terminal of the first process."""
+def progress(batches: Iterable[T], name: str, **about: int) -> tqdm[T]:
+    """`batches`, with a progress bar on the terminal of the process of rank 0."""
     return tqdm(batches, name, leave=False, dynamic_ncols=True, disable=True if rank() else None, **about)
 
 
 def random_state(device: torch.device) -> torch.Tensor | None:
-    """State of the device's own generator; None for the CPU, whose state is kept anyway."""
+    """State of the generator of a GPU; None for the CPU, whose state is kept anyway."""
     if device.type == "cuda":
         return torch.cuda.get_rng_state(device)
     return torch.mps.get_rng_state() if device.type == "mps" else None
 
 
 def set_random_state(device: torch.device, state: torch.Tensor | None) -> None:
-    """Takes back what `random_state` gave; a run that goes on on another kind of device begins a new sequence."""
+    """Restores a `random_state`; a run that goes on on another kind of device begins a new sequence, with a warning."""
     if state is None or device.type not in ("cuda", "mps"):
         return
     try:

@@ -1,7 +1,7 @@
 """Several processes, one run: started by `torchrun` (or `--device 0 1`), each with a replica of the model.
 
-A batch of every process makes a step, so that N processes with batches of B do what one does with batches of N·B. The
-process of rank 0 alone writes. Alone, a process is of rank 0 in a world of 1, and nothing here communicates.
+Each step takes a batch of every process, so that N processes with batches of B do what one does with batches of N·B.
+The process of rank 0 alone writes files. A process without others has rank 0 and world size 1, and exchanges nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -24,33 +25,55 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
-PATIENCE = timedelta(minutes=30)  # for another process: it may be preparing data
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PATIENCE = timedelta(minutes=30)  # how long a process waits for the others, which may be preparing data
 GRACE = 10.0  # seconds in which a signal to stop reaches all processes of a run
 
 
 def started() -> bool:
-    """Whether this process is one of a launcher's."""
+    """Whether torchrun, or a launcher like it, started this process."""
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 def rank() -> int:
-    """This process's number, from 0."""
+    """The number of this process in the run, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world() -> int:
-    """How many processes the run has."""
+    """The world size: how many processes the run has."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def local_rank() -> int:
-    """This process's number on its machine."""
+    """The number of this process on its machine, from 0."""
     return int(os.environ.get("LOCAL_RANK", 0)) if started() else 0
+
+
+def on_rank_0(write: Callable[P, None]) -> Callable[P, None]:
+    """Makes `write` do nothing in processes of another rank: what writes into the folder of a run is decorated."""
+
+    @wraps(write)
+    def write_on_rank_0(*args: P.args, **kwargs: P.kwargs) -> None:
+        if rank() == 0:
+            write(*args, **kwargs)
+
+    return write_on_rank_0
+
+
+def from_rank_0(find: Callable[[], T]) -> T:
+    """What `find` returns in the process of rank 0, which alone calls it, for all processes."""
+    content: list[Any] = [find() if rank() == 0 else None]
+    if world() > 1:
+        dist.broadcast_object_list(content)
+    return content[0]
 
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Inside, the processes that a launcher started are one group; without a launcher nothing happens."""
+    """Initialises the process group under torchrun, and destroys it at the end; else it does nothing."""
     global _store
     if not started():
         yield
@@ -62,15 +85,15 @@ def process_group() -> Iterator[None]:
     dist.destroy_process_group()  # not after an error: others may be waiting for this process, and it for them
 
 
-_store: Any = None  # what all processes can read and write, also when one of them has ended
-all_stop = threading.Event()  # set when the processes have told each other that the run is to stop
+_store: Any = None  # of torchrun: all processes can read and write it, also when one of them has ended
+all_stop = threading.Event()  # set when all processes know that the run is to stop
 
 
 def leave_unless_all_stop(number: int) -> None:
-    """Ends this process, in a while, unless the signal to stop came to all processes of the run.
+    """Ends this process after `GRACE` seconds, unless the signal to stop came to all processes of the run.
 
-    A launcher stops the others when one of them has ended. They cannot save, for that takes all of them, and they may
-    not come to notice before the launcher kills them.
+    When one process has ended, torchrun sends the others a signal to stop, and kills them later. They cannot save, for
+    saving takes all processes, and may be waiting for the one that has ended.
     """
 
     def watch() -> None:
@@ -89,7 +112,7 @@ def leave_unless_all_stop(number: int) -> None:
 
 
 def launch(program: Path, argv: Sequence[str], number: int) -> int:
-    """Runs the program in so many processes of this machine, by `torchrun`; one that fails ends them all.
+    """Runs the program in `number` processes of this machine, by `torchrun`; one that fails ends them all.
 
     Returns:
         The exit status of the first that failed, or 0.
@@ -107,21 +130,12 @@ def launch(program: Path, argv: Sequence[str], number: int) -> int:
     return 0
 
 
-def gather(x: Any) -> list[Any]:
+def gather(x: T) -> list[T]:
     """`x` of every process, by rank."""
-    found: list[Any] = [None] * world()
-    if world() == 1:
-        return [x]
-    dist.all_gather_object(found, x)
-    return found
-
-
-def first(x: Any) -> Any:
-    """`x` of the process of rank 0."""
-    content = [x]
+    of_all: list[Any] = [x] * world()
     if world() > 1:
-        dist.broadcast_object_list(content)
-    return content[0]
+        dist.all_gather_object(of_all, x)
+    return of_all
 
 
 def maximum(*numbers: int) -> list[int]:
@@ -133,13 +147,13 @@ def maximum(*numbers: int) -> list[int]:
 
 
 def wait() -> None:
-    """Until all processes are here."""
+    """Returns when all processes have called it."""
     maximum(0)  # of no numbers nothing would be exchanged
 
 
 @contextmanager
 def one_by_one() -> Iterator[None]:
-    """One process of each machine is inside first, and then the others: what it makes, they find."""
+    """The first process of each machine runs the block before the others do, which find the files that it made."""
     if local_rank():
         wait()
     yield
@@ -148,7 +162,7 @@ def one_by_one() -> Iterator[None]:
 
 
 def replica(model: nn.Module, device: torch.device) -> nn.Module:
-    """`model`, whose gradients become the mean of all processes' in backward."""
+    """`model` as DDP, whose backward averages gradients over all processes; `model` itself where there is one."""
     if world() == 1:
         return model
     devices = [device] if device.type == "cuda" else None
@@ -158,7 +172,7 @@ def replica(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def averaging(model: nn.Module, *, when: bool) -> AbstractContextManager[None]:
-    """Backward inside averages gradients, where `model` is a `replica`, or leaves them to the next time."""
+    """Backward in the block averages gradients over processes; with `when` false it only accumulates them."""
     return nullcontext() if when or not isinstance(model, nn.parallel.DistributedDataParallel) else model.no_sync()
 
 
@@ -197,15 +211,15 @@ class SynchronisedBatchNorm(nn.BatchNorm1d):
 
 
 def synchronise_batch_norm(model: nn.Module) -> None:
-    """The statistics of all batch norms in training become those of the batches of all processes."""
+    """Makes all batch norms train with the statistics of the batches of all processes."""
     for module in model.modules() if world() > 1 else ():
         if type(module) is nn.BatchNorm1d:
             module.__class__ = SynchronisedBatchNorm  # which has the same parameters, buffers and hooks
 
 
 @torch.no_grad()
-def agree(model: nn.Module) -> None:
-    """The running statistics of all processes become their mean."""
+def average_statistics(model: nn.Module) -> None:
+    """Gives the batch norms of all processes the mean of their running statistics."""
     for name, buffer in model.named_buffers() if world() > 1 else ():
         if name.endswith((".running_mean", ".running_var")):
             dist.all_reduce(buffer)

@@ -1,7 +1,7 @@
-"""How a run ends that cannot go on: with one sentence for its user, and the traceback in its log.
+"""One sentence for the user about the error that ends a run; the traceback goes to its log.
 
-What a user can mend is raised as a `ValueError` or `OSError` by this project's own code; its message is the sentence.
-All else (an error in a user's model or feeder, a killed worker, memory or disk that is full) is unexpected.
+This project's code raises a `ValueError` or `OSError` for a mistake of the user, whose message is the sentence. All
+other errors (in a user's model or feeder, a killed worker, full memory, a full disk) are unexpected.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WORKER = (
     "--num_worker or a smaller --batch_size, then go on with --resume auto"
 )
 OTHER = "another process of the run has ended, and its message says why"
-# what messages hold, by what they mean; the first that fits counts
+# a pattern of messages, and the sentence for it; the first that fits counts
 TEXTS = (
     (r"CUDA out of memory|MPS backend out of memory", GPU),
     (r"Bus error|/torch_\w+.*No space left|unable to \w+( to)? shared memory", SHARED_MEMORY),
@@ -73,12 +73,12 @@ def is_expected(error: BaseException) -> bool:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error in reading a file says something about the file, and not about the machine."""
+    """Whether an error in reading a file means that the file is damaged, not that the machine lacks something."""
     return not isinstance(error, OSError) and not _remedy(error)
 
 
 def _remedy(error: BaseException) -> str:
-    """What is said of a machine that lacks something, or nothing."""
+    """The sentence for a machine that lacks something; "" for other errors."""
     for e in _chain(error):
         if isinstance(e, torch.OutOfMemoryError):
             return GPU
@@ -93,7 +93,7 @@ def _remedy(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error, and those that led to it: a full disk can make a library fail in a way of its own."""
+    """An error and its causes: a library may raise another error when the disk is full."""
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
@@ -108,7 +108,7 @@ def _raised_here(error: BaseException) -> bool:
 
 
 def _place(error: BaseException) -> str:
-    """Where it happened: the last line that is no library's, in workers too, whose traceback is in the message."""
+    """The last line of the traceback outside libraries, as " (file, line n)"; a worker's is in the message."""
     text = "".join(traceback.format_exception(error))
     places = re.findall(r'File "([^"]+)", line (\d+), in ', text)
     outside = [place for place in places if not LIBRARY.search(place[0])]

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: at once, or noted so that it saves first."""
+"""Signals that ask a run to stop: it stops at once, or notes the signal and saves first."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from processor.runtime.distributed import leave_unless_all_stop, started
 
 Handler = Any  # of a signal: a function of its number and frame, or SIG_DFL
 
-STOP = tuple(  # what asks a run to stop: a user, the system, Slurm; Windows has two of them
+STOP = tuple(  # a user, the system or Slurm sends them; Windows has two of them
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
 )
 
 
 class StoppedError(BaseException):
-    """A run that was asked to stop; like KeyboardInterrupt no error, which something on the way might handle.
-
-    Attributes:
-        signal: by which it was asked.
-    """
+    """A signal stopped the run; like KeyboardInterrupt this is no `Exception`, which code on the way might handle."""
 
     def __init__(self, number: signal.Signals, place: str = "") -> None:
         self.signal = number
@@ -31,7 +27,7 @@ class StoppedError(BaseException):
 
 @contextmanager
 def stop_at_once() -> Iterator[None]:
-    """Signals that ask the program to stop raise `StoppedError` inside, so that it ends as after any other error."""
+    """Raises `StoppedError` in the block on a signal to stop, so that the program ends as after any other error."""
 
     def stop(number: int, _: object) -> None:
         raise StoppedError(signal.Signals(number))
@@ -42,10 +38,10 @@ def stop_at_once() -> Iterator[None]:
 
 @contextmanager
 def stop_signals() -> Iterator[list[signal.Signals]]:
-    """Signals that ask the run to stop are only noted, in the list that it gives; a second one has its usual effect.
+    """Notes the signals to stop of the block in a list, which it gives; a second one has its usual effect.
 
-    A launcher passes on what its processes may have had already, and kills those that do not end: under it there is no
-    second one. What it sends because another process has ended cannot be followed by a save (`distributed`).
+    Not so under torchrun: it passes on signals that its processes may have had already, and kills those that do not
+    end. Its signal may also mean that another process has ended; then no save is possible (`distributed`).
     """
     noted: list[signal.Signals] = []
 
@@ -65,8 +61,8 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
 
 @contextmanager
 def _handled_by(handler_after: Callable[[Handler], Handler], numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """`handler_after(earlier handler)` for these signals, as far as they are not ignored."""
-    if threading.current_thread() is not threading.main_thread():  # others cannot handle signals
+    """Handles signals in the block by `handler_after(earlier handler)`, unless they are ignored."""
+    if threading.current_thread() is not threading.main_thread():  # other threads cannot handle signals
         yield
         return
     earlier = {

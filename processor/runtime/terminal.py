@@ -1,4 +1,4 @@
-"""What a program says on the terminal, whatever had been configured before it was called."""
+"""Prints log lines on the terminal, whatever logging was configured before the program was called."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PACKAGES = ("processor", "feeders", "model", "graph", "data_gen")
 
 @contextmanager
 def spoken() -> Iterator[None]:
-    """Inside, log lines are printed, once, as bare text; afterwards logging is configured as it was before.
+    """Prints log lines of the block once, as bare text; afterwards logging is configured as before.
 
-    A notebook or another program may have configured logging: its handlers that print make way for ours, others (its
-    log files) get our lines too; levels and what it disabled count no more.
+    A notebook or another program may have configured logging. Ours replaces its handlers that print; others, such as
+    its log files, get our lines too. Its levels and disabled loggers do not count in the block.
     """
     root = logging.getLogger()
     ours = [logger for name, logger in list(root.manager.loggerDict.items()) if name.split(".")[0] in PACKAGES]

@@ -1,1 +1,1 @@
-"""What a run saves and loads: checkpoints and weights."""
+"""Checkpoints and weights: saved and loaded."""

@@ -32,7 +32,7 @@ DAMAGED = "*.pt.damaged*"  # what damaged ones are renamed to
 
 
 class DamagedError(ValueError):
-    """A file that is not what was once written."""
+    """A checkpoint whose content is not what a run wrote."""
 
 
 @dataclass
@@ -42,27 +42,27 @@ class State:
     model: nn.Module
     optimizer: Optimizer
     scaler: GradScaler = field(default_factory=lambda: GradScaler("cpu", enabled=False))  # of gradients in float16
-    epoch: int = 0  # epochs done
-    samples: int = 0  # of the next one that are done, too
-    step: int = 0  # optimiser steps done
-    seconds: float = 0.0  # spent so far
+    epoch: int = 0  # epochs that are done
+    samples: int = 0  # samples of the epoch after them that are done
+    step: int = 0  # optimiser steps that are done
+    seconds: float = 0.0  # of training
     best: float = -1.0  # best top-1 of an evaluation
     best_epoch: int = 0
-    evaluated: int = 0  # the last epoch whose evaluation is noted
+    evaluated: int = 0  # the last epoch whose evaluation is in the checkpoints
 
     COUNTERS = ("epoch", "samples", "step", "seconds", "best", "best_epoch", "evaluated")
 
     def save(self, path: Path, about: Mapping[str, Any], previous: Path | None = None) -> None:
         """Writes the state; `path` holds either the old file or the complete new one.
 
-        All processes call it, the first of them writes.
+        All processes call it, the one of rank 0 writes.
 
         Args:
-            about: what else the file shall hold, for those who read it.
-            previous: what the old file becomes.
+            about: what the file holds beside the state, such as the configuration.
+            previous: the new name of the old file.
         """
         device = next(self.model.parameters()).device
-        distributed.agree(self.model)
+        distributed.average_statistics(self.model)
         generators = distributed.gather((torch.get_rng_state(), random_state(device)))
         content = {
             "model": self.model.state_dict(),
@@ -75,23 +75,18 @@ class State:
             "scaler": self.scaler.state_dict(),
             **about,
         }
-        if distributed.rank() == 0:
-            with written_whole(path) as temporary:
-                with temporary.open("wb") as file:
-                    torch.save(content, file)
-                if previous is not None and path.exists():
-                    os.replace(path, previous)
-        distributed.wait()  # a process that ended would end those that still write
+        _write(path, content, previous)
+        distributed.wait()  # a process that ended now would end the one that writes
 
     def load(self, path: Path, device: torch.device, about: Mapping[str, Any] | None = None) -> None:
         """Takes everything back from a file that `save` wrote.
 
         Args:
-            about: what this run learns from; that of the file must be the same.
+            about: what this run learns from (`LEARNT`); the file must have the same, where it tells.
 
         Raises:
-            ValueError: the file is no such file, or of another model, optimiser or kind of data.
-            DamagedError: it was one.
+            ValueError: the file is no checkpoint of a run, or of another model, optimiser or kind of data.
+            DamagedError: the file is damaged.
         """
         content = read_checkpoint(path, key="resume")
         needed = {"model", "optimizer", "optimizer_name", "generator", "generator_of_device", *self.COUNTERS}
@@ -122,8 +117,8 @@ class State:
             generators = [(content["generator"], content["generator_of_device"])]
             generators += content.get("generators_of_others", [])
             if distributed.rank() < len(generators):  # of a run of fewer processes there is none
-                own, of_device = generators[distributed.rank()]
-                torch.set_rng_state(own)
+                of_cpu, of_device = generators[distributed.rank()]
+                torch.set_rng_state(of_cpu)
                 set_random_state(device, of_device)
         except Exception as error:  # a forged file can raise anything
             if not is_damage(error):
@@ -131,14 +126,14 @@ class State:
             raise DamagedError(f"resume: {path} does not hold what a run saves; nothing can go on from it") from error
 
     def load_newest(self, folder: Path, device: torch.device, about: Mapping[str, Any] | None = None) -> Path | None:
-        """Goes on from the newest sound checkpoint of a folder; damaged ones before it are renamed, and told of.
+        """Takes everything back from the newest sound checkpoint of a folder; newer damaged ones are renamed.
 
         Returns:
-            Its path, now that of the last; None where there is no checkpoint.
+            Its path, `last.pt` or `best.pt`; None where there is no checkpoint.
 
         Raises:
-            ValueError: none of them is sound, or it is of another model or optimiser.
-            OSError: the file cannot be read, which says nothing about its content.
+            ValueError: none of them is sound, or the sound one is of another model or optimiser.
+            OSError: a file cannot be read, which says nothing about its content.
         """
         damaged = []
         for path in [path for name in (LAST, PREVIOUS, BEST) if (path := folder / name).is_file()]:
@@ -148,8 +143,8 @@ class State:
                 log.warning("%s", error)
                 damaged.append(path)
                 continue
-            for other in damaged:
-                log.warning("%s is kept as %s", other, _set_aside(other))
+            for damaged_path in damaged:
+                log.warning("%s is kept as %s", damaged_path, _set_aside(damaged_path))
             return path.replace(folder / LAST) if path.name == PREVIOUS else path
         if damaged:
             raise ValueError(f"resume: no checkpoint in {folder} is sound; begin again with --overwrite")
@@ -157,7 +152,7 @@ class State:
 
 
 def _misfit_of_moments(optimizer: Optimizer) -> str:
-    """Whether what an optimiser remembers of a parameter has another shape than the parameter."""
+    """What is wrong with the shapes of an optimiser's moments; "" if each has the shape of its parameter."""
     for group in optimizer.param_groups:
         for x in group["params"]:
             for name, moment in optimizer.state.get(x, {}).items():
@@ -167,11 +162,20 @@ def _misfit_of_moments(optimizer: Optimizer) -> str:
 
 
 def _set_aside(path: Path) -> Path:
-    """Renames a file to a name that is free, and gives that."""
+    """Renames a damaged file to a free name, and returns that."""
     names = [path.with_name(f"{path.name}.damaged{number}") for number in ("", *range(2, 100))]
     aside = path.replace(next((name for name in names if not name.exists()), names[-1]))
     sync_folder(path.parent)
     return aside
+
+
+@distributed.on_rank_0
+def _write(path: Path, content: Mapping[str, Any], previous: Path | None) -> None:
+    with written_whole(path) as temporary:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+        if previous is not None and path.exists():
+            os.replace(path, previous)
 
 
 class Checkpoints:
@@ -179,7 +183,7 @@ class Checkpoints:
 
     Args:
         about: what a checkpoint holds beside the state.
-        minutes: between checkpoints within an epoch; 0: none.
+        minutes: between checkpoints within an epoch; 0: there are none.
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any], minutes: float) -> None:
@@ -188,11 +192,11 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for one within an epoch."""
+        """Whether it is time for a checkpoint within an epoch."""
         return self.seconds > 0 and time.monotonic() - self.saved >= self.seconds
 
     def save(self, state: State) -> None:
-        """Writes `last.pt`, with the time that has passed; the one before becomes `previous.pt`."""
+        """Writes `last.pt`, with the seconds so far; the `last.pt` before becomes `previous.pt`."""
         now = time.monotonic()
         state.seconds += now - self.saved
         self.saved = now
@@ -234,12 +238,13 @@ def read_checkpoint(path: Path, *, key: str = "weights") -> Any:
         ) from error
 
 
-def misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    """How the tensors of `state` differ from the model's `own`: counts, with the first of each kind; or nothing."""
+def misfit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """How `state` differs from the state dict that a model has: counts, with the first of each kind; or ""."""
+    shared = expected.keys() & state.keys()
     kinds = {
-        "missing": [name for name in own if name not in state],
-        "unknown": [name for name in state if name not in own],
-        "of another shape": [name for name in own if name in state and own[name].shape != state[name].shape],
+        "missing": [name for name in expected if name not in state],
+        "unknown": [name for name in state if name not in expected],
+        "of another shape": [name for name in expected if name in shared and expected[name].shape != state[name].shape],
     }
     return ", ".join(
         f"{plural(len(names), 'tensor is', 'tensors are')} {kind} ({names[0]})"

@@ -6,21 +6,22 @@ import inspect
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from model.base import SkeletonModel
 from model.published import agree, family, infer_model_args, load_published
 from processor.config.check import check_call, import_object
-from processor.config.schema import Config, model_of
+from processor.config.schema import model_of
 from processor.state.checkpoint import misfit, read_checkpoint
 
 log = logging.getLogger(__name__)
 
-# what a file may name without its user's word; anything else would be imported and called
+# what a file may name that its user has not named; anything else would be imported and called
 MODELS = ("model.st_tr.Model", "model.zit_zot.Model", "model.Model")
 GRAPHS = tuple(
     f"graph.{name}" for name in (
@@ -30,17 +31,6 @@ GRAPHS = tuple(
 )  # fmt: skip
 NESTED = 8  # state dicts inside one another
 WRAPPERS = ("model", "state_dict", "model_state_dict")  # keys under which checkpoints hold a state dict
-FREE = (
-    "dropout",
-    "drop_connect",
-    "drop_connectivity",
-    "window_size",
-)  # options that trained weights may be used with otherwise
-SETTLED_BY = {
-    "fcn.": "num_class",
-    "fc.": "num_class",
-    "data_bn.": "num_person",
-}  # what no longer counts when these weights are ignored
 
 
 @dataclass(frozen=True)
@@ -52,8 +42,8 @@ class Weights:
         state: the state dict, without the `module.` of data parallel training and the `_orig_mod.` of compilation.
         trained: the import path of the model and its `model_args`, where the file is a checkpoint of ours.
         about: `epoch` and the other plain values of a checkpoint.
-        class_names: of the classes that the model knows, in order, where the file tells.
-        stream: what it was trained on, such as `joint` or `bone`, where the file tells.
+        class_names: the names of the model's classes, by their number, where the file tells.
+        stream: what the model was trained on, such as `joint` or `bone`, where the file tells.
     """
 
     path: Path
@@ -70,7 +60,7 @@ class Weights:
 
     def known_classes(self, ignored: Sequence[str] = ()) -> tuple[str, ...] | None:
         """`class_names`, unless the weights that tell classes apart are not taken from the file."""
-        new = any(SETTLED_BY.get(f"{prefix.rstrip('.')}.") == "num_class" for prefix in ignored)
+        new = any(SkeletonModel.SETTLED_BY.get(f"{prefix.rstrip('.')}.") == "num_class" for prefix in ignored)
         return None if new else self.class_names
 
     @property
@@ -102,10 +92,37 @@ class Weights:
         graph = saved.get("graph")
         if graph and graph not in GRAPHS and graph != given.get("graph"):
             raise ValueError(f"these weights name a graph from elsewhere; if it is to be trusted, give it: {graph}")
-        defaults = {name: p.default for name, p in inspect.signature(import_object(model).Options).parameters.items()}
+        kind = import_object(model)
+        options = getattr(kind, "Options", kind)  # a user's model need not have `Options`
+        defaults = {name: p.default for name, p in inspect.signature(options).parameters.items()}
         plain = {name: value for name, value in defaults.items() if isinstance(value, bool | int | float | str)}
-        free = [name for name in FREE if name in given]
+        free = [name for name in getattr(options, "FREE", ()) if name in given]
         return {name: value for name, value in {**plain, **saved}.items() if name not in free}
+
+    def complete(self, model: str, given: Mapping[str, Any], ignored: Sequence[str] = ()) -> dict[str, Any]:
+        """All `model_args` of the model at the import path `model`: those `given`, and those that the weights settle.
+
+        Args:
+            ignored: prefixes of the weights that are not used, and settle nothing.
+
+        Raises:
+            ValueError: weights and `given` disagree; each option is named with what the weights hold.
+        """
+        try:
+            settled = self.settled(given, model)
+            saved, graph_args = settled.get("graph_args", {}), given.get("graph_args", {})
+            if "path" in saved and "path" in graph_args:  # a skeleton's file may have moved; the weights hold its graph
+                settled["graph_args"] = {**saved, "path": graph_args["path"]}
+                given = {**given, "graph_args": {**saved, **graph_args}}
+            for name, option in SkeletonModel.SETTLED_BY.items():
+                if any(name.startswith(prefix) for prefix in ignored):
+                    settled.pop(option, None)
+            args, problems, _ = check_call(import_object(model), agree(settled, given))
+            if problems:
+                raise ValueError("; ".join(f"{name}: {problem}" for name, problem in problems))
+            return args
+        except ValueError as error:
+            raise ValueError(f"weights: {self.path}: {error}") from error
 
 
 def read_weights(path: Path) -> Weights:
@@ -143,30 +160,6 @@ def _is_entry(name: Any, value: Any) -> bool:
     return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
-def complete(config: Config, weights: Weights) -> Config:
-    """`config` with the `model_args` that weights settle.
-
-    Raises:
-        ValueError: weights and configuration disagree; each option is named with what the weights hold.
-    """
-    given = config.model_args
-    try:
-        settled = weights.settled(given, config.model)
-        saved, own = settled.get("graph_args", {}), given.get("graph_args", {})
-        if "path" in saved and "path" in own:  # a skeleton's file may have moved; the weights hold its graph
-            settled["graph_args"] = {**saved, "path": own["path"]}
-            given = {**given, "graph_args": {**saved, **own}}
-        for name, option in SETTLED_BY.items():
-            if any(name.startswith(prefix) for prefix in config.ignore_weights):
-                settled.pop(option, None)
-        args, problems, _ = check_call(import_object(config.model), agree(settled, given))
-        if problems:
-            raise ValueError("; ".join(f"{name}: {problem}" for name, problem in problems))
-        return replace(config, model_args=args)
-    except ValueError as error:
-        raise ValueError(f"weights: {weights.path}: {error}") from error
-
-
 def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ()) -> None:
     """Loads weights into `model`.
 
@@ -176,20 +169,20 @@ def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ())
     Raises:
         ValueError: weights of another model, or a prefix that no key begins with.
     """
-    own = model.state_dict()
+    initial = model.state_dict()
     for prefix in ignore:
-        if not prefix or not any(name.startswith(prefix) for name in own):
+        if not prefix or not any(name.startswith(prefix) for name in initial):
             raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
-    kept = {name: value for name, value in own.items() if name.startswith(tuple(ignore))}
+    kept = {name: value for name, value in initial.items() if name.startswith(tuple(ignore))}
     if family(weights.state) is type(model):
         try:
             load_published(model, weights.state, kept)
         except ValueError as error:
             raise ValueError(f"weights: {weights.path}: {error}") from error
     else:
-        count = {name: value for name, value in own.items() if name.endswith(".num_batches_tracked")}  # may be absent
+        count = {name: x for name, x in initial.items() if name.endswith(".num_batches_tracked")}  # may be absent
         state = {**count, **weights.state, **kept}
-        if problem := misfit(own, state):
+        if problem := misfit(initial, state):
             raise ValueError(
                 f"weights: {weights.path} is of another model: {problem}; take the configuration it was made with"
             )

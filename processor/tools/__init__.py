@@ -1,1 +1,1 @@
-"""What you do with a model besides training and testing it: info, benchmark."""
+"""Tools for a model: info, benchmark."""

@@ -1,10 +1,12 @@
-"""What a model is, of a configuration or of a file of weights."""
+"""Describes the model of a configuration or of a file of weights: kind, input, cost, options."""
 
 from __future__ import annotations
 
 import logging
 import textwrap
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -12,12 +14,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from graph.common.words import plural
+from model.base import SkeletonModel
 from processor.config.schema import Config
-from processor.engine.data import input_shape
-from processor.engine.models import build_model
-from processor.state.weights import MODELS, Weights, complete, load_weights, read_weights
+from processor.engine.models import build_model, model_of_weights
+from processor.state.weights import MODELS, Weights, read_weights
 
-TELLING = ("model", "model_args", "train_feeder_args", "test_feeder_args")  # keys that tell of a model or of its data
+TELLING = ("model", "model_args", "train_feeder_args", "test_feeder_args")  # the keys that name a model or its data
 PUBLISHED = {"model.st_tr.Model": "ST-TR", "model.zit_zot.Model": "Zoom Transformer"}
 
 log = logging.getLogger(__name__)
@@ -30,33 +32,30 @@ def info(config: Config) -> None:
         ValueError: neither is given, or the file's weights are of no model here.
     """
     bare = all(getattr(config, key) == getattr(Config(), key) for key in TELLING)
-    if bare and not config.weights:
-        raise ValueError("info: nothing names a model; name a file with --weights, or a configuration with --config")
-    weights = read_weights(config.weights) if config.weights else None
-    if weights and bare and not weights.model:
-        tensors = f"{plural(len(weights.state), 'tensor')} ({', '.join(list(weights.state)[:3])}, ...)"
-        raise ValueError(
-            f"weights: {weights.path} holds {tensors}, "
-            "neither of the published code nor a checkpoint of ours; if it is a state dict of ours, add its --config"
-        )
-    if weights:
-        named = config if config.model_args or weights.model not in MODELS else replace(config, model=weights.model)
-        config = complete(named, weights)
-    model = build_model(config, weights)
-    if weights:
-        load_weights(model, weights)
-    rows = _file(weights) if weights else {}
-    rows |= {"model": config.model, **_model(model, config)}
-    for name, text in rows.items():
-        if not text:
-            continue
-        log.info(
-            textwrap.fill(text, 110, initial_indent=f"{name:<12}", subsequent_indent=" " * 12, break_long_words=False)
-        )
+    if not config.weights:
+        if bare:
+            raise ValueError("info: no model is named; name a file with --weights, or a configuration with --config")
+        rows, name, args, model = {}, config.model, config.model_args, build_model(config.model, config.model_args)
+    else:
+        weights = read_weights(config.weights)
+        if bare and not weights.model:
+            tensors = f"{plural(len(weights.state), 'tensor')} ({', '.join(list(weights.state)[:3])}, ...)"
+            raise ValueError(
+                f"weights: {weights.path} holds {tensors}, neither of the published code nor a checkpoint of ours; if "
+                "it is a state dict of ours, add its --config"
+            )
+        name = weights.model if not config.model_args and weights.model in MODELS else config.model
+        model, args = model_of_weights(name, config.model_args, weights, config.ignore_weights)
+        rows = _file(weights)
+    rows |= {"model": name, **_model(model, args, config.test_feeder_args.get("window_size", 0))}
+    for key, text in rows.items():
+        if text:
+            lines = textwrap.wrap(text, 98, break_long_words=False)
+            log.info("\n".join(f"{head:<12}{line}" for head, line in zip_longest([key], lines, fillvalue="")))
 
 
 def _file(weights: Weights) -> dict[str, str]:
-    """What kind of file it is."""
+    """The rows about the file: its path, its kind and what else it holds."""
     if weights.published:
         number = sum(x.numel() for key, x in weights.state.items() if x.is_floating_point() and "running_" not in key)
         kind = f"published {PUBLISHED[weights.published]}, {number:,} parameters"
@@ -66,25 +65,26 @@ def _file(weights: Weights) -> dict[str, str]:
     return {"file": str(weights.path), "kind": kind + (f" ({about})" if about else "")}
 
 
-def _model(model: nn.Module, config: Config) -> dict[str, str]:
-    """What the model takes and gives, what it costs, and its options."""
+def _model(model: nn.Module, args: Mapping[str, Any], frames: int) -> dict[str, str]:
+    """What the model takes and gives, what it costs, and its options; `args` are its `model_args`."""
     size = f"{sum(p.numel() for p in model.parameters()):,}"
-    o: Any = getattr(model, "options", None)
-    if not hasattr(o, "shape"):  # a user's model need not tell what it takes
-        return {"parameters": size, "options": _list(config.model_args)}
-    C, T, V, M = shape = input_shape(model, config)
+    if not isinstance(model, SkeletonModel):
+        return {"parameters": size, "options": _list(args)}
+    o, shape = model.options, model.input_shape(frames)
+    C, T, V, M = shape
     channels = plural(C, "channel") + (" (joints and bones)" if C == 6 else "")
-    rows = {
+    known = {name: value for name, value in asdict(o).items() if name in args}
+    assumed = {name: value for name, value in asdict(o).items() if name not in args}
+    return {
         "stream": o.title,
         "input": f"{channels}, {plural(T, 'frame')}, {plural(M, 'person')}",
         "joints": f"{V} ({o.graph})",
         "classes": f"{o.num_class}",
         "parameters": size,
         "FLOPs": f"{count_flops(model, shape) / 1e9:.2f} G a sample, forward, two a multiply-add",
+        "options": _list(known),
+        "by default": _list(assumed),
     }
-    known = {name: value for name, value in asdict(o).items() if name in config.model_args}
-    assumed = {name: value for name, value in asdict(o).items() if name not in config.model_args}
-    return {**rows, "options": _list(known), "by default": _list(assumed)}
 
 
 def count_flops(model: nn.Module, shape: tuple[int, ...]) -> int:
@@ -94,5 +94,5 @@ def count_flops(model: nn.Module, shape: tuple[int, ...]) -> int:
     return int(counter.get_total_flops())
 
 
-def _list(options: dict[str, Any]) -> str:
+def _list(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in options.items())

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from feeders import augment
 from feeders.feeder import Feeder
 from graph.ntu_rgb_d import SKELETON
-from processor.config.schema import Config
 from processor.engine.data import Loader
 
 N, C, T, V, M = 7, 3, 12, 25, 2
@@ -209,8 +208,7 @@ AUGMENTED: dict[str, Any] = {
 
 def batches(paths: dict[str, str], *, epoch: int, workers: int, seed: int = 0) -> list[torch.Tensor]:
     loader = Loader(
-        Feeder(**paths, **AUGMENTED, seed=seed), Config(batch_size=3, num_worker=workers, seed=seed),
-        torch.device("cpu"), train=True,
+        Feeder(**paths, **AUGMENTED, seed=seed), batch_size=3, workers=workers, device=torch.device("cpu"), seed=seed
     )  # fmt: skip
     list(loader.epoch(0))  # workers that live on must follow
     return [torch.cat([x.flatten(1), index[:, None]], dim=1) for x, _, index in loader.epoch(epoch)]

@@ -18,9 +18,10 @@ from feeders import augment
 from feeders.feeder import Feeder
 from feeders.streams import STREAMS, bones, derive
 from graph.ntu_rgb_d import SKELETON as NTU
-from processor.config.schema import Config
-from processor.engine.data import Loader, check_fit
+from model.st_tr import Model
+from processor.engine.data import Loader
 from processor.engine.evaluate import evaluate
+from processor.engine.fit import check_fit
 
 N, C, T, V, M = 5, 3, 40, 25, 2
 SKELETON = """
@@ -219,16 +220,13 @@ def test_clips_of_a_sample_are_drawn_anew_and_scored_together(paths: dict[str, s
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.mean(dim=(2, 3, 4))
 
-    loader = Loader(Feeder(**paths, **args), Config(test_batch_size=2, num_worker=0), torch.device("cpu"), train=False)
+    loader = Loader(Feeder(**paths, **args), batch_size=2, workers=0, device=torch.device("cpu"))
     scores = evaluate(Scorer(), loader, torch.device("cpu"), "float32").scores
     np.testing.assert_allclose(scores, clips.mean(axis=(1, 3, 4, 5)), atol=1e-6)
-
-    class Model(torch.nn.Module):
-        options = type("Options", (), {"channel": C, "num_point": V, "num_person": M, "num_class": 2})()
-
-    check_fit(Feeder(**paths, **args), Model(), Config(), "test")
+    model = Model(num_class=2, channels=[8, 8, 8], Nh=2)
+    check_fit(Feeder(**paths, **args), model, "test")
     with pytest.raises(ValueError, match="num_clips is for tests"):
-        check_fit(Feeder(**paths, **args), Model(), Config(), "train")
+        check_fit(Feeder(**paths, **args), model, "train")
 
 
 @pytest.mark.parametrize("stream", [*STREAMS, "joint+bone"])

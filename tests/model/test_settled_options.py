@@ -11,8 +11,7 @@ import torch
 
 from model import st_tr
 from model.published import agree
-from processor.config.schema import Config
-from processor.state.weights import complete, load_weights, read_weights
+from processor.state.weights import load_weights, read_weights
 
 OLD: dict[str, Any] = {
     "num_class": 3,
@@ -20,6 +19,7 @@ OLD: dict[str, Any] = {
     "Nh": 2,
     "num_person": 1,
 }  # no graph, no classifier_std
+ST_TR = "model.st_tr.Model"
 NTU, COCO, VOLLEYBALL = "graph.ntu_rgb_d.Graph", "graph.coco.Graph", "graph.volleyball.AdjMatrixGraph"
 
 
@@ -37,8 +37,7 @@ def checkpoint(path: Path, **options: Any) -> Path:
 )
 def test_a_checkpoint_without_the_newer_options_loads(tmp_path: Path, given: dict[str, Any]) -> None:
     weights = read_weights(checkpoint(tmp_path / "w.pt"))
-    config = complete(Config(model_args=given), weights)
-    model = st_tr.Model(**config.model_args)
+    model = st_tr.Model(**weights.complete(ST_TR, given))
     load_weights(model, weights)
     assert model.options.graph == NTU
     assert model.options.classifier_std == given.get("classifier_std", 0.01)
@@ -49,7 +48,7 @@ def test_a_checkpoint_without_the_newer_options_loads(tmp_path: Path, given: dic
 @pytest.mark.parametrize("given", [{}, {"num_point": 17}, {"graph": COCO}, {"graph": None}])
 def test_the_graph_in_use_is_named(tmp_path: Path, saved: dict[str, Any], given: dict[str, Any]) -> None:
     weights = read_weights(checkpoint(tmp_path / "w.pt", num_point=17, **saved))
-    args = complete(Config(model_args=given), weights).model_args
+    args = weights.complete(ST_TR, given)
     assert st_tr.Model(**args).options.graph == COCO
     if given.get("graph"):
         assert args["graph"] == COCO
@@ -59,9 +58,9 @@ def test_the_graph_in_use_is_named(tmp_path: Path, saved: dict[str, Any], given:
 def test_a_name_that_was_replaced_then_is_replaced_again(tmp_path: Path, given: dict[str, Any]) -> None:
     weights = read_weights(checkpoint(tmp_path / "w.pt", num_point=17, graph=NTU))
     with pytest.warns(UserWarning, match=r"graph\.coco\.Graph is taken instead"):
-        config = complete(Config(model_args=given), weights)
-    assert config.model_args["graph"] == COCO  # and nothing warns again, which would be an error here
-    assert st_tr.Model(**config.model_args).options.graph == COCO
+        args = weights.complete(ST_TR, given)
+    assert args["graph"] == COCO  # and nothing warns again, which would be an error here
+    assert st_tr.Model(**args).options.graph == COCO
 
 
 @pytest.mark.parametrize("saved", [{}, {"graph": COCO}])
@@ -70,7 +69,7 @@ def test_another_graph_than_the_one_in_use_is_refused(tmp_path: Path, saved: dic
     with pytest.raises(
         ValueError, match=rf"hold graph: {COCO}, model_args say graph: {VOLLEYBALL}; set `graph: {COCO}`"
     ):
-        complete(Config(model_args={"graph": VOLLEYBALL}), weights)
+        weights.complete(ST_TR, {"graph": VOLLEYBALL})
 
 
 def test_options_of_models_from_elsewhere_are_left_alone() -> None:
@@ -84,4 +83,4 @@ def test_a_forged_number_of_joints_breaks_nothing(tmp_path: Path, num_point: Any
     config = f"model: model.st_tr.Model\nmodel_args: {json.dumps({'num_point': num_point})}\n"
     torch.save({"model": {"fcn.bias": torch.zeros(3)}, "config": config}, tmp_path / "w.pt")
     with pytest.raises(ValueError, match=r"weights: .*num_point"):
-        complete(Config(model_args={"graph": NTU}), read_weights(tmp_path / "w.pt"))
+        read_weights(tmp_path / "w.pt").complete(ST_TR, {"graph": NTU})

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from feeders import feeder
 from model import st_tr
@@ -41,6 +41,17 @@ class Feeder(feeder.Feeder):
         if self.broken and index == 7 and os.environ.get("RANK", "1") == "1":
             fail(os.environ["FAULT"])
         return super().__getitem__(index)
+
+
+class Plain(nn.Module):
+    """A user's model, which works, and has nothing but a forward pass."""
+
+    def __init__(self, num_class: int, width: int = 1) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, num_class)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x.abs().mean(dim=(2, 3, 4)))
 
 
 class Model(st_tr.Model):

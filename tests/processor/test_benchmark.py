@@ -15,7 +15,7 @@ from model.layers.gcn import GCN
 from model.layers.units import SpatialAttention
 from model.st_tr import Model
 from processor.tools import benchmark as bench
-from processor.tools.benchmark import PARTS, Noise, Timed, benchmark
+from processor.tools.benchmark import Noise, Timed, benchmark
 
 CPU = torch.device("cpu")
 
@@ -50,7 +50,7 @@ def test_table_and_file(data: Data, tmp_path: Path, caplog: pytest.LogCaptureFix
         assert written["peak_share"] == pytest.approx(speed.flops_per_s / content["peak_flops_per_s"])
         assert speed.waiting is not None
         assert 0 < speed.waiting < 1
-        assert set(speed.parts) == {*PARTS, "other"}
+        assert set(speed.parts) == {*Model.PARTS, "other"}
         assert speed.parts["attention"] > 0
         assert phase in caplog.text
     assert "waiting for data" in caplog.text
@@ -74,7 +74,7 @@ def test_clips_of_a_sample_are_so_many_forward_passes(data: Data, tmp_path: Path
 def test_every_part_is_measured_once() -> None:
     """A graph convolution beside an attention is the graph convolution's time, not the attention's."""
     model = Model(**{**MODEL, "only_attention": False, "tcn_attention": True, "only_temporal_attention": False})
-    found = bench._outermost(model)
+    found = model.parts()
     lower = next(block.gcn1 for block in model.backbone if isinstance(block.gcn1, GCN))
     upper = next(block.gcn1 for block in model.backbone if isinstance(block.gcn1, SpatialAttention))
     assert (found[lower], lower.conv in found) == (("gcn", None), False)
@@ -102,7 +102,7 @@ def test_a_slow_feeder_is_waited_for(data: Data, tmp_path: Path, monkeypatch: py
             now[0] += 1
             return super().__getitem__(index)
 
-    loader = Timed(Slow((3, 8, 20, 1), 3, size=7), make(data, tmp_path, test_batch_size=4), CPU, train=False)
+    loader = Timed(Slow((3, 8, 20, 1), 3, size=7), batch_size=4, workers=0, device=CPU)
     sizes = [len(x) for x, _, _ in loader.epoch(0)]
     assert sizes == [4, 3]
     assert (loader.given, loader.waited) == (7, 7.0)

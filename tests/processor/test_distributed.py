@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -47,21 +47,78 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     return write_data(tmp_path_factory.mktemp("data"))
 
 
-def processes(config: Config, command: Sequence[str] = TORCHRUN) -> subprocess.Popen[str]:
-    """Two processes of the program with this configuration."""
+def written(config: Config) -> str:
+    """The path of a file that holds this configuration."""
     file = config.work_dir.with_suffix(".yaml")
     file.write_text(resolved(config), encoding="utf-8")
+    return str(file)
+
+
+def processes(*words: str, command: Sequence[str] = TORCHRUN) -> subprocess.Popen[str]:
+    """Two processes of a program with its arguments."""
     return subprocess.Popen(
-        [sys.executable, *command, str(ROOT / "main.py"), "--config", str(file)],
+        [sys.executable, *command, *words],
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"},
     )  # fmt: skip
 
 
-def finished(run: subprocess.Popen[str]) -> str:
-    output, _ = run.communicate(timeout=120)
+def trained_together(folder: Path, *configs: Config) -> str:
+    """What two processes say that train with these configurations, one after another (`together.py`)."""
+    run = processes(str(Path(__file__).with_name("together.py")), str(folder / "order"), *map(written, configs))
+    output, _ = run.communicate(timeout=180)
     assert run.returncode == 0, output
     return output
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Two launches of two processes, for all tests: one whose second process is killed, and one that trains four times.
+
+    Attributes:
+        status, said: of the launch that a killed process ended.
+        output: of the launch in which all runs end well.
+    """
+
+    folder: Path
+    status: int
+    said: str
+    output: str
+    interrupted: Config
+    undisturbed: Config
+    one: Config
+    one_step: Config
+
+
+@pytest.fixture(scope="module")
+def runs(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    folder = tmp_path_factory.mktemp("runs")
+    feeders = {f"{key}_feeder_args": {**getattr(make(data, folder), f"{key}_feeder_args"), "mark": str(folder / "dead")}
+               for key in ("train", "test")}  # fmt: skip
+    interrupted = make(
+        data, folder, feeder="dying.Feeder", batch_size=3, num_epoch=3, resume="auto", work_dir=folder / "dead_run",
+        **feeders,
+    )  # fmt: skip
+    undisturbed = replace(interrupted, work_dir=folder / "undisturbed")
+    settings: dict[str, Any] = {"model_args": EXACT, "optimizer": "SGD", "warm_up_epoch": 0, "sync_batch_norm": True}
+    one = make(
+        data, folder, batch_size=10, accumulation=1, base_lr=0.02, num_epoch=2, max_grad_norm=1.0,
+        work_dir=folder / "one", **settings,
+    )  # fmt: skip
+    one_step = make(
+        data, folder, batch_size=14, accumulation=2, base_lr=1.0, num_epoch=1, momentum=0.0, nesterov=False,
+        weight_decay=0.0, lr_schedule="multi-step", work_dir=folder / "one_step", **settings,
+    )  # fmt: skip
+    run = processes(str(ROOT / "main.py"), "--config", written(interrupted), command=DEVICES)
+    said, _ = run.communicate(timeout=120)
+    output = trained_together(folder, interrupted, undisturbed, halved(one), halved(one_step))
+    return Runs(folder, run.returncode, said, output, interrupted, undisturbed, one, one_step)
+
+
+def halved(config: Config) -> Config:
+    """For two processes: what one does with this configuration."""
+    folder = config.work_dir.with_name(f"{config.work_dir.name}_halved")
+    return replace(config, batch_size=config.batch_size // 2, test_batch_size=3, work_dir=folder)
 
 
 def weights(folder: Path, name: str = "last.pt") -> dict[str, Tensor]:
@@ -103,63 +160,49 @@ def test_every_sample_is_in_one_batch_of_one_process(monkeypatch: pytest.MonkeyP
         assert together == [sorted(batch) for batch in alone]
 
 
-def test_two_processes_are_one_with_twice_the_batch(data: Data, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"model_args": EXACT, "num_epoch": 2, "accumulation": 1, "optimizer": "SGD"}
-    settings |= {"base_lr": 0.02, "max_grad_norm": 1.0, "warm_up_epoch": 0, "sync_batch_norm": True}
-    one = make(data, tmp_path, batch_size=10, work_dir=tmp_path / "one", **settings)
-    both = replace(one, batch_size=5, test_batch_size=3, work_dir=tmp_path / "both")
-    output = finished(processes(both))
-    assert output.count("epoch 1 of 2 took") == 1  # the first process alone speaks
-    alone = train(one)
-    assert difference(weights(both.work_dir), weights(one.work_dir)) < 2e-5
-    scores = load_scores(both.work_dir / "test_score.npz")
+def test_two_processes_are_one_with_twice_the_batch(runs: Runs) -> None:
+    assert runs.output.count("epoch 1 of 2 took") == 1  # the first process alone speaks
+    alone, both = train(runs.one), halved(runs.one).work_dir
+    assert difference(weights(both), weights(runs.one.work_dir)) < 2e-5
+    scores = load_scores(both / "test_score.npz")
     assert scores.names == alone.names
     torch.testing.assert_close(torch.tensor(scores.scores), torch.tensor(alone.scores), rtol=1e-4, atol=1e-4)
-    assert len(list(both.work_dir.glob("events.out.tfevents.*"))) == 1
+    assert len(list(both.glob("events.out.tfevents.*"))) == 1
 
 
-def test_gradients_are_those_of_twice_the_batch(data: Data, tmp_path: Path) -> None:
+def test_gradients_are_those_of_twice_the_batch(runs: Runs) -> None:
     """One step of SGD at a rate of 1 subtracts the gradient: of 25 samples in two batches, the last of them uneven."""
-    settings: dict[str, Any] = {"model_args": EXACT, "num_epoch": 1, "accumulation": 2, "optimizer": "SGD"}
-    settings |= {"base_lr": 1.0, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0, "warm_up_epoch": 0}
-    settings |= {"sync_batch_norm": True, "lr_schedule": "multi-step"}
-    one = make(data, tmp_path, batch_size=14, work_dir=tmp_path / "one", **settings)
-    both = replace(one, batch_size=7, work_dir=tmp_path / "both")
-    finished(processes(both))
-    train(one)
+    train(runs.one_step)
     torch.manual_seed(0)
     start = Model(**EXACT).state_dict()
-    a, b = ({name: x - start[name] for name, x in weights(c.work_dir).items()} for c in (both, one))
+    a, b = (
+        {name: x - start[name] for name, x in weights(c.work_dir).items()}
+        for c in (halved(runs.one_step), runs.one_step)
+    )
     assert max(float(x.abs().max()) for x in b.values()) > 0.01
     assert difference(a, b) < 1e-4
 
 
-def test_a_dead_process_ends_the_run_which_then_goes_on(data: Data, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"feeder": "dying.Feeder", "batch_size": 3, "num_epoch": 3, "resume": "auto"}
-    config = make(data, tmp_path, **settings)
-    mark = {"mark": str(tmp_path / "dead")}
-    config = replace(
-        config,
-        train_feeder_args={**config.train_feeder_args, **mark},
-        test_feeder_args={**config.test_feeder_args, **mark},
-    )
-    run = processes(config, DEVICES)
-    output, _ = run.communicate(timeout=120)
-    assert run.returncode == 128 + signal.SIGKILL
-    assert "process 1 of the run ended with status 137; the others were stopped" in output
-    assert (tmp_path / "dead").exists()
-    assert "resumed after epoch 1" in finished(processes(config, DEVICES))
-    undisturbed = replace(config, work_dir=tmp_path / "undisturbed")
-    finished(processes(undisturbed, DEVICES))
-    a, b = weights(config.work_dir), weights(undisturbed.work_dir)
+def test_a_dead_process_ends_the_run_which_then_goes_on(runs: Runs) -> None:
+    assert runs.status == 128 + signal.SIGKILL
+    assert "process 1 of the run ended with status 137; the others were stopped" in runs.said
+    assert runs.said.count("epoch 1 of 3 took") == 1
+    assert (runs.folder / "dead").exists()
+    assert runs.output.count("resumed after epoch 1") == 1
+    a, b = weights(runs.interrupted.work_dir), weights(runs.undisturbed.work_dir)
     assert all(torch.equal(a[name], b[name]) for name in a)  # dropout and statistics of both processes included
+
+
+def test_the_first_process_goes_first(runs: Runs) -> None:
+    """What it makes in two seconds, the other finds."""
+    assert (runs.folder / "order").read_text() == "01"
 
 
 @pytest.mark.slow
 def test_a_signal_saves_and_stops_all(data: Data, tmp_path: Path) -> None:
     """The launcher's signal reaches workers that load data, too."""
     config = make(data, tmp_path, batch_size=3, num_epoch=40, resume="auto", num_worker=1, save_interval=100)
-    run, said = processes(config), ""
+    run, said = processes(str(ROOT / "main.py"), "--config", written(config)), ""
     assert run.stdout is not None
     for line in run.stdout:
         said += line
@@ -167,9 +210,8 @@ def test_a_signal_saves_and_stops_all(data: Data, tmp_path: Path) -> None:
             run.send_signal(signal.SIGTERM)
     assert run.wait(timeout=120)
     assert "stopped by SIGTERM" in said
-    assert "resumed after epoch" in finished(processes(config))
     undisturbed = replace(config, work_dir=tmp_path / "undisturbed")
-    finished(processes(undisturbed))
+    assert "resumed after epoch" in trained_together(tmp_path, config, undisturbed)
     assert difference(weights(config.work_dir), weights(undisturbed.work_dir)) < 1e-5
 
 
@@ -211,26 +253,6 @@ def test_synchronised_batch_norm_has_the_second_derivatives_of_the_batch_of_all(
     with ThreadPoolExecutor(2) as both:  # of 6 and of 4 samples
         parts = list(both.map(second_derivatives, norms, x.split([6, 4]), weight.split([6, 4])))
     torch.testing.assert_close(torch.cat(parts), expected)
-
-
-BARRIER = """
-import sys, time
-from processor.runtime import distributed
-with distributed.process_group():
-    with distributed.one_by_one():
-        time.sleep(0 if distributed.rank() else 2)
-        open(sys.argv[1], "a").write(f"{distributed.rank()}")
-"""
-
-
-def test_the_first_process_goes_first(tmp_path: Path) -> None:
-    """What it makes in two seconds, the other finds."""
-    (tmp_path / "program.py").write_text(BARRIER, encoding="utf-8")
-    subprocess.run(
-        [sys.executable, *TORCHRUN, str(tmp_path / "program.py"), str(tmp_path / "order")], check=True, timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert (tmp_path / "order").read_text() == "01"
 
 
 def test_too_few_samples(data: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

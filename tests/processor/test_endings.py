@@ -227,10 +227,9 @@ def test_what_is_said_of_a_machine_that_lacks_something(error: Callable[[], Exce
     assert "\n" not in sentence(error())
 
 
-def test_workers_are_ended_whatever_they_are_doing(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_are_ended_whatever_they_are_doing(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAULT", "busy")
-    config = make(data, tmp_path, num_worker=2, test_batch_size=1)
-    loader = Loader(Feeder(**data["val"], broken=True), config, torch.device("cpu"), train=False)
+    loader = Loader(Feeder(**data["val"], broken=True), batch_size=1, workers=2, device=torch.device("cpu"))
     batches = loader.epoch(0)
     for _ in range(3):
         next(batches)

@@ -16,7 +16,7 @@ from main import main
 from processor.config.schema import Config, resolved
 from processor.engine.folds import cross_validate, mean_and_spread, of_fold
 from processor.engine.train import train
-from processor.results.scores import load_scores, top_k
+from processor.results.scores import load_scores
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_each_fold_is_the_run_that_it_is_alone(data: Data, tmp_path: Path) -> No
     np.testing.assert_array_equal(own.scores, expected.scores)
     first = load_scores(config.work_dir / "fold1" / "test_score.npz")
     assert together.names == first.names + own.names
-    accuracy = [100 * top_k(s.scores, s.labels, 1) for s in (first, own)]
+    accuracy = [100 * s.top_k(1) for s in (first, own)]
     assert rows(config.work_dir / "folds.csv") == [
         ["fold", "samples", "top1"],
         *([str(i), "10", f"{a:.4f}"] for i, a in enumerate(accuracy, 1)),

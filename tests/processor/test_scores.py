@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from feeders.arrays import load_labels
-from processor.results.scores import Scores, load_scores, save_scores, top_k
+from processor.results.scores import Scores, load_scores, save_scores
 
 NAMES = ("b.skeleton", "ä.skeleton", "a")
 
@@ -145,16 +145,16 @@ def test_take() -> None:
 def test_top_k_equals_sorting() -> None:
     rng = np.random.default_rng(1)
     scores = rng.integers(0, 4, size=(200, 6)).astype(np.float32)  # many ties
-    labels = rng.integers(0, 6, size=200)
+    names, labels = tuple(map(str, range(200))), rng.integers(0, 6, size=200)
     for k in range(1, 8):
         hits = 0
         for row, label in zip(scores, labels, strict=True):
             order = sorted(range(6), key=lambda c: (-row[c], c))
             hits += label in order[:k]
-        assert top_k(scores, labels, k) == hits / 200
-    assert top_k(scores, labels, 1) == (scores.argmax(axis=1) == labels).mean()
+        assert Scores(names, scores, labels).top_k(k) == hits / 200
+    assert Scores(names, scores, labels).top_k(1) == (scores.argmax(axis=1) == labels).mean()
 
 
 def test_accuracy_wants_labels() -> None:
     with pytest.raises(ValueError, match="labels of these scores are not known"):
-        top_k(np.zeros((2, 3)), None, 1)
+        Scores(("a", "b"), np.zeros((2, 3))).top_k(1)

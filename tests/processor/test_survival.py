@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from runs import Data, make, write_data
+from runs import MODEL, Data, make, write_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from model.st_tr import Model
 from processor.config.schema import Config
 from processor.engine import train as engine
-from processor.engine.models import build_model
 from processor.runtime.device import set_random_state
 from processor.state.checkpoint import Checkpoints, DamagedError, State, read_checkpoint
 
@@ -74,8 +74,8 @@ def run(config: Config, begun: Any, limit: int) -> None:
     torch.set_num_threads(1)
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    train_epoch = engine.train_epoch
-    engine.train_epoch = lambda *args: (begun.set(), train_epoch(*args))[1]  # type: ignore[func-returns-value]
+    step = engine.step
+    engine.step = lambda *args, **settings: (begun.set(), step(*args, **settings))[1]  # type: ignore
     try:
         engine.train(config)
     except engine.StoppedError as stopped:
@@ -173,10 +173,9 @@ def test_a_full_disk_leaves_the_checkpoints_that_are_there(context: Any, data: D
     assert not list(run_of_two.glob("*.tmp"))
 
 
-def test_a_checkpoint_of_something_else_is_refused(data: Data, begun: Path, tmp_path: Path) -> None:
-    config = config_of(data, tmp_path)
+def test_a_checkpoint_of_something_else_is_refused(begun: Path, tmp_path: Path) -> None:
     good = read_checkpoint(begun / "last.pt")
-    model = build_model(config)
+    model = Model(**MODEL)
     for key, value in (
         ("model", 3),
         ("optimizer", []),
@@ -190,12 +189,11 @@ def test_a_checkpoint_of_something_else_is_refused(data: Data, begun: Path, tmp_
 
 
 def test_the_checkpoint_that_a_run_goes_on_from_is_not_replaced_by_a_damaged_one(
-    data: Data, run_of_two: Path, tmp_path: Path
+    run_of_two: Path,
 ) -> None:
     (run_of_two / "last.pt").write_bytes(b"")
-    config = config_of(data, run_of_two)
-    model = build_model(config)
-    state = State(model, engine.build_optimizer(model, config))
+    model = Model(**MODEL)
+    state = State(model, torch.optim.AdamW(model.parameters()))
     state.load_newest(run_of_two, torch.device("cpu"))
     assert read_checkpoint(run_of_two / "last.pt")["evaluated"] == 1  # saved before the evaluation
     assert not (run_of_two / "previous.pt").exists()

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from runs import MODEL, Data, make, write_data
+from runs import MODEL, Data, make, say, write_data
 from torch.nn import functional as F
 
 import main as program
-from processor.config.schema import Config, load_config
+from processor.config.schema import Config, load_config, resolved
 from processor.engine import train as engine
 from processor.engine.data import Loader
-from processor.engine.optimizer import build_optimizer, learning_rate
-from processor.results.scores import load_scores, top_k
+from processor.engine.optimizer import Schedule, build_optimizer
+from processor.results.scores import load_scores
 from processor.runtime import device as runtime
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
 from processor.state.checkpoint import State, read_checkpoint
@@ -42,7 +42,7 @@ def test_a_run_learns_and_writes_everything_down(data: Data, tmp_path: Path, cap
     caplog.set_level(logging.INFO)
     config = make(data, tmp_path, num_epoch=10, accumulation=1)
     scores = engine.train(config)
-    assert top_k(scores.scores, scores.labels, 1) >= 0.9
+    assert scores.top_k(1) >= 0.9
     written = {path.name for path in config.work_dir.iterdir()}
     assert {
         "last.pt", "best.pt", "config.yaml", "log.txt", "test_score.npz", "per_class_accuracy.csv",
@@ -150,13 +150,13 @@ class Samples(torch.utils.data.Dataset):  # type: ignore[type-arg]
 def steps_of(size: int, accumulation: int, samples: int = 0) -> tuple[State, list[int]]:
     """An epoch in batches of `size`, from so many samples on: the state, and how many were seen after each step."""
     torch.manual_seed(0)
-    settings = Config(
-        base_lr=0.5, batch_size=size, accumulation=accumulation, max_grad_norm=0.3, num_epoch=1, step=[], num_worker=0
-    )
     model, cpu = torch.nn.Linear(4, 3), torch.device("cpu")
-    state = State(model, build_optimizer(model, settings), samples=samples)
-    loader = Loader(Samples(), settings, cpu, train=True)
-    return state, [state.samples for _ in engine.train_epoch(state, model, loader, settings, cpu, lambda *_: None)]
+    state = State(model, build_optimizer(model, "SGD", base_lr=0.0, weight_decay=1e-4, momentum=0.9, nesterov=True))
+    loader, losses, ends = Loader(Samples(), batch_size=size, workers=0, device=cpu, seed=0), engine.Losses(cpu), []
+    for group in loader.steps(0, loader.batches_in(samples, accumulation), accumulation):
+        engine.step(state, model, group, losses, lr=0.5, device=cpu, precision="float32", max_grad_norm=0.3)
+        ends.append(state.samples)
+    return state, ends
 
 
 def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
@@ -188,17 +188,19 @@ def test_an_epoch_goes_on_with_other_batches(size: int, accumulation: int, sampl
 
 
 def test_schedules() -> None:
-    steps = Config(base_lr=1.0, step=[2, 4], gamma=0.1, warm_up_epoch=1, num_epoch=6)
+    steps = Schedule("multi-step", 6, base_lr=1.0, step=[2, 4], gamma=0.1, warm_up_epoch=1)
     expected = {0: 0, 0.5: 0.5, 1: 1, 2: 1, 2.01: 0.1, 4: 0.1, 4.1: 0.01, 6: 0.01}
-    assert {epoch: pytest.approx(learning_rate(steps, epoch)) for epoch in expected} == expected
-    cosine = Config(base_lr=1.0, min_lr=0.2, lr_schedule="cosine", warm_up_epoch=2, num_epoch=12)
+    assert {epoch: pytest.approx(steps(epoch)) for epoch in expected} == expected
+    cosine = Schedule("cosine", 12, base_lr=1.0, min_lr=0.2, warm_up_epoch=2)
     expected = {1: 0.5, 2: 1, 7: 0.6, 12: 0.2}
-    assert {epoch: pytest.approx(learning_rate(cosine, epoch)) for epoch in expected} == expected
+    assert {epoch: pytest.approx(cosine(epoch)) for epoch in expected} == expected
 
 
 @pytest.mark.parametrize(("name", "kind"), [("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam)])
 def test_optimizers_take_their_settings(name: Any, kind: type) -> None:
-    optimizer = build_optimizer(torch.nn.Linear(1, 1), Config(optimizer=name, base_lr=0.3, weight_decay=0.01))
+    optimizer = build_optimizer(
+        torch.nn.Linear(1, 1), name, base_lr=0.3, weight_decay=0.01, momentum=0.9, nesterov=True
+    )
     assert type(optimizer) is kind
     group = optimizer.param_groups[0]
     assert (group["lr"], group["weight_decay"]) == (0.3, 0.01)
@@ -285,6 +287,33 @@ def test_data_and_model_that_do_not_fit_are_refused_with_both_numbers(data: Data
     ):
         engine.train(make(data, tmp_path, model_args=wrong))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("classes", [3, 2])
+def test_a_users_own_module_is_tried_out(
+    data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, classes: int
+) -> None:
+    """A model that is no `SkeletonModel` is trained, tested, resumed and described; others are told from its logits."""
+    config = make(data, tmp_path, model="faulty.Plain", model_args={"num_class": classes}, num_epoch=1)
+    if classes == 2:
+        with pytest.raises(
+            ValueError, match=r"model: faulty\.Plain gives \(1, 2\) for train .* expected, for labels up to 2"
+        ):
+            engine.train(config)
+        return
+    scores = engine.train(config)
+    np.testing.assert_array_equal(engine.test(replace(config, phase="test")).scores, scores.scores)
+    engine.train(replace(config, num_epoch=2, resume="auto"))
+    tuned = replace(config, weights=tmp_path / "run" / "last.pt", work_dir=tmp_path / "tuned", model_args={})
+    engine.train(tuned)  # `num_class` comes from the file
+    file = tmp_path / "config.yaml"
+    file.write_text(resolved(replace(config, weights=tmp_path / "run" / "last.pt")), encoding="utf-8")
+    status, said, error = say(["--config", str(file), "--phase", "info"], capsys, caplog)
+    assert status == 0, error
+    assert "parameters  12\noptions     num_class 3, width 1" in said
+    status, _, error = say(["--config", str(file), "--phase", "benchmark"], capsys, caplog)
+    assert status == 1
+    assert "faulty.Plain is no model.base.SkeletonModel" in error
 
 
 def test_gpus_that_are_not_there_are_done_without_or_named(

@@ -15,13 +15,14 @@ from runs import MODEL, Data, make, say, write_data
 
 from model.published import from_published
 from model.st_tr import Model
-from processor.config.schema import Config, load_config
+from processor.config.schema import load_config
 from processor.engine import train as engine
-from processor.engine.models import build_model
+from processor.engine.models import build_model, model_of_weights
 from processor.results.scores import load_scores
 from processor.state.checkpoint import State, read_checkpoint
-from processor.state.weights import complete, load_weights, read_weights
+from processor.state.weights import load_weights, read_weights
 
+ST_TR = "model.st_tr.Model"
 VARIANTS = json.loads((Path(__file__).parents[1] / "golden" / "st_tr.json").read_text())["variants"]
 
 
@@ -42,9 +43,8 @@ def published(path: Path, name: str, *, prefix: str = "", wrapper: str = "") -> 
 )
 def test_published_files_need_no_options(tmp_path: Path, form: dict[str, str]) -> None:
     weights = read_weights(published(tmp_path / "w.ckpt", "t-tr-agcn", **form))
-    config = complete(Config(model_args={"num_class": 60}), weights)
-    model = build_model(config)
-    load_weights(model, weights)
+    model, args = model_of_weights(ST_TR, {"num_class": 60}, weights)
+    assert args["agcn"]
     x = torch.from_numpy(golden_input([1, 3, 20, 25, 2]))
     with torch.no_grad():
         assert torch.equal(model.eval()(x), from_published(weights.state)(x))
@@ -67,7 +67,7 @@ def test_a_difference_is_named_with_what_the_weights_hold(tmp_path: Path) -> Non
         ),
     ):
         with pytest.raises(ValueError, match="weights: ") as refusal:
-            complete(Config(model_args=given), weights)
+            weights.complete(ST_TR, given)
         assert str(refusal.value) == f"weights: {tmp_path / 'w.pt'}: {sentence}"
 
 
@@ -76,10 +76,11 @@ def test_our_checkpoints_settle_the_options_that_they_were_trained_with(data: Da
     path = tmp_path / "run" / "last.pt"
     elsewhere = make(data, tmp_path, phase="test", model_args={}, weights=path, work_dir=tmp_path / "other")
     np.testing.assert_allclose(engine.test(elsewhere).scores, scores.scores, atol=1e-5)
-    assert complete(make(data, tmp_path, model_args={"dropout": 0.4}), read_weights(path)).model_args["dropout"] == 0.4
+    weights = read_weights(path)
+    assert weights.complete(ST_TR, {"dropout": 0.4})["dropout"] == 0.4
     # an option at its default is an option, too: the file was trained without agcn
     with pytest.raises(ValueError, match="hold Nh: 2, skip_conn: True, model_args say Nh: 4, skip_conn: False"):
-        complete(make(data, tmp_path, model_args={"skip_conn": False, "Nh": 4}), read_weights(path))
+        weights.complete(ST_TR, {"skip_conn": False, "Nh": 4})
 
 
 def test_weights_of_another_number_of_classes_can_be_tuned(data: Data, tmp_path: Path) -> None:
@@ -120,10 +121,10 @@ def test_state_dicts_of_other_loops_load(data: Data, tmp_path: Path, prefix: str
 def test_ignored_weights_may_end_in_a_dot(data: Data, tmp_path: Path, ignored: str) -> None:
     engine.train(make(data, tmp_path, num_epoch=1))
     weights = read_weights(tmp_path / "run" / "last.pt")
-    config = make(data, tmp_path, model_args={**MODEL, "num_class": 5}, ignore_weights=[ignored])
-    assert complete(config, weights).model_args["num_class"] == 5
+    more = {**MODEL, "num_class": 5}
+    assert weights.complete(ST_TR, more, [ignored])["num_class"] == 5
     with pytest.raises(ValueError, match="ignore_weights: no weights of the model begin with ''"):
-        load_weights(build_model(config), weights, [""])
+        load_weights(Model(**more), weights, [""])
 
 
 class Payload:
@@ -195,9 +196,8 @@ def test_a_file_of_another_model_is_refused(
     status, _, error = say(["--phase", "info", *argv], capsys, caplog)
     assert status == 1
     assert "2 tensors (weight, bias, ...), neither of the published code nor a checkpoint of ours" in error
-    config = make({"train": {}, "val": {}}, tmp_path)
     with pytest.raises(ValueError, match=r"is of another model: .* tensors are missing"):
-        load_weights(build_model(config), read_weights(tmp_path / "linear.pt"))
+        load_weights(Model(**MODEL), read_weights(tmp_path / "linear.pt"))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_forged_configuration_in_a_checkpoint_calls_nothing(
     monkeypatch.chdir(tmp_path)
     torch.save({"model": {"fcn.bias": torch.zeros(3)}, "config": forged}, tmp_path / "w.pt")
     with pytest.raises(ValueError, match=r"weights: .*w\.pt") as refusal:
-        complete(make(data, tmp_path, model_args={}), read_weights(tmp_path / "w.pt"))
+        read_weights(tmp_path / "w.pt").complete(ST_TR, {})
     assert sentence in str(refusal.value)
     assert not (tmp_path / "ran").exists()
 
@@ -363,7 +363,6 @@ def test_a_skeleton_file_may_move_but_not_change(tmp_path: Path) -> None:
     weights = read_weights(tmp_path / "w.pt")
     (tmp_path / "old.yaml").unlink()
     moved = {"graph": "graph.custom.Graph", "graph_args": {"path": str(tmp_path / "new.yaml")}}
-    config = complete(Config(model_args=moved), weights)
-    load_weights(build_model(config), weights)
+    load_weights(build_model(ST_TR, weights.complete(ST_TR, moved)), weights)
     with pytest.raises(ValueError, match="graph_args"):
-        complete(Config(model_args={"graph_args": {**moved["graph_args"], "labeling_mode": "uniform"}}), weights)
+        weights.complete(ST_TR, {"graph_args": {**moved["graph_args"], "labeling_mode": "uniform"}})

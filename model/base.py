@@ -1,0 +1,61 @@
+"""What a model offers to training, test and the tools: its options, the input that it takes, and its parts."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import nn
+
+from model import fast as fast  # puts the fast equals of the layers in place
+from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
+from model.layers.tcn import MultiScaleTCN, TemporalConv
+from model.layers.units import SpatialAttention, TemporalAttention, Transformer
+from model.options import ModelOptions
+
+
+class SkeletonModel(nn.Module):
+    """The base class of both families: (N, C, T, V, M) -> logits (N, num_class).
+
+    A model that is no subclass can be trained and tested; what data it takes is tried out, and `info` tells less of it.
+
+    Args:
+        model_args: the fields of `Options`.
+
+    Attributes:
+        Options: the schema of `model_args`; its `FREE` names options that trained weights may be used with otherwise.
+        SETTLED_BY: prefixes of weights, each with the option that these weights settle.
+        PARTS: the layers whose time the benchmark tells, by kind.
+        options: those that this model is built of.
+    """
+
+    Options: ClassVar[type[ModelOptions]]
+    options: Any  # an `Options`
+    SETTLED_BY: ClassVar[dict[str, str]] = {"fcn.": "num_class", "fc.": "num_class", "data_bn.": "num_person"}
+    PARTS: ClassVar[dict[str, tuple[type[nn.Module], ...]]] = {
+        "gcn": (GCN, AdaptiveGCN, GraphConv),
+        "attention": (SpatialAttention, TemporalAttention, Transformer),
+        "tcn": (TemporalConv, MultiScaleTCN),
+    }
+
+    def __init__(self, **model_args: Any) -> None:
+        super().__init__()
+        self.options = self.Options(**model_args)
+
+    def input_shape(self, frames: int = 0) -> tuple[int, int, int, int]:
+        """(C, T, V, M) of a sample; where T may be any, it is `frames`, or 64 as far as the model takes so many."""
+        C, T, V, M = self.options.shape
+        return C, T or (frames if frames > 0 else min(64, self.options.longest or 64)), V, M
+
+    def parts(self) -> dict[nn.Module, tuple[str, str | None]]:
+        """The outermost modules of each kind, with their kind, and the other kind that they are inside of, if any."""
+        return _outermost(self, None)
+
+
+def _outermost(module: nn.Module, outer: str | None) -> dict[nn.Module, tuple[str, str | None]]:
+    parts: dict[nn.Module, tuple[str, str | None]] = {}
+    for child in module.children():
+        kind = next((kind for kind, classes in SkeletonModel.PARTS.items() if isinstance(child, classes)), outer)
+        if kind and kind != outer:
+            parts[child] = kind, outer
+        parts |= _outermost(child, kind)
+    return parts

@@ -1,0 +1,196 @@
+"""Turns a configuration into the objects of a run, and finds a user's mistakes before anything is written.
+
+Beside the phases that a user calls (`train`, `test`, `info`, `benchmark`) and the folds, this is the only module that
+knows `Config`: all others take the objects, or plain values.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from graph.common.files import beginning
+from processor.config.check import import_object
+from processor.config.schema import Config, names_of_classes, resolved
+from processor.engine.data import Loader
+from processor.engine.fit import check_feeder, check_fit
+from processor.engine.models import build_model, model_of_weights
+from processor.engine.optimizer import Schedule, build_optimizer
+from processor.engine.sources import check_streams, settle_classes, stream_of
+from processor.results import work_dir
+from processor.runtime import distributed
+from processor.runtime.device import choose_device, effective_precision, gradient_scaler
+from processor.state.checkpoint import LAST, PREVIOUS, Checkpoints, State
+from processor.state.weights import read_weights
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """What a test works with."""
+
+    model: nn.Module  # on the device, with the weights of the file that the configuration names
+    device: torch.device
+    precision: str  # of activations, one in which the device computes
+    loaders: dict[str, Loader]  # by part, `train` and `test`
+    class_names: tuple[str, ...] | None  # of the model's classes, where weights, configuration or data tell them
+    config_text: str  # the configuration as YAML, with complete `model_args` and `class_names`
+
+
+@dataclass
+class Training(Run):
+    """What training works with, too."""
+
+    state: State  # all that a checkpoint holds, that of `resumed` if there is one
+    replica: nn.Module  # the model, whose backward averages gradients over processes
+    schedule: Schedule
+    checkpoints: Checkpoints
+    resumed: Path | None  # the checkpoint that the run goes on from
+
+
+def set_up_training(config: Config) -> Training:
+    """The objects of a training; `work_dir` is ready for it.
+
+    Raises:
+        ValueError: a user's mistake.
+    """
+    run = _set_up(config, ("train", "test"), config.weights, config.ignore_weights)
+    if config.sync_batch_norm:
+        distributed.synchronise_batch_norm(run.model)
+    state = new_state(config, run.model, run.device, run.precision)
+    if distributed.rank():
+        torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
+    names, stream = run.class_names, stream_of(config.train_feeder_args)
+    about = {"config": run.config_text, "class_names": list(names) if names else None, "stream": stream}
+    resumed = _resume(state, config.resume, config.work_dir, run.device, about)
+    replica = distributed.replica(run.model, run.device)
+    use = _taken(config, "overwrite", "resume")
+    work_dir.prepare(config.work_dir, run.config_text, training=True, resumed=resumed, **use)
+    schedule = Schedule(**_taken(config, *(f.name for f in fields(Schedule))))
+    checkpoints = Checkpoints(config.work_dir, about, config.checkpoint_minutes)
+    return Training(
+        **vars(run), state=state, replica=replica, schedule=schedule, checkpoints=checkpoints, resumed=resumed
+    )
+
+
+def set_up_test(config: Config) -> tuple[Run, Path]:
+    """The objects of a test, and the file of the weights: `weights`, or else the last checkpoint in `work_dir`.
+
+    Raises:
+        ValueError: a user's mistake.
+    """
+    last = [config.work_dir / name for name in (LAST, PREVIOUS)]  # a killed run may have left only the previous one
+    path = config.weights or next(filter(Path.is_file, last), last[0])
+    if not path.is_file():
+        raise ValueError(
+            f"weights: {path} is no file{beginning(path)}; name a checkpoint with --weights, or train first"
+        )
+    run = _set_up(config, ("test",), path)  # all weights, also those that fine-tuning ignores
+    if path.parent.resolve() != config.work_dir.resolve():  # the weights of a folder may renew its test results
+        use = _taken(config, "overwrite", "resume")
+        work_dir.prepare(config.work_dir, run.config_text, training=False, **use)
+    return run, path
+
+
+def _set_up(config: Config, parts: Sequence[str], weights_file: Path | None, ignored: Sequence[str] = ()) -> Run:
+    work_dir.check_place(config.work_dir)
+    device = choose_device(config.device)
+    weights = read_weights(weights_file) if weights_file else None
+    torch.manual_seed(config.seed)
+    model_args: Mapping[str, Any] = config.model_args
+    if weights:
+        model, model_args = model_of_weights(config.model, model_args, weights, ignored)
+    else:
+        model = build_model(config.model, model_args)
+    args = {part: getattr(config, f"{part}_feeder_args") for part in parts}
+    feeders = {part: open_feeder(config, part) for part in parts}
+    said = names_of_classes(config)
+    names = settle_classes(feeders, args, said=said, weights=weights, ignored=ignored)
+    check_streams(args, weights)
+    for part, feeder in feeders.items():
+        check_fit(feeder, model, part, names)
+    complete = replace(config, model_args=dict(model_args), overwrite=False)
+    return Run(
+        model=model.to(device),
+        device=device,
+        precision=effective_precision(device, config.precision),
+        loaders={part: Loader(feeder, **loader_args(config, part, device)) for part, feeder in feeders.items()},
+        class_names=names,
+        config_text=resolved(replace(complete, class_names=list(names)) if names else complete),
+    )
+
+
+def new_state(config: Config, model: nn.Module, device: torch.device, precision: str) -> State:
+    """The state of a training that begins."""
+    settings = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov")
+    return State(model, build_optimizer(model, config.optimizer, **settings), gradient_scaler(device, precision))
+
+
+def loader_args(config: Config, part: str, device: torch.device) -> dict[str, Any]:
+    """The arguments of the loader of `part`, `train` or `test`."""
+    training = part == "train"
+    return {
+        "batch_size": config.batch_size if training else config.test_batch_size,
+        "workers": config.num_worker,
+        "device": device,
+        "seed": config.seed if training else None,
+    }
+
+
+def open_feeder(config: Config, part: str) -> Any:
+    """The feeder of `part`, `train` or `test`; `make_data` makes the data first, unless they exist.
+
+    Raises:
+        ValueError: data is missing, with what the config's `data_help` says about it.
+    """
+    args = dict(getattr(config, f"{part}_feeder_args"))
+    if config.make_data is not None:
+        if missing := _missing(args):
+            log.info("%s not found, making it by %s", missing[0], config.make_data)
+        with distributed.one_by_one():  # the function itself checks what data exist, and of which settings
+            import_object(config.make_data)(**config.make_data_args)
+    if missing := _missing(args):
+        made = f" ({config.make_data} ran)" if config.make_data else ""
+        raise ValueError(
+            f"data: {' and '.join(missing)} not found{beginning(*missing)}{made}\n{config.data_help or ''}".rstrip()
+        )
+    kind = import_object(config.feeder)
+    if "seed" in inspect.signature(kind).parameters:
+        args.setdefault("seed", config.seed)
+    feeder = kind(**args)
+    check_feeder(feeder, config.feeder)
+    return feeder
+
+
+def has_data(config: Config, part: str) -> bool:
+    """Whether the files of `part` exist, or can be made."""
+    return config.make_data is not None or not _missing(getattr(config, f"{part}_feeder_args"))
+
+
+def _taken(config: Config, *keys: str) -> dict[str, Any]:
+    """The values of some keys, as arguments of the same names."""
+    return {key: getattr(config, key) for key in keys}
+
+
+def _missing(args: Mapping[str, Any]) -> list[str]:
+    return [str(value) for key, value in args.items() if key.endswith("_path") and not Path(value).exists()]
+
+
+def _resume(
+    state: State, wish: str | None, folder: Path, device: torch.device, about: Mapping[str, Any]
+) -> Path | None:
+    """Loads `state` from the checkpoint that `resume` names, and returns its path; None for a new run."""
+    path = Path(wish) if wish and wish != "auto" else None
+    if wish == "auto":  # one process searches, for it may rename damaged files
+        path = distributed.from_rank_0(lambda: state.load_newest(folder, device, about))
+    if path and (wish != "auto" or distributed.rank()):
+        state.load(path, device, about)
+    return path

@@ -1,0 +1,29 @@
+"""A program for torchrun: writes the order in which `one_by_one` lets ranks pass, then trains each configuration."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+from processor.config.schema import load_config
+from processor.engine.train import train
+from processor.runtime import distributed
+from processor.runtime.terminal import spoken
+
+
+def run(order: str, *files: str) -> None:
+    with spoken(), distributed.process_group():
+        if distributed.rank():
+            logging.getLogger().setLevel(logging.ERROR)
+        with distributed.one_by_one():
+            time.sleep(0 if distributed.rank() else 2)
+            with Path(order).open("a", encoding="utf-8") as file:
+                file.write(f"{distributed.rank()}")
+        for name in files:
+            train(load_config(["--config", name]))
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])
