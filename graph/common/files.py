@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all."""
+"""Where the project is, and files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]  # the project: its packages and config/
 
 
 @contextmanager
