@@ -6,8 +6,8 @@ and samples, and do not depend on how many workers share the work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,147 +15,60 @@ from torch.utils.data import Dataset
 
 from feeders import augment
 from feeders.labels import load_labels
+from feeders.options import FeederOptions
 from graph.common.words import plural
 from graph.custom import skeleton_of_array
 from graph.streams import derive
 
-SAMPLINGS = ("crop", "even", "random", "resize", "uniform")
 
-
-class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
+class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     """Samples (C, T, V, M) float32, or several clips of each (clips, C, T, V, M), with their label and index.
 
-    What the arguments say is done in this order: center, stream, normalization, rotation, scaling, mirroring,
-    min_max, shift, window, jitter, move.
-
-    Args:
-        data_path: `.npy` array (N, C, T, V, M).
-        label_path: pickle of (sample_names, labels).
-        stream: what is made of joints, as if the array itself held it: `joint`, `bone`, `joint_motion`, `bone_motion`,
-            or several joined by `+` (`joint+bone` has twice the channels, joints first). Bones are those of
-            `skeleton.yaml` beside the array, or of the known skeleton with as many joints.
-        random_choose: a window of `window_size` frames from a random place.
-        random_shift: place the valid frames at a random place.
-        random_move: slow random camera motion in the image plane.
-        window_size: number of frames; -1 keeps all. Without `random_choose` the first ones, filled up with zeros.
-        normalization: subtract the mean of every channel and joint over the data, divide by the deviation; both are
-            of the frames and persons that are there (the published code counts the empty ones, too).
-        mirroring: exchange left and right in every second sample, at random; x is the first of every three channels
-            of the array, or of all of them if they are no multiple of three.
-        debug: only the first 100 samples.
-        mmap: leave the array on disk and read samples as they are needed.
-        sampling: how `window_size` frames come about: `crop` as above; or of the recorded frames, from the first to
-            the last with a skeleton, without the repetitions that fill up NTU arrays: `even`ly spaced; `random`, one
-            from each of `window_size` equal stretches; `uniform`, as pyskl; `resize`, a part of them interpolated, as
-            CTR-GCN.
-        p_interval: the part for `resize`: [share], from the middle, or [lowest, highest], at a random place.
-        num_clips: in tests: so many windows of each sample, each drawn anew, whose scores are averaged.
-        center: subtract this joint (0-based) of the first valid frame; None: nothing.
-        center_person: the joint of the `first` person, or the `mean` of those who are there, for interactions.
-        random_rotation: largest angles about x, y and z, in degrees; None: no rotation.
-        random_scaling: lowest and highest factor; None: no scaling.
-        joint_jitter: deviation of noise on every channel of every joint, in the array's unit.
-        min_max: scale every channel of a sample to [-1, 1].
-        seed: of the augmentations.
+    It is made of the arguments of `FeederOptions`. What they say is done in this order: center, stream, normalization,
+    rotation, scaling, mirroring, min_max, shift, window, jitter, move.
 
     Raises:
         ValueError: arguments that do not fit, or an array and labels that do not fit each other.
         FileNotFoundError: `data_path` or `label_path` is missing.
     """
 
-    def __init__(
-        self,
-        data_path: str,
-        label_path: str,
-        *,
-        stream: str = "joint",
-        random_choose: bool = False,
-        random_shift: bool = False,
-        random_move: bool = False,
-        window_size: int = -1,
-        normalization: bool = False,
-        mirroring: bool = False,
-        debug: bool = False,
-        mmap: bool = True,
-        sampling: Literal["crop", "even", "random", "resize", "uniform"] = "crop",
-        p_interval: Sequence[float] = (1.0,),
-        num_clips: int = 1,
-        center: int | None = None,
-        center_person: Literal["first", "mean"] = "first",
-        random_rotation: tuple[float, float, float] | None = None,
-        random_scaling: tuple[float, float] | None = None,
-        joint_jitter: float = 0.0,
-        min_max: bool = False,
-        seed: int = 0,
-    ) -> None:
-        drawn = random_choose or sampling in ("random", "uniform") or (sampling == "resize" and len(p_interval) > 1)
-        if sampling not in SAMPLINGS:
-            raise ValueError(f"sampling: {sampling!r} is none of {', '.join(SAMPLINGS)}")
-        if random_choose and sampling != "crop":
-            raise ValueError(f"random_choose: chooses for sampling: crop, not for {sampling}; drop one")
-        if len(p_interval) not in (1, 2) or not 0 < p_interval[0] <= p_interval[-1] <= 1:
-            raise ValueError(f"p_interval: {list(p_interval)} is not one share in (0, 1], or a lowest and a highest")
-        if num_clips < 1 or (num_clips > 1 and not drawn):
-            raise ValueError(f"num_clips: {num_clips} windows are drawn by random_choose, or sampling: random, uniform")
-        if random_rotation and min(random_rotation) < 0:
-            raise ValueError(f"random_rotation: {list(random_rotation)} must be angles of at least 0")
-        if random_scaling and not 0 < random_scaling[0] <= random_scaling[1]:
-            raise ValueError(f"random_scaling: {list(random_scaling)} must be a lowest and a highest factor above 0")
-        if joint_jitter < 0:
-            raise ValueError(f"joint_jitter: {joint_jitter} must be a deviation of at least 0")
-        if window_size != -1 and window_size < 1:
-            raise ValueError(f"window_size: {window_size} is neither -1, for all frames, nor a number of frames")
-        if window_size < 1 and (random_choose or sampling != "crop"):
-            raise ValueError(f"window_size: {window_size} with random_choose or sampling; give a number of frames")
-        self.data_path = data_path
-        self.data = _load_array(data_path, mmap=mmap)
-        self.sample_name, self.label = load_labels(label_path)
+    Options: ClassVar = FeederOptions  # the schema of `train_feeder_args` and `test_feeder_args`
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.data = _load_array(self.data_path, mmap=self.mmap)
+        self.sample_name, self.label = load_labels(self.label_path)
+        self._check_data()
+        V = self.data.shape[3]
+        if self.debug:
+            self.data, self.sample_name, self.label = self.data[:100], self.sample_name[:100], self.label[:100]
+        self.parents = skeleton_of_array(self.data_path, V).parents if "bone" in self.stream else ()
+        self.partner = skeleton_of_array(self.data_path, V).partners if self.mirroring else None
+        if self.partner == tuple(range(V)):
+            raise ValueError(f"mirroring: the joints of {self.data_path} have no left and right in their names")
+        C = self.data.shape[1]
+        self.axes = C if C % 3 else 3
+        self.statistics = _statistics(self.data, self._derive) if self.normalization else None
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers see what `set_epoch` wrote
+
+    def _check_data(self) -> None:
+        """Checks the array and its labels against each other and against the arguments."""
         if len(self.data) != len(self.label):
             raise ValueError(
-                f"{data_path} holds {plural(len(self.data), 'sample')}, {label_path} "
+                f"{self.data_path} holds {plural(len(self.data), 'sample')}, {self.label_path} "
                 f"{plural(len(self.label), 'label')}; make both again with the same command"
             )
         if self.label.min() < 0:
             name = self.sample_name[int(self.label.argmin())]
             raise ValueError(
-                f"{label_path}: the label {self.label.min()} of {name!r} is negative; classes count from 0"
+                f"{self.label_path}: the label {self.label.min()} of {name!r} is negative; classes count from 0"
             )
         C, V = self.data.shape[1], self.data.shape[3]
-        if random_rotation and C % 3:
-            raise ValueError(f"random_rotation: turns x, y and z, {data_path} has {plural(C, 'channel')}; drop it")
-        derive(np.zeros((1, 1, V, 1), np.float32), stream, range(V))  # says what is wrong with `stream`
-        if center is not None and not 0 <= center < V:
-            raise ValueError(f"center: {center} is no joint of {data_path}, which has {V}")
-        if center_person not in ("first", "mean"):
-            raise ValueError(f"center_person: {center_person!r} is neither first nor mean")
-        if debug:
-            self.data, self.sample_name, self.label = (
-                self.data[:100],
-                self.sample_name[:100],
-                self.label[:100],
-            )
-        self.stream = stream
-        self.parents = skeleton_of_array(data_path, V).parents if "bone" in stream else ()
-        self.random_choose = random_choose
-        self.random_shift = random_shift
-        self.random_move = random_move
-        self.window_size = window_size
-        self.sampling = sampling
-        self.p_interval = p_interval
-        self.num_clips = num_clips
-        self.center = center
-        self.center_person: Literal["first", "mean"] = center_person
-        self.random_rotation = random_rotation
-        self.random_scaling = random_scaling
-        self.joint_jitter = joint_jitter
-        self.min_max = min_max
-        self.seed = seed
-        self.partner = skeleton_of_array(data_path, V).partners if mirroring else None
-        if self.partner == tuple(range(V)):
-            raise ValueError(f"mirroring: the joints of {data_path} have no left and right in their names")
-        self.axes = C if C % 3 else 3
-        self.statistics = _statistics(self.data, self._derive) if normalization else None
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers see what `set_epoch` wrote
+        if self.random_rotation and C % 3:
+            channels = plural(C, "channel")
+            raise ValueError(f"random_rotation: turns x, y and z, {self.data_path} has {channels}; drop it")
+        if self.center is not None and self.center >= V:
+            raise ValueError(f"center: {self.center} is no joint of {self.data_path}, which has {V}")
 
     def set_epoch(self, epoch: int) -> None:
         """Makes the augmentations those of this epoch, also in running workers."""
