@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import main as program
-from processor.config.check import import_object
+from graph.common.imports import import_object
 from processor.config.schema import load_config, names_of_classes
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 Problem = tuple[tuple[str, ...], str]  # the keys that it depends on, and the rest of a sentence about the first of them
 
 
-def option(default: Any, *, low: float = -math.inf, high: float = math.inf, **metadata: Any) -> Any:
+def option(default: Any, meaning: str = "", *, low: float = -math.inf, high: float = math.inf, **metadata: Any) -> Any:
     """A field of a dataclass with the least and the greatest value that a number, or each of a list, may have."""
-    metadata["bounds"] = (low, high)
+    metadata |= {"meaning": meaning, "bounds": (low, high)}
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)

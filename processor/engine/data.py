@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 
 from graph.common.files import beginning
+from graph.common.imports import import_object
 from graph.common.words import plural
-from processor.config.check import import_object
 from processor.config.schema import Config, names_of_classes
 from processor.runtime.distributed import one_by_one, rank, world
 from processor.runtime.signals import STOP

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from processor.config.check import import_object
+from graph.common.imports import import_object
 from processor.config.schema import Config
 from processor.state.weights import Weights
 

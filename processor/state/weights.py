@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graph.common.imports import import_object
 from model.published import agree, family, infer_model_args, load_published
-from processor.config.check import check_call, import_object
+from processor.config.check import Check
 from processor.config.schema import Config, model_of
 from processor.state.checkpoint import misfit, read_checkpoint
 
@@ -159,9 +160,10 @@ def complete(config: Config, weights: Weights) -> Config:
         for name, option in SETTLED_BY.items():
             if any(name.startswith(prefix) for prefix in config.ignore_weights):
                 settled.pop(option, None)
-        args, problems, _ = check_call(import_object(config.model), agree(settled, given))
-        if problems:
-            raise ValueError("; ".join(f"{name}: {problem}" for name, problem in problems))
+        check = Check()
+        args = check.arguments(import_object(config.model), agree(settled, given), config.model, together=False)
+        if check.problems:
+            raise ValueError("; ".join(check.problems))
         return replace(config, model_args=args)
     except ValueError as error:
         raise ValueError(f"weights: {weights.path}: {error}") from error

@@ -267,9 +267,7 @@ def test_the_first_loss_is_that_of_guessing_unless_the_classifier_starts_as_publ
 
 
 def test_options_report_all_problems_at_once() -> None:
-    with pytest.raises(
-        ValueError, match=r"num_class: 0 must be at least 1; dropout: 2 must be from .*; attention: 8 key"
-    ):
+    with pytest.raises(ValueError, match=r"num_class: 0 must be .*; dropout: 2 must be .*; attention: 8 key"):
         Model(num_class=0, dropout=2, Nh=12, channels=[16, 32, 64])
     for wrong in (
         {"more_channels": True, "n": 100},

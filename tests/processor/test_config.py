@@ -13,8 +13,9 @@ from configs import MINIMAL, load, problems, workplace
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from processor.config.check import MisfitError, coerce, import_object
+from graph.common.imports import import_object
 from processor.config.schema import Config, ConfigError, help_text, load_config, names_of_classes, resolved
+from processor.config.values import coerce
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ class TestFiles:
         [
             ("a: [1", "f.yaml:1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
             ("- 1", "f.yaml: `key: value` lines are expected, not list"),
-            ("\nx: !!python/name:os.system", "f.yaml:2: not valid YAML: could not determine a constructor"),
+            ("\nx: !!python/name:os.system", "f.yaml:2: not valid YAML: the tag !!python/name:os.system"),
             ("? [a]\n: 1", "f.yaml:1: not valid YAML: a key must be text"),
             ("a: \x00", "f.yaml: not valid YAML: unacceptable character"),
         ],
@@ -455,7 +456,7 @@ def test_values_are_converted(value: Any, hint: Any, expected: Any) -> None:
     ],
 )
 def test_values_that_do_not_fit(value: Any, hint: Any, wanted: str) -> None:
-    with pytest.raises(MisfitError, match=f"^{re.escape(repr(value))} must be {wanted}$"):
+    with pytest.raises(ValueError, match=f"^{re.escape(repr(value))} must be {wanted}$"):
         coerce(value, hint)
 
 
