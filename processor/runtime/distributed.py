@@ -25,14 +25,10 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
 from model.layers.norm import TokenNorm
+from processor.runtime.processes import started
 
 PATIENCE = timedelta(minutes=30)  # for another process: it may be preparing data
 GRACE = 10.0  # seconds in which a signal to stop reaches all processes of a run
-
-
-def started() -> bool:
-    """Whether this process is one of a launcher's."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 def rank() -> int:
