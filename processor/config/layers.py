@@ -19,7 +19,7 @@ from graph.common.files import beginning
 from graph.common.words import did_you_mean
 from graph.common.yaml_text import COMMAND_LINE, LONGEST_KEY, Section, load, load_word, plain
 from processor.config.values import coerce, shipped
-from processor.config.variants import known, listing, variant
+from processor.config.variants import choices, known, variant
 
 BASE, DELETE = "_base_", "_delete_"
 DOCUMENTED = Path("config/nturgbd/train.yaml")  # what `python main.py` alone takes
@@ -77,7 +77,10 @@ def find_file(name: str) -> Path:
     Raises:
         ValueError: the name holds a variable that stands for nothing.
     """
-    path = Path(expand(name))
+    try:
+        path = Path(expand(name))
+    except ValueError as error:
+        raise ValueError(f"--config: {error}") from error
     found = _present(path)
     if found != path:
         log.info("%s has no %s; reading %s", Path.cwd(), path, found)
@@ -138,10 +141,10 @@ class Reader:
             found = "an empty file" if plain(value) is None else type(plain(value)).__name__
             problem = f": `key: value` lines are expected, not {found}"
         except OSError as error:
-            begin = "" if asked else beginning(path)
-            problem = f": {error.strerror or error}{did_you_mean(path.name, known(path))}{begin}"
+            near = did_you_mean(path.name, [name for place in (path, shipped(path)) if place for name in known(place)])
+            problem = f": {error.strerror or error}{near}{'' if asked else beginning(path)}"
         except YamlError as error:
-            problem = f": {error.problem}{listing(path) if path.is_dir() else ''}"
+            problem = f": {error.problem}{choices(path) if path.is_dir() else ''}"
             asked = f":{error.line}{asked}" if error.line else asked
         self.complete = False
         self.problems.append(f"{path}{asked}{problem}")

@@ -92,7 +92,7 @@ class Config:
     training: bool = option(True, "published switch: false is `phase: test`")
     device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", low=0, high=1023)
     num_worker: int = option(2, "processes that load data", low=0, high=512)
-    work_dir: Path = option(Path("work_dir/run"), "folder for everything that the run writes")
+    work_dir: Path = option(Path("work_dir/run"), "where the run writes; for config/A/B.yaml it is work_dir/A/B")
     resume: str | None = option(None, "checkpoint to go on from; auto: the last one in work_dir, if any")
     overwrite: bool = option(False, "whether a work_dir that was used before may be overwritten")
     save_interval: int = option(1, "epochs between checkpoints", low=1)
@@ -136,24 +136,24 @@ def load_config(argv: Sequence[str]) -> Config:
     name, overrides = read_command_line(argv, check.problems)
     try:
         path = _file(name, argv, overrides)
-        if path:
-            reader.read(path)
     except ValueError as error:
         check.problems.append(f"{COMMAND_LINE}: {error}")
         path, reader.complete = None, False
+    if path:
+        reader.read(path)
     check.file = str(path or COMMAND_LINE)
     section = Section()
     for layer in [*reader.layers, overrides]:
         section = merge(section, modernised(layer, check.problems, check.renamed), check.problems)
-    if path and "work_dir" not in section:
-        section.set("work_dir", str(default_work_dir(path)), place=check.file)
     values = check.arguments(Config, section, place=check.file, together=reader.complete)
+    if path and "work_dir" not in section:
+        values["work_dir"] = default_work_dir(path)
     if reader.complete:  # what stands in an unreadable file is not missing
         if (folder := str(Path.cwd())) not in sys.path:
             sys.path.append(folder)  # a feeder or a model that is named may be a module there
         check.names(Config(**values), values, section)
     if check.problems:
-        raise ConfigError(check.problems)
+        raise ConfigError(list(dict.fromkeys(check.problems)))  # an alias repeats what is wrong with its anchor
     config = Config(**values)
     if check.renamed:
         log.warning("published names: %s", ", ".join(f"{a} is read as {b}" for a, b in check.renamed.items()))
@@ -243,8 +243,9 @@ def help_text() -> str:
         "Keys of the file and of the command line, which comes last. Nested keys are joined by dots "
         "(--model_args.dropout 0.1), several values by blanks (--device 0 1); a key alone means true. "
         "Relative paths begin at the working directory, those of _base_ at the file that names it; ~ and $NAME are "
-        "expanded. `_delete_: KEY` (or several) in a mapping drops what it inherits from _base_, `_delete_: true` all "
-        "of it (--model_args.graph_args._delete_ path).",
+        "expanded. A FILE whose name is made of parts need not exist (config/ntu60_xsub/t-tr-agcn-bones.yaml); "
+        "--config config/ntu60_xsub lists the parts. `_delete_: KEY` (or several) in a mapping drops what it inherits "
+        "from _base_, `_delete_: true` all of it (--model_args.graph_args._delete_ path).",
         width=100,
     )
     hints = get_type_hints(Config)

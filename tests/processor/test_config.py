@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from configs import MINIMAL, load, problems, workplace
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from graph.common.files import ROOT
 from graph.common.imports import import_object
 from processor.config.schema import Config, ConfigError, help_text, load_config, names_of_classes, resolved
 from processor.config.values import coerce
@@ -256,6 +259,43 @@ class TestSignatures:
             "  c.yaml:7: test_feeder_args.data_path: [1] must be text",
         ]
 
+    def test_values_and_combinations_of_arguments_are_in_it_too(self) -> None:
+        found = problems(
+            "model: model.st_tr.Model\nfeeder: feeders.feeder.Feeder\nsede: 1\n"
+            "model_args: {dropout: 2, Nh: 7, aggcn: true}\n"
+            "train_feeder_args:\n  sampling: evn\n  num_clips: 3\n  joint_jitter: -1\n  p_interval: [0.9, 0.5]\n"
+            "test_feeder_args: {random_choose: true, sampling: even, stream: joint+bones}"
+        )
+        assert not any("num_clips" in problem for problem in found)  # whether clips are drawn depends on `sampling`
+        expected = [
+            "4: unknown key 'sede'",
+            "5: model_args.aggcn: model.st_tr.Model takes no such argument (did you mean 'agcn'?)",
+            "5: model_args.dropout: 2.0 must be from 0 to 0.95",
+            "5: model_args.attention: 32 key and 128 value channels of 128 do not give equal parts for Nh=7 heads",
+            "11: test_feeder_args.stream: 'bones' is none of joint, bone, joint_motion, bone_motion",
+            "11: test_feeder_args.random_choose: chooses for sampling: crop, not for even; drop one",
+            "7: train_feeder_args.sampling: 'evn' must be 'crop' or 'even' or 'random' or 'resize' or 'uniform'",
+            "9: train_feeder_args.joint_jitter: -1.0 must be at least 0",
+            "10: train_feeder_args.p_interval: [0.9, 0.5] is not one share in (0, 1], or a lowest and a highest",
+        ]
+        for problem, beginning in zip(found, expected, strict=True):
+            assert problem.startswith(f"c.yaml:{beginning}")
+
+    def test_a_subclass_takes_what_its_constructor_takes(self) -> None:
+        Path("mine.py").write_text(
+            "from feeders.feeder import Feeder as F\nfrom model.st_tr import Model as M\n"
+            "class Model(M):\n    def __init__(self, rank: int = 4, **rest): ...\n"
+            "class Feeder(F):\n    def __init__(self, data_path: str, label_path: str, noise: float = 0): ...\n",
+            encoding="utf-8",
+        )
+        text = "model: mine.Model\nfeeder: mine.Feeder\n"
+        assert load(f"{text}model_args: {{rank: 3, agcn: true}}\ntrain_feeder_args: {{noise: 1}}")
+        assert problems(f"{text}model_args: {{rnk: 3, agcn: 1}}\ntrain_feeder_args: {{window_size: 1}}") == [
+            "c.yaml:4: model_args.rnk: mine.Model takes no such argument (did you mean 'rank'?)",
+            "c.yaml:4: model_args.agcn: 1 must be true or false",
+            "c.yaml:5: train_feeder_args.window_size: mine.Feeder takes no such argument",
+        ]
+
     def test_missing_arguments(self) -> None:
         Path("g.yaml").write_text(
             "feeder: parts.Feeder\nmodel: parts.Model\nmodel_args: {dropout: 1}", encoding="utf-8"
@@ -332,6 +372,30 @@ class TestSignatures:
             "c.yaml:3: model_args.aggcn: model.st_tr.Model takes no such argument (did you mean 'agcn'?)",
             "c.yaml:3: model_args.num_point: '25' must be a whole number",
         ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--config", "config/ntu60_xsub/s-tr.yaml", "--sede", "1", "--model_args.Nh", "7"],
+        ["--config", "config/sbu/zit-zot.yaml", "--train_feeder_args.sampling", "evn", "--device", "0", "1"],
+        ["--config", "config/demo/tran.yaml"],
+        ["--config", "config/ntu60_xsub"],
+    ],
+)
+def test_help_and_errors_come_without_torch(words: list[str]) -> None:
+    code = f"""
+import sys, main
+try:
+    main.main({words})
+except SystemExit:
+    pass
+print(sorted({{"torch", "sklearn", "matplotlib", "tensorboard"}} & set(sys.modules)), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert ("usage: " in done.stdout) if words == ["--help"] else ("the configuration has " in done.stderr)
 
 
 @pytest.mark.usefixtures("folder")

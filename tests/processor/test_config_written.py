@@ -195,6 +195,20 @@ class TestPaths:
         assert sys.path[-1] == here
 
 
+class TestWorkDir:
+    @pytest.mark.parametrize(
+        ("file", "place"),
+        [("mine.yaml", "mine"), ("config/a/b.yaml", "a/b"), ("x/config/c.d.yaml", "c.d"), ("sets/e.yaml", "e")],
+    )
+    def test_it_is_where_the_file_is(self, file: str, place: str) -> None:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(MINIMAL, encoding="utf-8")
+        for path in (file, str(Path(file).absolute())):
+            assert load_config(["--config", path]).work_dir == Path("work_dir", place)
+        assert load_config(["--config", file, "--work_dir", "w"]).work_dir == Path("w")
+        assert again(load_config(["--config", file])).work_dir == Path("work_dir", place)
+
+
 class TestDropping:
     BASE = (
         "class_names: [a, b]\n"
