@@ -6,10 +6,12 @@ for all problems at once (`problems_among`); who makes the object in Python gets
 
 from __future__ import annotations
 
+import inspect
 import math
+import types
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import MISSING, Field, field, fields
-from typing import Any, ClassVar
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from typing import Any, ClassVar, get_type_hints
 
 Problem = tuple[tuple[str, ...], str]  # the keys that it depends on, and the rest of a sentence about the first of them
 
@@ -74,3 +76,44 @@ def problems_among(schema: Any, values: Mapping[str, Any], wrong: Collection[str
         if wrong.isdisjoint(keys):
             wrong.add(keys[0])
             yield keys, text
+
+
+def schema_of(target: Any) -> Any:
+    """The dataclass that checks the arguments of a class (its attribute `Options`, or itself), or None.
+
+    A subclass with a constructor of its own has none, unless it brings its own `Options`, too.
+    """
+    for kind in getattr(target, "__mro__", ()):
+        if "Options" in vars(kind) and is_dataclass(kind.Options):
+            return kind.Options
+        if "__dataclass_fields__" in vars(kind) and hasattr(kind, "problems"):
+            return kind
+        if "__init__" in vars(kind):
+            break
+    return None
+
+
+def parameters(target: Any) -> tuple[dict[str, Any], list[str], bool]:
+    """The keyword arguments of a dataclass with `problems`, another class or a function.
+
+    Returns:
+        Type hints by name; the names without a default; whether any other name is taken.
+    """
+    if schema_of(target) is target:
+        hints = get_type_hints(target)
+        required = [f.name for f in fields(target) if f.default is MISSING and f.default_factory is MISSING]
+        return {f.name: hints[f.name] for f in fields(target)}, required, False
+    signature = inspect.signature(target).parameters
+    named = {key: p for key, p in signature.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    hints = {key: p.annotation for key, p in named.items() if p.annotation is not p.empty}
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        hints = get_type_hints(types.SimpleNamespace(__annotations__=hints), getattr(function, "__globals__", {}))
+    except (NameError, AttributeError, TypeError):  # they name what only a type checker imports
+        hints = {}
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.values())
+    options = getattr(target, "Options", None)
+    if takes_all and is_dataclass(options):  # a subclass hands the other arguments on
+        hints, takes_all = {**parameters(options)[0], **hints}, False
+    required = [key for key, p in named.items() if p.default is p.empty]
+    return {**dict.fromkeys(named, Any), **hints}, required, takes_all

@@ -7,15 +7,13 @@ of their classes (`SCHEMAS`), so that torch is not imported; another class is im
 from __future__ import annotations
 
 import inspect
-import types
 import warnings
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 from feeders.options import FeederOptions
 from graph.common.imports import import_object
-from graph.common.schema import problems_among
+from graph.common.schema import parameters, problems_among, schema_of
 from graph.common.words import did_you_mean
 from graph.common.yaml_text import COMMAND_LINE, Section, plain
 from graph.tools import SkeletonGraph
@@ -102,25 +100,22 @@ class Check:
             together: whether to check also that values go together.
         """
         schema, places = schema_of(target), getattr(args, "places", {})
-        hints, required, takes_all = _signature(schema or target)
+        hints, required, takes_all = parameters(schema or target)
         before, prefix, good = len(self.problems), f"{key}." if key else "", {}
         for arg, value in args.items():
-            misfit = ""
             if is_idle(arg, value) if not name else arg in WITHOUT_EFFECT and arg not in hints:
                 self.idle[f"{prefix}{arg}"] = None
-            elif arg in hints or takes_all:
-                try:
-                    good[arg] = coerce(self._modern(value), hints.get(arg, Any), key=arg)
-                except ValueError as error:
-                    misfit = f"{prefix}{arg}: {error}"
-            elif name:
-                misfit = f"{prefix}{arg}: {name} takes no such argument{did_you_mean(arg, hints)}"
-            else:
-                self._say(places[arg], f"unknown key {arg!r}{did_you_mean(arg, hints)}")
-            if misfit:
+                continue
+            try:
+                if arg not in hints and not takes_all:
+                    text = f"{name} takes no such argument" if name else "unknown key"
+                    raise ValueError(text + did_you_mean(arg, hints))
+                good[arg] = coerce(self._modern(value), hints.get(arg, Any), key=arg)
+            except ValueError as error:
                 at = places.get(arg, place)
                 is_inherited = plain(value) is None or bool(key and not at.startswith((self.file, COMMAND_LINE)))
-                self._say(at, misfit + f"; to drop an inherited key, name it in `{DELETE}` beside it" * is_inherited)
+                advice = f"; to drop an inherited key, name it in `{DELETE}` beside it" if is_inherited else ""
+                self._say(at, f"{prefix}{arg}: {error}{advice}")
         missing = [arg for arg in required if arg not in args]
         for arg in missing:
             self._say(place, f"{prefix}{arg}: {name} needs this argument")
@@ -187,21 +182,6 @@ class Check:
         self.problems.append(f"{place}: {text}" if place else text)
 
 
-def schema_of(target: Any) -> Any:
-    """The dataclass that checks the arguments of a class (its attribute `Options`), or None.
-
-    A subclass with a constructor of its own has none, unless it brings its own `Options`, too.
-    """
-    for kind in getattr(target, "__mro__", ()):
-        if "Options" in vars(kind) and is_dataclass(kind.Options):
-            return kind.Options
-        if "__dataclass_fields__" in vars(kind) and hasattr(kind, "problems"):
-            return kind
-        if "__init__" in vars(kind):
-            break
-    return None
-
-
 def _is_kind(kind: str, path: str, target: Any) -> bool:
     """Whether what a key names is of its kind: a file from elsewhere must not call just anything."""
     if kind == "model":
@@ -213,24 +193,3 @@ def _is_kind(kind: str, path: str, target: Any) -> bool:
     if kind == "graph":
         return inspect.isclass(target) and issubclass(target, SkeletonGraph)
     return kind != "make_data" or (path.startswith("data_gen.") and inspect.isroutine(target))
-
-
-def _signature(target: Any) -> tuple[dict[str, Any], list[str], bool]:
-    """Type hints of the keyword arguments by name, the names without a default, and whether any other is taken."""
-    if schema_of(target) is target:
-        hints = get_type_hints(target)
-        required = [f.name for f in fields(target) if f.default is MISSING and f.default_factory is MISSING]
-        return {f.name: hints[f.name] for f in fields(target)}, required, False
-    parameters = inspect.signature(target).parameters
-    named = {key: p for key, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    hints = {key: p.annotation for key, p in named.items() if p.annotation is not p.empty}
-    function = target.__init__ if inspect.isclass(target) else target
-    try:
-        hints = get_type_hints(types.SimpleNamespace(__annotations__=hints), getattr(function, "__globals__", {}))
-    except (NameError, AttributeError, TypeError):  # they name what only a type checker imports
-        hints = {}
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    if takes_all and is_dataclass(options := getattr(target, "Options", None)):  # a subclass hands the rest on
-        hints, takes_all = {**_signature(options)[0], **hints}, False
-    required = [key for key, p in named.items() if p.default is p.empty]
-    return {**dict.fromkeys(named, Any), **hints}, required, takes_all
