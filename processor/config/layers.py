@@ -15,7 +15,7 @@ from typing import Any
 
 from data_gen.common.command_line import expand
 from graph.common.bounded_yaml import YamlError, read_text
-from graph.common.files import beginning
+from graph.common.files import ROOT, beginning
 from graph.common.words import did_you_mean
 from graph.common.yaml_text import COMMAND_LINE, LONGEST_KEY, Section, load, load_word, plain
 from processor.config.values import coerce, shipped
@@ -71,16 +71,16 @@ def _without(base: Section, written: Any, place: str, problems: list[str]) -> Se
     return rest
 
 
-def find_file(name: str) -> Path:
-    """The file that `--config` names, in the working directory or else in the project's own `config/`.
-
-    Raises:
-        ValueError: the name holds a variable that stands for nothing.
-    """
+def find_file(name: str | None, problems: list[str]) -> Path | None:
+    """The file that `--config` names, in the working directory or else in the project's own `config/`."""
+    if name is None:
+        log.info("no --config is given; reading %s", ROOT / DOCUMENTED)
+        return ROOT / DOCUMENTED
     try:
         path = Path(expand(name))
     except ValueError as error:
-        raise ValueError(f"--config: {error}") from error
+        problems.append(f"{COMMAND_LINE}: --config: {error}")
+        return None
     found = _present(path)
     if found != path:
         log.info("%s has no %s; reading %s", Path.cwd(), path, found)

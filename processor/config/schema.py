@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from graph.common.bounded_yaml import YamlError
-from graph.common.files import ROOT
 from graph.common.imports import import_object
 from graph.common.schema import Problem, beyond_bounds, default_of, option
 from graph.common.yaml_text import COMMAND_LINE, Section, dump, load, plain
 from processor.config.check import Check
-from processor.config.layers import DOCUMENTED, Reader, find_file, merge, read_command_line
+from processor.config.layers import Reader, find_file, merge, read_command_line
 from processor.config.published import modernised
 from processor.config.values import describe
 
@@ -134,13 +133,13 @@ def load_config(argv: Sequence[str]) -> Config:
     check = Check()
     reader = Reader(check.problems)
     name, overrides = read_command_line(argv, check.problems)
-    try:
-        path = _file(name, argv, overrides)
-    except ValueError as error:
-        check.problems.append(f"{COMMAND_LINE}: {error}")
-        path, reader.complete = None, False
+    path = find_file(name, check.problems) if name is not None or not argv else None
     if path:
         reader.read(path)
+    elif name is not None or overrides.get("phase") != "info":
+        reader.complete = False
+        if name is None:
+            check.problems.append(f"{COMMAND_LINE}: name a file, for example `--config config/demo/train.yaml`")
     check.file = str(path or COMMAND_LINE)
     section = Section()
     for layer in [*reader.layers, overrides]:
@@ -162,18 +161,6 @@ def load_config(argv: Sequence[str]) -> Config:
     for line in (*check.warnings, *remarks(config, section)):
         log.warning(line)
     return config
-
-
-def _file(name: str | None, argv: Sequence[str], overrides: Section) -> Path | None:
-    """The file to read; None where `--phase info` goes without one."""
-    if name is not None:
-        return find_file(name)
-    if not argv:
-        log.info("no --config is given; reading %s", ROOT / DOCUMENTED)
-        return ROOT / DOCUMENTED
-    if overrides.get("phase") != "info":
-        raise ValueError("name a file, for example `--config config/demo/train.yaml`")
-    return None
 
 
 def default_work_dir(path: Path) -> Path:
