@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from graph.common.imports import import_object
+from graph.common.schema import schema_of
 from model.published import agree, family, infer_model_args, load_published
 from processor.config.check import Check
 from processor.config.schema import Config, model_of
@@ -103,7 +104,8 @@ class Weights:
         graph = saved.get("graph")
         if graph and graph not in GRAPHS and graph != given.get("graph"):
             raise ValueError(f"these weights name a graph from elsewhere; if it is to be trusted, give it: {graph}")
-        defaults = {name: p.default for name, p in inspect.signature(import_object(model).Options).parameters.items()}
+        kind = import_object(model)
+        defaults = {name: p.default for name, p in inspect.signature(schema_of(kind) or kind).parameters.items()}
         plain = {name: value for name, value in defaults.items() if isinstance(value, bool | int | float | str)}
         free = [name for name in FREE if name in given]
         return {name: value for name, value in {**plain, **saved}.items() if name not in free}
