@@ -10,30 +10,18 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from logging.handlers import MemoryHandler
 from pathlib import Path
 
-import torch
-
 from processor.config.schema import Config, load_config
-from processor.engine.folds import cross_validate, of_fold
-from processor.engine.train import test, train
-from processor.results.work_dir import log_failure
-from processor.runtime import distributed
-from processor.runtime.device import keep_memory
 from processor.runtime.failure import OTHER, is_expected, sentence
+from processor.runtime.processes import rank, started
 from processor.runtime.signals import StoppedError, stop_at_once
 from processor.runtime.terminal import spoken
-from processor.tools.benchmark import benchmark
-from processor.tools.info import info
 
-PHASES: dict[str, Callable[[Config], object]] = {
-    "train": lambda config: cross_validate(train, config) if config.folds else train(config),
-    "test": lambda config: cross_validate(test, config) if config.folds else test(config),
-    "info": info,
-    "benchmark": lambda config: benchmark(of_fold(config, config.folds[0]) if config.folds else config),
-}
+# torch is imported when the configuration is found right: without it, help and what is wrong come at once
 
 
 @spoken()
@@ -41,18 +29,13 @@ def main(argv: Sequence[str]) -> int:
     """Runs what the command line asks for; returns the exit status."""
     early = MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL)  # lines for a log file that is not open yet
     logging.getLogger().addHandler(early)
-    keep_memory()
     config = None
     try:
-        with stop_at_once(), distributed.process_group():
-            if distributed.rank():
+        with stop_at_once(), _process_group():
+            if rank():
                 logging.getLogger().setLevel(logging.ERROR)
             config = load_config(argv)
-            if number := _processes(config):
-                return distributed.launch(Path(__file__), argv, number)
-            if distributed.world() > 1 and config.phase not in ("train", "test"):
-                raise ValueError(f"phase: {config.phase} is for one process; leave torchrun out")
-            PHASES[config.phase](config)
+            return _run(config, argv)
     except StoppedError as stopped:
         return _say(f"{stopped}", 128 + stopped.signal)
     except KeyboardInterrupt:
@@ -61,29 +44,70 @@ def main(argv: Sequence[str]) -> int:
         return _say(f"error: {sentence(error)}{_where_to_look(error, config)}", 1)
     finally:
         logging.getLogger().removeHandler(early)
+
+
+def _process_group() -> AbstractContextManager[None]:
+    """The process group of a run under torchrun."""
+    if not started():
+        return nullcontext()
+    from processor.runtime.distributed import process_group
+
+    return process_group()
+
+
+def _run(config: Config, argv: Sequence[str]) -> int:
+    """Runs the phase of a configuration, in several processes if it names several GPUs; returns the exit status."""
+    from processor.engine.folds import cross_validate, of_fold
+    from processor.runtime import distributed
+    from processor.runtime.device import keep_memory
+
+    if number := _processes(config):
+        return distributed.launch(Path(__file__), argv, number)
+    if distributed.world() > 1 and config.phase not in ("train", "test"):
+        raise ValueError(f"phase: {config.phase} is for one process; leave torchrun out")
+    keep_memory()
+    if config.phase == "info":
+        from processor.tools.info import info
+
+        info(config)
+    elif config.phase == "benchmark":
+        from processor.tools.benchmark import benchmark
+
+        benchmark(of_fold(config, config.folds[0]) if config.folds else config)
+    else:
+        from processor.engine.train import test, train
+
+        phase = train if config.phase == "train" else test
+        cross_validate(phase, config) if config.folds else phase(config)
     return 0
 
 
 def _where_to_look(error: Exception, config: Config | None) -> str:
-    """Where the traceback of an error that nobody expected is; without a log it is printed."""
+    """Where the traceback of an unexpected error is; without a log it is printed."""
     if is_expected(error):
         return ""
-    if config and config.phase != "info" and (path := log_failure(config.work_dir, error)):
-        return f"; the traceback is in {path}"
+    if config and config.phase != "info":
+        from processor.results.work_dir import log_failure
+
+        if path := log_failure(config.work_dir, error):
+            return f"; the traceback is in {path}"
     traceback.print_exception(error)
     return ""
 
 
 def _processes(config: Config) -> int:
-    """How many processes are to be started for GPUs that are named, 0: this one does it."""
-    several = isinstance(config.device, list) and len(config.device) > 1 and config.phase in ("train", "test")
-    return len(config.device) if several and torch.cuda.is_available() and not distributed.started() else 0
+    """How many processes to start for the GPUs that are named; 0: this process does it."""
+    if not isinstance(config.device, list) or len(config.device) < 2 or config.phase not in ("train", "test"):
+        return 0
+    import torch
+
+    return len(config.device) if torch.cuda.is_available() and not started() else 0
 
 
 def _say(message: str, status: int) -> int:
-    if distributed.rank() or OTHER in message:
-        time.sleep(2)  # what concerns all, the first process says; and the one that failed first ends first
-    if number := distributed.rank():
+    if rank() or OTHER in message:
+        time.sleep(2)  # what concerns all processes, the first one says; and the one that failed first ends first
+    if number := rank():
         message = f"process {number}: {message}"
     sys.stderr.write(f"{message}\n")
     return status
@@ -91,7 +115,7 @@ def _say(message: str, status: int) -> int:
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    if status and distributed.started():  # what Python does at its end may wait for the other processes
+    if status and started():  # what Python does at its end may wait for the other processes
         sys.stdout.flush()
         os._exit(status)
     sys.exit(status)

@@ -6,8 +6,8 @@ and do not depend on the number of workers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,144 +15,54 @@ from torch.utils.data import Dataset
 
 from feeders import augment
 from feeders.arrays import labels_of, load_array, present, skeleton_of_array
+from feeders.options import FeederOptions
 from feeders.streams import derive
 from graph.common.words import plural
 
-SAMPLINGS = ("crop", "even", "random", "resize", "uniform")
 
-
-class Feeder(Dataset[tuple[torch.Tensor, int, int]]):
+class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     """Samples (C, T, V, M) float32, or several clips of each (clips, C, T, V, M), with their label and index.
 
     A sample passes these steps in this order: center, stream, normalization, rotation, scaling, mirroring, min_max,
-    shift, window, jitter, move.
-
-    Args:
-        data_path: `.npy` array (N, C, T, V, M).
-        label_path: pickle of (sample_names, labels).
-        stream: what is computed from the joints: `joint`, `bone`, `joint_motion`, `bone_motion`, or several joined by
-            `+` (`joint+bone` has twice the channels, joints first). Bones are those of `skeleton.yaml` beside the
-            array, or of the known skeleton with as many joints.
-        random_choose: take a window of `window_size` frames from a random place.
-        random_shift: move the valid frames to a random place.
-        random_move: turn, scale and shift x and y slowly, as a moving camera does.
-        window_size: number of frames; -1 keeps all. Without `random_choose` the first frames are taken, and a shorter
-            sample is padded with zeros.
-        normalization: subtract the mean of every channel and joint over the data, and divide by the standard
-            deviation; both are computed over present persons only (the published code counts absent ones, too).
-        mirroring: exchange left and right with probability 0.5; x is every third channel of the array, or the first
-            one if the number of channels is no multiple of three.
-        debug: use the first 100 samples only.
-        mmap: leave the array on disk and read each sample when it is needed.
-        sampling: how `window_size` frames are chosen. `crop`: as above. The others choose among the recorded frames,
-            which are those from the first to the last with a person, without the repetitions that fill NTU arrays:
-            `even`: evenly spaced; `random`: one drawn from each of `window_size` equal intervals; `uniform`: as in
-            pyskl; `resize`: a crop, interpolated, as in CTR-GCN.
-        p_interval: the share of frames that `resize` crops: [share], from the middle, or [lowest, highest], drawn
-            between them, from a random place.
-        num_clips: in tests: number of windows that are drawn of each sample; their scores are averaged.
-        center: subtract the position of this joint (0-based) in the first valid frame; None: subtract nothing.
-        center_person: whose joint: that of the `first` person, or the `mean` over all present persons, for
-            interactions.
-        random_rotation: largest angles about x, y and z, in degrees; None: no rotation.
-        random_scaling: lowest and highest factor; None: no scaling.
-        joint_jitter: standard deviation of noise on every channel of every joint, in the array's unit.
-        min_max: scale every channel of a sample to [-1, 1].
-        seed: seeds the augmentations.
+    shift, window, jitter, move. The arguments are those of `FeederOptions`.
 
     Raises:
         ValueError: arguments that do not fit, or an array and labels that do not fit each other.
         FileNotFoundError: `data_path` or `label_path` is missing.
     """
 
-    def __init__(
-        self,
-        data_path: str,
-        label_path: str,
-        *,
-        stream: str = "joint",
-        random_choose: bool = False,
-        random_shift: bool = False,
-        random_move: bool = False,
-        window_size: int = -1,
-        normalization: bool = False,
-        mirroring: bool = False,
-        debug: bool = False,
-        mmap: bool = True,
-        sampling: Literal["crop", "even", "random", "resize", "uniform"] = "crop",
-        p_interval: Sequence[float] = (1.0,),
-        num_clips: int = 1,
-        center: int | None = None,
-        center_person: Literal["first", "mean"] = "first",
-        random_rotation: tuple[float, float, float] | None = None,
-        random_scaling: tuple[float, float] | None = None,
-        joint_jitter: float = 0.0,
-        min_max: bool = False,
-        seed: int = 0,
-    ) -> None:
-        drawn = random_choose or sampling in ("random", "uniform") or (sampling == "resize" and len(p_interval) > 1)
-        if sampling not in SAMPLINGS:
-            raise ValueError(f"sampling: {sampling!r} is none of {', '.join(SAMPLINGS)}")
-        if random_choose and sampling != "crop":
-            raise ValueError(f"random_choose: chooses for sampling: crop, not for {sampling}; drop one")
-        if len(p_interval) not in (1, 2) or not 0 < p_interval[0] <= p_interval[-1] <= 1:
-            raise ValueError(f"p_interval: {list(p_interval)} is not one share in (0, 1], or a lowest and a highest")
-        if num_clips < 1 or (num_clips > 1 and not drawn):
-            raise ValueError(f"num_clips: {num_clips} windows are drawn by random_choose, or sampling: random, uniform")
-        if random_rotation and min(random_rotation) < 0:
-            raise ValueError(f"random_rotation: {list(random_rotation)} must be angles of at least 0")
-        if random_scaling and not 0 < random_scaling[0] <= random_scaling[1]:
-            raise ValueError(f"random_scaling: {list(random_scaling)} must be a lowest and a highest factor above 0")
-        if joint_jitter < 0:
-            raise ValueError(f"joint_jitter: {joint_jitter} must be a deviation of at least 0")
-        if window_size != -1 and window_size < 1:
-            raise ValueError(f"window_size: {window_size} is neither -1, for all frames, nor a number of frames")
-        if window_size < 1 and (random_choose or sampling != "crop"):
-            raise ValueError(f"window_size: {window_size} with random_choose or sampling; give a number of frames")
-        self.data_path = data_path
-        self.data = load_array(data_path, mmap=mmap)
-        self.sample_name, self.label = labels_of(self.data, data_path, label_path)
+    Options: ClassVar = FeederOptions  # the schema of `train_feeder_args` and `test_feeder_args`
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.data = load_array(self.data_path, mmap=self.mmap)
+        self.sample_name, self.label = labels_of(self.data, self.data_path, self.label_path)
+        self._check_data()
+        V = self.data.shape[3]
+        if self.debug:
+            self.data, self.sample_name, self.label = self.data[:100], self.sample_name[:100], self.label[:100]
+        self.parents = skeleton_of_array(self.data_path, V).parents if "bone" in self.stream else ()
+        self.partner = skeleton_of_array(self.data_path, V).partners if self.mirroring else None
+        if self.partner == tuple(range(V)):
+            raise ValueError(f"mirroring: the joints of {self.data_path} have no left and right in their names")
+        C = self.data.shape[1]
+        self.axes = C if C % 3 else 3
+        self.statistics = _statistics(self.data, self._derive) if self.normalization else None
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # running workers read it
+
+    def _check_data(self) -> None:
+        """Checks the array and its labels against the arguments."""
         if self.label.min() < 0:
             name = self.sample_name[int(self.label.argmin())]
             raise ValueError(
-                f"{label_path}: the label {self.label.min()} of {name!r} is negative; classes count from 0"
+                f"{self.label_path}: the label {self.label.min()} of {name!r} is negative; classes count from 0"
             )
         C, V = self.data.shape[1], self.data.shape[3]
-        if random_rotation and C % 3:
-            raise ValueError(f"random_rotation: turns x, y and z, {data_path} has {plural(C, 'channel')}; drop it")
-        derive(np.zeros((1, 1, V, 1), np.float32), stream, range(V))  # says what is wrong with `stream`
-        if center is not None and not 0 <= center < V:
-            raise ValueError(f"center: {center} is no joint of {data_path}, which has {V}")
-        if center_person not in ("first", "mean"):
-            raise ValueError(f"center_person: {center_person!r} is neither first nor mean")
-        if debug:
-            self.data, self.sample_name, self.label = (
-                self.data[:100],
-                self.sample_name[:100],
-                self.label[:100],
-            )
-        self.stream = stream
-        self.parents = skeleton_of_array(data_path, V).parents if "bone" in stream else ()
-        self.random_choose = random_choose
-        self.random_shift = random_shift
-        self.random_move = random_move
-        self.window_size = window_size
-        self.sampling = sampling
-        self.p_interval = p_interval
-        self.num_clips = num_clips
-        self.center = center
-        self.center_person: Literal["first", "mean"] = center_person
-        self.random_rotation = random_rotation
-        self.random_scaling = random_scaling
-        self.joint_jitter = joint_jitter
-        self.min_max = min_max
-        self.seed = seed
-        self.partner = skeleton_of_array(data_path, V).partners if mirroring else None
-        if self.partner == tuple(range(V)):
-            raise ValueError(f"mirroring: the joints of {data_path} have no left and right in their names")
-        self.axes = C if C % 3 else 3
-        self.statistics = _statistics(self.data, self._derive) if normalization else None
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # running workers read it
+        if self.random_rotation and C % 3:
+            channels = plural(C, "channel")
+            raise ValueError(f"random_rotation: turns x, y and z, {self.data_path} has {channels}; drop it")
+        if self.center is not None and self.center >= V:
+            raise ValueError(f"center: {self.center} is no joint of {self.data_path}, which has {V}")
 
     def set_epoch(self, epoch: int) -> None:
         """Draws the augmentations of this epoch from now on, in running workers too."""

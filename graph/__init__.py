@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from graph import coco, kinetics, ntu_rgb_d, nw_ucla, sbu
+from graph.common.imports import import_object
 from graph.tools import Skeleton, SkeletonGraph
 
 MODULES = {module.SKELETON.num_point: module for module in (ntu_rgb_d, nw_ucla, kinetics, coco, sbu)}
@@ -63,11 +63,10 @@ def adjacency(path: str | None, args: Mapping[str, Any], num_point: int) -> np.n
         ValueError: there is no such graph, it takes no such arguments, or it has other joints than `num_point`.
     """
     path = fitting_graph(path, num_point)
-    module, _, name = path.rpartition(".")
     refusal = ValueError(f"model_args: graph: {path} is no graph.tools.SkeletonGraph")
     try:
-        graph = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        graph = import_object(path)
+    except ValueError as error:
         raise refusal from error
     if not (isinstance(graph, type) and issubclass(graph, SkeletonGraph)):
         raise refusal

@@ -11,14 +11,14 @@ The file is composed, not constructed, so no tag in it makes an object, and ever
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from graph.common.bounded_yaml import BoundedLoader, YamlError, read_text, told
+from graph.common.words import did_you_mean
 from graph.tools import Skeleton, SkeletonGraph
 
 KEYS = ("name", "joints", "bones", "center")
@@ -96,7 +96,7 @@ def _fields(root: yaml.MappingNode, problems: _Problems) -> dict[str, yaml.Node]
     for key, value in root.value:
         word = key.value if isinstance(key, yaml.ScalarNode) else "?"
         if word not in KEYS:
-            problems.at(key, f"unknown key {word!r}{_did_you_mean(word, KEYS)}")
+            problems.at(key, f"unknown key {word!r}{did_you_mean(word, KEYS)}")
         elif word in fields:
             problems.at(key, f"the key {word} is given twice")
         else:
@@ -163,7 +163,7 @@ def _find(word: str, node: yaml.Node, joints: Sequence[str], problems: _Problems
             return int(word)
         problems.at(node, f"there is no joint {word}; {len(joints)} joints count from 0 to {len(joints) - 1}")
     else:
-        problems.at(node, f"there is no joint {word!r}{_did_you_mean(word, joints)}")
+        problems.at(node, f"there is no joint {word!r}{did_you_mean(word, joints)}")
     return None
 
 
@@ -200,9 +200,3 @@ def _hang(num_point: int, bones: Sequence[tuple[int, int]], center: int) -> tupl
 
 def _shown(bone: yaml.Node) -> str:
     return "[" + ", ".join(end.value for end in bone.value) + "]"
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    spelling = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), list(spelling), n=1)
-    return f" (did you mean {spelling[near[0]]!r}?)" if near else ""

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from graph import fitting_graph
+from graph import fitting_graph, graph_of
+from graph.common.schema import Checked, Problem, option
 
 
 @dataclass
-class ModelOptions:
+class ModelOptions(Checked):
     """What the options of all families have in common, and what they tell of a model.
 
     Attributes:
         FREE: options that trained weights may be used with otherwise.
         CHANNELS: the option that holds the channels of the input.
-        POSITIVE: the options that are at least 1.
 
     Raises:
-        ValueError: options that cannot work together, all of them in one message.
+        ValueError: values that are wrong, or contradict each other, all of them in one message.
     """
 
+    OPENING: ClassVar = "model_args: "
     FREE: ClassVar[tuple[str, ...]] = ()
     CHANNELS: ClassVar[str]
-    POSITIVE: ClassVar[tuple[str, ...]] = ("num_class", "num_point", "num_person")
 
-    num_class: int = 60
-    num_point: int = 25
-    num_person: int = 2
+    num_class: int = option(60, low=1)
+    num_point: int = option(25, low=1)
+    num_person: int = option(2, low=1)
     graph: str | None = None  # import path; None: that of the skeleton with num_point joints
     graph_args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        problems = [f"{name}: {value} is less than 1" for name in self.POSITIVE if (value := getattr(self, name)) < 1]
-        if problems := [*problems, *self._problems()]:
-            raise ValueError("model_args: " + "; ".join(problems))
+        super().__post_init__()
         self.graph = fitting_graph(self.graph, self.num_point)
 
-    def _problems(self) -> Iterator[str]:
-        """A sentence for each option, or group of them, that a family refuses."""
-        raise NotImplementedError
+    def problems(self) -> Iterator[Problem]:
+        """Values that are wrong, and combinations of values that contradict each other."""
+        yield from super().problems()
+        if self.graph is not None and "." not in self.graph:
+            yield ("graph",), f"{self.graph!r} is no import path, such as graph.ntu_rgb_d.Graph"
+        try:
+            self.graph or graph_of(self.num_point)
+        except ValueError as error:
+            yield ("num_point", "graph"), f"{error}; name the graph of your skeleton as `graph`"
 
     @property
     def shape(self) -> tuple[int, int | None, int, int]:
@@ -65,12 +68,9 @@ class StTrOptions(ModelOptions):
 
     FREE: ClassVar = ("dropout", "drop_connect", "window_size")
     CHANNELS: ClassVar = "channel"
-    POSITIVE: ClassVar = (
-        *ModelOptions.POSITIVE, "channel", "window_size", "Nh", "n", "dim_block1", "dim_block2", "dim_block3",
-    )  # fmt: skip
 
-    channel: int = 3  # C of the input: 3, or 6 for joints and bones
-    window_size: int = 300  # T of the input, the size of relative tables
+    channel: int = option(3, low=1)  # C of the input: 3, or 6 for joints and bones
+    window_size: int = option(300, low=1)  # T of the input, the size of relative tables
     channels: list[int] = field(default_factory=lambda: [64, 128, 256])  # widths of the three stages
 
     attention: bool = True  # spatial self-attention: S-TR
@@ -82,46 +82,46 @@ class StTrOptions(ModelOptions):
     double_channel: bool = False  # twice the widths, for joints and bones
     concat_original: bool = True  # the raw input again, before the fourth block
 
-    Nh: int = 8  # heads
+    Nh: int = option(8, low=1)  # heads
     dk: float = 0.25  # share of the channels that keys have
     dv: float = 0.25  # share of the channels that values have beside a convolution
     more_channels: bool = False  # a head's share is 1 / n of dk and dv instead of 1 / Nh
-    n: int = 4
+    n: int = option(4, low=1)
     relative: bool = False  # relative positions of joints or frames
     adjacency: bool = False  # the graph as a bias of the spatial attention
     drop_connect: bool = True  # drop keys in training
     skip_conn: bool = True  # add an attention's input to its output
     data_normalization: bool = True  # batch norm per joint and channel before an attention
-    dim_block1: int = 10  # windows of temporal attention in the first stage (all_layers), by its width:
-    dim_block2: int = 30  # up to 64, up to 128, beyond
-    dim_block3: int = 75
+    dim_block1: int = option(10, low=1)  # windows of temporal attention in the first stage (all_layers), by its width:
+    dim_block2: int = option(30, low=1)  # up to 64, up to 128, beyond
+    dim_block3: int = option(75, low=1)
 
     mask_learning: bool = True  # learnable mask on the graph
     use_data_bn: bool = True  # batch norm of the input
     use_local_bn: bool = False  # a graph convolution's batch norm per joint
-    dropout: float = 0.5  # before temporal convolutions
-    classifier_std: float | None = 0.01  # of the classifier's first weights; None: (2 / num_class)^½, as published
+    dropout: float = option(0.5, low=0, high=0.95)  # before temporal convolutions
+    # standard deviation of the classifier's first weights; None: (2 / num_class)^½, as published
+    classifier_std: float | None = option(0.01, low=0, high=100)
 
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[Problem]:
+        """Values that are wrong, and combinations of values that contradict each other."""
+        yield from super().problems()
         if len(self.channels) != 3 or min(self.channels, default=0) < 4:
-            yield f"channels: {self.channels} are not three widths of at least 4"
+            yield ("channels",), f"{self.channels} are not three widths of at least 4"
+        for key in ("dk", "dv"):
+            if not 0 < getattr(self, key) <= 1:
+                yield (key,), f"{getattr(self, key)} is not in (0, 1]"
+        if min(self.Nh, self.n) < 1:
             return
-        if not 0 <= self.dropout <= 0.95:
-            yield f"dropout: {self.dropout} is not in [0, 0.95]"
-        if self.classifier_std is not None and not 0 <= self.classifier_std < math.inf:
-            yield f"classifier_std: {self.classifier_std} is no deviation, a finite number from 0 on"
-        if not 0 < self.dk <= 1 or not 0 < self.dv <= 1:
-            yield f"dk, dv: {self.dk}, {self.dv} are not both in (0, 1]"
-            return
-        if self.graph is not None and "." not in self.graph:
-            yield f"graph: {self.graph!r} is no import path, such as graph.ntu_rgb_d.Graph"
-        uses = (("attention", self.only_attention), ("tcn_attention", self.only_temporal_attention))
-        for width in self.widths if self.all_layers else self.widths[1:]:
-            for name, only in uses:
-                dk, dv = int(width * self.dk), self.value_channels(width, only=only)
+        keys = ("channels", "double_channel", "all_layers", "more_channels", "Nh", "n", "dk", "dv")
+        uses = (("attention", "only_attention"), ("tcn_attention", "only_temporal_attention"))
+        for name, only in uses:
+            for width in self.widths if self.all_layers else self.widths[1:]:
+                dk, dv = int(width * self.dk), self.value_channels(width, only=getattr(self, only))
                 if getattr(self, name) and not self._splits(dk, dv):
                     shares = f"shares of 1 / n, n={self.n}, for" if self.more_channels else "equal parts for"
-                    yield f"{name}: {dk} key and {dv} value channels of {width} do not give {shares} Nh={self.Nh} heads"
+                    text = f"{dk} key and {dv} value channels of {width} do not give {shares} Nh={self.Nh} heads"
+                    yield (name, only, *keys), text
 
     def _splits(self, dk: int, dv: int) -> bool:
         if self.more_channels:
@@ -130,10 +130,12 @@ class StTrOptions(ModelOptions):
 
     @property
     def shape(self) -> tuple[int, int | None, int, int]:
+        """(C, T, V, M) of the input; T is None where it may be any."""
         return self.channel, self.window_size, self.num_point, self.num_person
 
     @property
     def title(self) -> str:
+        """The name that papers have for such a model."""
         names = {
             (True, True): "spatial and temporal attention in one stream (ST-TR-1s)",
             (True, False): "spatial attention (S-TR)",
@@ -164,12 +166,11 @@ class ZitZotOptions(ModelOptions):
 
     FREE: ClassVar = ("dropout", "drop_connectivity")
     CHANNELS: ClassVar = "in_channels"
-    POSITIVE: ClassVar = (*ModelOptions.POSITIVE, "in_channels", "num_head", "max_T")
 
-    in_channels: int = 3
-    num_head: int = 6
-    dropout: float = 0.1  # in the perceptrons
-    max_T: int = 100  # most frames that relative positions of frames reach
+    in_channels: int = option(3, low=1)
+    num_head: int = option(6, low=1)
+    dropout: float = option(0.1, low=0, high=0.95)  # in the perceptrons
+    max_T: int = option(100, low=1)  # most frames that relative positions of frames reach
     spatial: bool = True  # attention over the joints of a frame
     temporal: bool = True  # attention over the frames of a joint
     parallel: bool = False  # both of the same input, instead of one after the other
@@ -180,23 +181,30 @@ class ZitZotOptions(ModelOptions):
     group_relation: bool = True  # a learnt bias between persons
     person_order: bool = False  # the original's: a `data_bn` for each person, and absent persons count
 
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[Problem]:
+        """Values that are wrong, and combinations of values that contradict each other."""
+        yield from super().problems()
         if self.num_head > 0 and 12 % self.num_head:
-            yield f"num_head: {self.num_head} does not divide the widths 48, 96, 192 and 276; take 1, 2, 3, 4, 6 or 12"
-        if not 0 <= self.dropout <= 0.95:
-            yield f"dropout: {self.dropout} is not in [0, 0.95]"
+            text = f"{self.num_head} does not divide the widths 48, 96, 192 and 276; take 1, 2, 3, 4, 6 or 12"
+            yield ("num_head",), text
 
     @property
     def shape(self) -> tuple[int, int | None, int, int]:
+        """(C, T, V, M) of the input; T is None where it may be any."""
         return self.in_channels, None, self.num_point, self.num_person
 
     @property
     def longest(self) -> int | None:
+        """The most frames that the input may have; None: any number."""
         return self.max_T if self.temporal and self.relative else None
 
     @property
     def title(self) -> str:
+        """What the blocks are made of."""
         order = "parallel to" if self.parallel else "then"
         parts = ["spatial transformer" if self.spatial else "graph convolution"]
         parts += [f"{order} temporal transformer"] * self.temporal
         return f"ZiT-ZoT: {' '.join(parts)}, then {'multi-scale ' if self.multi_scale else ''}temporal convolution"
+
+
+OPTIONS = {"model.st_tr.Model": StTrOptions, "model.zit_zot.Model": ZitZotOptions, "model.Model": ZitZotOptions}

@@ -20,6 +20,7 @@ from torch import Tensor
 from graph import MODULES, fitting_graph, graph_of
 from model import zit_zot
 from model.layers.gcn import GCN, AdaptiveGCN
+from model.names import RENAMED_IMPORTS, WITHOUT_EFFECT
 from model.st_tr import Model, Options
 
 log = logging.getLogger(__name__)
@@ -73,24 +74,6 @@ ZOOM_LAYERS = {
 }
 IDLE = re.compile(
     r"body_transf\.l\d\.mask|group_transf\.conv[12]\..+|person_bn\..+|data_bn\..+|.+\.[gt]cn1\.data_bn\..+|.+\.tcn1\.(tcn_conv|down)\..+|.+\.num_batches_tracked"
-)
-# what published configurations name otherwise, and the options that do nothing there
-RENAMED_IMPORTS = {
-    "st_gcn.feeder.Feeder": "feeders.feeder.Feeder",
-    "st_gcn.feeder.Feeder_kinetics": "feeders.feeder.Feeder",
-    "st_gcn.net.ST_GCN": "model.st_tr.Model",
-    "st_gcn.graph.NTU_RGB_D": "graph.ntu_rgb_d.Graph",
-    "st_gcn.graph.Kinetics": "graph.kinetics.Graph",
-    "st_gcn.graph.kinetics": "graph.kinetics.Graph",
-}
-WITHOUT_EFFECT = (
-    "weight_matrix",
-    "bn_flag",
-    "attention_3",
-    "kernel_temporal",
-    "visualization",
-    "optical_flow",
-    "otpical_flow",  # so spelled in a published file
 )
 
 

@@ -8,15 +8,39 @@ import pytest
 import torch
 
 import main as program
-from processor.config.check import import_object
-from processor.config.schema import load_config, names_of_classes
+from graph.common.imports import import_object
+from processor.config.schema import ConfigError, load_config, names_of_classes
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted(path for path in (ROOT / "config").rglob("*.yaml") if "/_" not in path.as_posix())
+ST_TR = (
+    "one-stream", "s-tr", "s-tr-all-layers", "s-tr-augmented", "s-tr-bones", "s-tr-more-channels", "t-tr", "t-tr-agcn",
+    "t-tr-agcn-bones", "t-tr-augmented", "t-tr-bones", "t-tr-more-channels", "t-tr-windowed",
+)  # fmt: skip
+ABLATIONS = tuple(
+    f"zit-zot-{name}" for name in ["gcn", "heads-1", "heads-12", "heads-3", "parallel", "spatial", "temporal"]
+)
+NAMES = {  # every one that has been documented or had a file
+    "custom": ("train",),
+    "demo": ("train", "t-tr"),
+    "kinetics": (*ST_TR, "test"),
+    "ntu60_xsub": (*ST_TR, "test", "zit-zot", "zit-zot-2d", *ABLATIONS),
+    "ntu60_xview": (*ST_TR, "test", "zit-zot", "zit-zot-2d"),
+    "ntu120_xsub": (*ST_TR, "test", "zit-zot", "zit-zot-2d"),
+    "ntu120_xset": (*ST_TR, "test", "zit-zot", "zit-zot-2d"),
+    "nturgbd": ("train", "test"),
+    "nw_ucla": ("s-tr", "t-tr"),
+    "sbu": ("s-tr", "t-tr", "zit-zot", *ABLATIONS),
+    "volleyball": ("zit-zot", "zoom"),
+}
+FILES = [ROOT / "config" / folder / f"{name}.yaml" for folder, names in NAMES.items() for name in names]
 
 
 def name(path: Path) -> str:
     return path.relative_to(ROOT / "config").as_posix()
+
+
+def test_every_file_is_named() -> None:
+    assert {path for path in (ROOT / "config").glob("*/*.yaml") if "/_" not in path.as_posix()} <= {*FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
@@ -33,9 +57,60 @@ def test_a_config_builds_a_model_that_trains(path: Path) -> None:
     assert torch.isfinite(loss)
 
 
-def test_work_dirs_do_not_meet() -> None:
-    folders = [load_config(["--config", str(path)]).work_dir for path in FILES]
-    assert len(set(folders)) == len(folders)
+def test_every_config_writes_where_its_name_says() -> None:
+    elsewhere = {"demo/train.yaml": "demo/s-tr", "custom/train.yaml": "custom/s-tr"}
+    for path in FILES:
+        folder = elsewhere.get(name(path), name(path).removesuffix(".yaml"))
+        assert load_config(["--config", str(path)]).work_dir == Path("work_dir", folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("kinetics/t-tr-windowed", {"num_point": 18, "tcn_attention": True, "all_layers": True, "dim_block3": 75}),
+        ("ntu120_xset/t-tr-agcn-bones", {"num_class": 120, "agcn": True, "channel": 6, "double_channel": True}),
+        ("ntu60_xview/s-tr-more-channels", {"attention": True, "more_channels": True, "n": 4}),
+        ("sbu/zit-zot-heads-3", {"num_head": 3, "in_channels": 6, "drop_connectivity": True}),
+        ("sbu/one-stream", {"channel": 6, "window_size": 16, "attention": True, "tcn_attention": True}),
+        ("ntu60_xsub/zit-zot-2d-parallel", {"num_point": 17, "parallel": True}),
+    ],
+)
+def test_a_name_is_made_of_parts(path: str, expected: dict[str, object]) -> None:
+    config = load_config(["--config", f"config/{path}.yaml"])
+    assert {key: config.model_args[key] for key in expected} == expected
+
+
+def test_a_data_set_from_elsewhere_has_the_same_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("mine", "_st_tr"):
+        (tmp_path / folder).mkdir()
+    base = ROOT / "config" / "demo" / "train.yaml"
+    (tmp_path / "mine" / "_base.yaml").write_text(f"_base_: {base}\n_delete_: work_dir\n", encoding="utf-8")
+    assert load_config(["--config", "mine/zit-zot-gcn.yaml", "--model_args._delete_", "window_size", "channels"])
+    (tmp_path / "_st_tr" / "slow.yaml").write_text("base_lr: 0.001\n", encoding="utf-8")
+    assert load_config(["--config", "mine/slow.yaml"]).base_lr == 0.001  # this folder replaces the project's
+    (tmp_path / "further.yaml").write_text("_base_: [mine/slow.yaml, config/sbu/t-tr.yaml]", encoding="utf-8")
+    assert load_config(["--config", "further.yaml"]).work_dir == Path("work_dir/further")
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("ntu60_xsub/s-tr-bone.yaml", "(did you mean 's-tr-bones.yaml'?)"),
+        ("ntu60_xsub/t-tr-agcn-bons.yaml", "(did you mean 't-tr-agcn-bones.yaml'?)"),
+        ("sbu/zit-zot-head-3.yaml", "(did you mean 'zit-zot-heads-3.yaml'?)"),
+        ("nturgbd/trian.yaml", "(did you mean 'train.yaml'?)"),
+        ("kinetics/s-tr", "(did you mean 's-tr.yaml'?)"),
+        ("ntu60_xsub", "this is a folder; name a file in it (zit-zot, zit-zot-2d; or parts joined by hyphens: agcn, "),
+        ("_st_tr/s-tr-bones.yaml", "No such file"),
+    ],
+)
+def test_what_was_meant_is_said(path: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (ROOT, tmp_path):
+        monkeypatch.chdir(folder)
+        with pytest.raises(ConfigError) as caught:
+            load_config(["--config", f"config/{path}"])
+        assert problem in caught.value.problems[0]
 
 
 def test_the_documented_config_shows_its_switches() -> None:

@@ -1,4 +1,4 @@
-"""Atomic writes: a file appears complete or not at all, and what killed processes left is deleted."""
+"""Where the project is, and atomic writes: a file appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 if sys.platform != "win32":
     import fcntl
+
+ROOT = Path(__file__).resolve().parents[2]  # the project: its packages and config/
 
 
 @contextmanager

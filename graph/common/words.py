@@ -1,8 +1,9 @@
-"""Counts and tables in messages. They are here because every package may import `graph`."""
+"""Words of messages: counts, aligned tables, and the nearest known name to a misspelt one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 def plural(number: int, one: str, many: str = "") -> str:
@@ -20,3 +21,13 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a table whose columns are aligned: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]) for cells in rows]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The words " (did you mean 'x'?)" with the name of `known` that is nearest to `word`, or "" if none is near.
+
+    Upper and lower case count as equal.
+    """
+    spelling = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), list(spelling), n=1)
+    return f" (did you mean {spelling[near[0]]!r}?)" if near else ""

@@ -1,4 +1,4 @@
-"""Reading a configuration: YAML files, their `_base_` files, and the command line.
+"""Reading a configuration: YAML files, the files that `_base_` names in them, and the command line.
 
 Layers merge mapping by mapping. `_delete_` drops what a mapping inherits: `_delete_: [a, b.c]` these keys,
 `_delete_: true` everything, so that the mapping is replaced.
@@ -15,8 +15,11 @@ from typing import Any
 
 from data_gen.common.command_line import expand
 from graph.common.bounded_yaml import YamlError, read_text
-from processor.config.check import ROOT, MisfitError, coerce, did_you_mean, plain, shipped
-from processor.config.yaml_text import COMMAND_LINE, LONGEST_KEY, Section, load, load_word
+from graph.common.files import ROOT, beginning
+from graph.common.words import did_you_mean
+from graph.common.yaml_text import COMMAND_LINE, LONGEST_KEY, Section, load, load_word, plain
+from processor.config.values import coerce, shipped
+from processor.config.variants import choices, known, variant
 
 BASE, DELETE = "_base_", "_delete_"
 DOCUMENTED = Path("config/nturgbd/train.yaml")  # what `python main.py` alone takes
@@ -29,7 +32,7 @@ def merge(base: Section, over: Section, problems: list[str] | None = None) -> Se
     """`base` overridden by `over`: mappings merge at every depth, anything else is replaced.
 
     Args:
-        problems: gets what `_delete_` names in vain; None: `_delete_` is kept, for the layers below are not known yet.
+        problems: gets what `_delete_` names in vain. None: `_delete_` is kept, for the layers below are not known yet.
     """
     merged = Section()
     if problems is not None and DELETE in over:
@@ -49,17 +52,13 @@ def _without(base: Section, written: Any, place: str, problems: list[str]) -> Se
     """A copy of `base` that lacks the keys that `_delete_` names."""
     try:
         names = coerce(written, bool | list[str])
-    except MisfitError as misfit:
+    except ValueError as misfit:
         problems.append(f"{place}: {DELETE}: {misfit}")
         return base
-    if names is False:
-        return base
-    if names is True:
-        if not base:
-            problems.append(f"{place}: {DELETE}: nothing is inherited here")
-        return Section()
-    rest = merge(Section(), base)
-    for name in names:
+    if names is True and not base:
+        problems.append(f"{place}: {DELETE}: nothing is inherited here")
+    rest = Section() if names is True else merge(Section(), base)
+    for name in names if isinstance(names, list) else []:
         *above, last = name.split(".")
         section: Any = rest
         for key in above:
@@ -78,82 +77,96 @@ def find_file(name: str | None, problems: list[str]) -> Path | None:
         log.info("no --config is given; reading %s", ROOT / DOCUMENTED)
         return ROOT / DOCUMENTED
     try:
-        path = expand(name)
+        path = Path(expand(name))
     except ValueError as error:
         problems.append(f"{COMMAND_LINE}: --config: {error}")
         return None
-    if own := shipped(path):
-        log.info("%s has no %s; reading %s", Path.cwd(), path, own)
-    return own or Path(path)
-
-
-def read_layers(path: Path, problems: list[str]) -> list[Section | None]:
-    """The contents of a file's bases, in order and each after its own bases, then the file's own.
-
-    A file that cannot be read gives None and a problem.
-    """
-    layers: list[Section | None] = []
-    _add_layers(path, (), layers, problems)
-    return layers
-
-
-def _add_layers(path: Path, chain: tuple[Path, ...], layers: list[Section | None], problems: list[str]) -> None:
-    """Adds the layers of `path`, which the last file of `chain` names as its base."""
-    section = _read_file(path, problems, asked_by=chain[-1] if chain else None)
-    for base in _bases(section, problems):
-        if base is None:
-            layers.append(None)
-            continue
-        below = shipped(base, path.parent) or Path(os.path.normpath(path.parent / base))
-        earlier = (*chain, path)
-        if below.resolve() in [file.resolve() for file in earlier]:
-            circle = " -> ".join(str(file) for file in (*earlier, below))
-            problems.append(f"{path}: {BASE} goes in a circle: {circle}")
-        elif max(len(layers), len(chain)) >= MOST_FILES:
-            if None not in layers:
-                problems.append(f"{path}: {BASE}: more than {MOST_FILES} files build on each other")
-            layers.append(None)
-            return
-        else:
-            _add_layers(below, earlier, layers, problems)
-    layers.append(section)
-
-
-def _bases(section: Section | None, problems: list[str]) -> list[str | None]:
-    """The files that a section names as its bases, None for what is no name; they are no longer in it."""
-    if section is None or BASE not in section:
-        return []
-    place, bases = section.places.pop(BASE), section.pop(BASE)
-    found: list[str | None] = []
-    for base in bases if isinstance(bases, list) else [bases]:
-        name = getattr(base, "text", base)
-        try:
-            if not isinstance(name, str) or plain(base) is None:
-                raise ValueError(f"{plain(base)!r} must be the name of a file, or a list of them")
-            found.append(expand(name))
-        except ValueError as error:
-            problems.append(f"{place}: {BASE}: {error}")
-            found.append(None)
+    found = _present(path)
+    if found != path:
+        log.info("%s has no %s; reading %s", Path.cwd(), path, found)
     return found
 
 
-def _read_file(path: Path, problems: list[str], *, asked_by: Path | None) -> Section | None:
-    asked = f", the {BASE} of {asked_by}" if asked_by else ""
-    try:
-        value = load(read_text(path), str(path), problems)
-    except OSError as error:
-        near = did_you_mean(path.name, [file.name for file in path.parent.glob("*.yaml")])
-        begin = "" if path.is_absolute() or asked_by else f"; relative paths begin at {Path.cwd()}"
-        problems.append(f"{path}{asked}: {error.strerror or error}{near}{begin}")
-        return None
-    except YamlError as error:
-        problems.append(f"{path}{f':{error.line}' if error.line else ''}{asked}: {error.problem}")
-        return None
-    if not isinstance(value, Section):
-        found = "an empty file" if plain(value) is None else type(plain(value)).__name__
-        problems.append(f"{path}{asked}: `key: value` lines are expected, not {found}")
-        return None
-    return value
+def _present(path: Path, written: Path | None = None) -> Path:
+    """`path`, or what the project's own `config/` has where there is no such file and no such variant.
+
+    Args:
+        written: how the path was written, if not as `path`.
+    """
+    own = shipped(written or path)
+    for is_there in (os.path.exists, variant):
+        for place in (path, own):
+            if place and is_there(place):
+                return place
+    return path
+
+
+class Reader:
+    """Reads files, each after the files that it builds on.
+
+    Attributes:
+        layers: what was read, in this order.
+        complete: whether all files could be read.
+        problems: sentences, each opened by where it was written.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.layers: list[Section] = []
+        self.complete, self.problems, self._count = True, problems, 0
+
+    def read(self, path: Path, chain: tuple[Path, ...] = ()) -> None:
+        """Adds the layers of `path`, which the last file of `chain` names as its base."""
+        self._count += 1
+        earlier = (*chain, path)
+        if path.resolve() in [file.resolve() for file in chain]:
+            self.problems.append(f"{chain[-1]}: {BASE} goes in a circle: {' -> '.join(map(str, earlier))}")
+            return
+        if self._count > MOST_FILES:
+            if self.complete:
+                self.problems.append(f"{chain[-1]}: {BASE}: more than {MOST_FILES} files build on each other")
+            self.complete = False
+            return
+        bases = [] if os.path.exists(path) else variant(path)
+        section = Section() if bases else self._file(path, f", the {BASE} of {chain[-1]}" if chain else "")
+        for base in bases or self._bases(section, path.parent):
+            self.read(base, earlier)
+        self.layers.append(section)
+
+    def _file(self, path: Path, asked: str) -> Section:
+        """The content of a file; an empty section, and a problem, where it cannot be read."""
+        try:
+            value = load(read_text(path), str(path), self.problems)
+            if isinstance(value, Section):
+                return value
+            found = "an empty file" if plain(value) is None else type(plain(value)).__name__
+            problem = f": `key: value` lines are expected, not {found}"
+        except OSError as error:
+            near = did_you_mean(path.name, [name for place in (path, shipped(path)) if place for name in known(place)])
+            problem = f": {error.strerror or error}{near}{'' if asked else beginning(path)}"
+        except YamlError as error:
+            problem = f": {error.problem}{choices(path) if path.is_dir() else ''}"
+            asked = f":{error.line}{asked}" if error.line else asked
+        self.complete = False
+        self.problems.append(f"{path}{asked}{problem}")
+        return Section()
+
+    def _bases(self, section: Section, folder: Path) -> list[Path]:
+        """The files that a section of a file in `folder` names as its bases; they are no longer in it."""
+        if BASE not in section:
+            return []
+        place, written = section.places.pop(BASE), section.pop(BASE)
+        bases = []
+        for item in written if isinstance(written, list) else [written]:
+            name = getattr(item, "text", item)
+            try:
+                if not isinstance(name, str) or plain(item) is None:
+                    raise ValueError(f"{plain(item)!r} must be the name of a file, or a list of them")
+                base = Path(expand(name))
+                bases.append(_present(Path(os.path.normpath(folder / base)), written=base))
+            except ValueError as error:
+                self.complete = False
+                self.problems.append(f"{place}: {BASE}: {error}")
+        return bases
 
 
 def read_command_line(argv: Sequence[str], problems: list[str]) -> tuple[str | None, Section]:
@@ -179,7 +192,12 @@ def read_command_line(argv: Sequence[str], problems: list[str]) -> tuple[str | N
         elif len(key) > LONGEST_KEY or key.count(".") > 9:
             problems.append(f"{COMMAND_LINE}: --{key[:60]}...: no key is so long")
         elif None not in (values := [_read_word(word, problems) for word in words] or [True]):
-            overrides = merge(overrides, _nested(key.split("."), values if len(values) > 1 else values[0]))
+            value: Any = values if len(values) > 1 else values[0]
+            for name in reversed(key.split(".")):
+                outer = Section()
+                outer.set(name, value, place=COMMAND_LINE)
+                value = outer
+            overrides = merge(overrides, value)
     return file, overrides
 
 
@@ -188,13 +206,5 @@ def _read_word(word: str, problems: list[str]) -> Any:
     try:
         return load_word(word, problems)
     except YamlError as error:
-        short = word if len(word) <= 60 else f"{word[:60]}..."
-        problems.append(f"{COMMAND_LINE}: {short!r} is {error.problem}")
+        problems.append(f"{COMMAND_LINE}: {word if len(word) <= 60 else f'{word[:60]}...'!r} is {error.problem}")
         return None
-
-
-def _nested(keys: Sequence[str], value: Any) -> Section:
-    """{a: {b: value}} of the keys (a, b)."""
-    section = Section()
-    section.set(keys[0], _nested(keys[1:], value) if keys[1:] else value, place=COMMAND_LINE)
-    return section

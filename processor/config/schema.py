@@ -2,27 +2,29 @@
 """The configuration of a run: one flat dataclass with the field's YAML names, read and checked as a whole.
 
 `load_config(["--config", FILE, "--base_lr", "0.05"])` reads FILE, its `_base_` files and the command line.
-Every problem, wherever it was written, is in the one `ConfigError` that it raises. The classes that are named
-are imported to compare their signatures, but nothing is built and no data is touched.
+Every problem, wherever it was written, is in the one `ConfigError` that it raises; no model is built, no data is
+touched, and torch is not imported unless the configuration names a class from elsewhere.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from graph.common.bounded_yaml import YamlError
-from processor.config.check import describe, import_object, plain
-from processor.config.layers import find_file, merge, read_command_line, read_layers
-from processor.config.limits import remarks
-from processor.config.review import Review
-from processor.config.yaml_text import COMMAND_LINE, Section, dump, load
+from graph.common.imports import import_object
+from graph.common.schema import Problem, beyond_bounds, default_of, option
+from graph.common.yaml_text import COMMAND_LINE, Section, dump, load, plain
+from processor.config.check import Check
+from processor.config.layers import Reader, find_file, merge, read_command_line
+from processor.config.published import modernised
+from processor.config.values import describe
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +40,6 @@ class ConfigError(ValueError):
         self.problems = tuple(problems)
         count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
         super().__init__("\n  ".join([f"the configuration has {count}:", *problems]))
-
-
-def option(default: Any, meaning: str, *, low: float = -math.inf, high: float = math.inf, title: str = "") -> Any:
-    """A field of `Config`: `title` opens a group of them, `low` and `high` bound numbers and lists of numbers."""
-    metadata = {"meaning": meaning, "bounds": (low, high), "title": title}
-    if isinstance(default, list | dict):
-        return field(default_factory=default.copy, metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -97,7 +91,7 @@ class Config:
     training: bool = option(True, "published switch: false is `phase: test`")
     device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", low=0, high=1023)
     num_worker: int = option(2, "processes that load data", low=0, high=512)
-    work_dir: Path = option(Path("work_dir/run"), "folder for everything that the run writes")
+    work_dir: Path = option(Path("work_dir/run"), "where the run writes; for config/A/B.yaml it is work_dir/A/B")
     resume: str | None = option(None, "checkpoint to go on from; auto: the last one in work_dir, if any")
     overwrite: bool = option(False, "whether a work_dir that was used before may be overwritten")
     save_interval: int = option(1, "epochs between checkpoints", low=1)
@@ -105,6 +99,21 @@ class Config:
     eval_interval: int = option(1, "epochs between evaluations", low=1)
     log_interval: int = option(100, "steps between log lines", low=1)
     show_topk: list[int] = option([1, 5], "which top-k accuracies to show", low=1)
+
+    def problems(self) -> Iterator[Problem]:
+        """Numbers outside their bounds, and combinations of values that contradict each other."""
+        yield from beyond_bounds(self)
+        if self.min_lr > self.base_lr:
+            text = f"{self.min_lr:g} is above base_lr, {self.base_lr:g}; the learning rate is to fall"
+            yield ("min_lr", "base_lr"), text
+        if any(later <= earlier for earlier, later in pairwise(self.step)):
+            yield ("step",), f"{self.step} must rise from each epoch to the next"
+        for key in ("folds", "show_topk", "device"):
+            numbers = getattr(self, key)
+            if isinstance(numbers, list) and len(set(numbers)) < len(numbers):
+                yield (key,), f"{numbers} names a number twice"
+        if self.device == []:
+            yield ("device",), "[] names no GPU; take auto, or cpu"
 
 
 def load_config(argv: Sequence[str]) -> Config:
@@ -121,29 +130,64 @@ def load_config(argv: Sequence[str]) -> Config:
     if {"-h", "--help"} & set(argv):
         sys.stdout.write(help_text())
         raise SystemExit(0)
-    review = Review(Config)
-    file, overrides = read_command_line(argv, review.problems)
-    info = overrides.get("phase") == "info"
-    path = find_file(file, review.problems) if file is not None or not argv else None
-    if file is None and argv and not info:
-        review.problems.append("command line: name a file, for example `--config config/demo/train.yaml`")
-    layers = read_layers(path, review.problems) if path else [] if info and file is None else [None]
+    check = Check()
+    reader = Reader(check.problems)
+    name, overrides = read_command_line(argv, check.problems)
+    path = find_file(name, check.problems) if name is not None or not argv else None
+    if path:
+        reader.read(path)
+    elif name is not None or overrides.get("phase") != "info":
+        reader.complete = False
+        if name is None:
+            check.problems.append(f"{COMMAND_LINE}: name a file, for example `--config config/demo/train.yaml`")
+    check.file = str(path or COMMAND_LINE)
     section = Section()
-    for layer in [*layers, overrides]:
-        section = merge(section, review.modernise(layer or Section()), review.problems)
-    values = review.values(section)
-    if None not in layers:  # what stands in an unreadable file is not missing
-        place = str(path or COMMAND_LINE)
+    for layer in [*reader.layers, overrides]:
+        section = merge(section, modernised(layer, check.problems, check.renamed), check.problems)
+    values = check.arguments(Config, section, place=check.file, together=reader.complete)
+    if path and "work_dir" not in section:
+        values["work_dir"] = default_work_dir(path)
+    if reader.complete:  # what stands in an unreadable file is not missing
         if (folder := str(Path.cwd())) not in sys.path:
             sys.path.append(folder)  # a feeder or a model that is named may be a module there
-        review.check_values(Config(**values), values, section, place=place)
-        review.check_imports(Config(**values), values, section, place=place)
-    if review.problems:
-        raise ConfigError(review.problems)
+        check.names(Config(**values), values, section)
+    if check.problems:
+        raise ConfigError(list(dict.fromkeys(check.problems)))  # an alias repeats what is wrong with its anchor
     config = Config(**values)
-    for line in (*review.remarks(), *remarks(config, section)):
+    if check.renamed:
+        log.warning("published names: %s", ", ".join(f"{a} is read as {b}" for a, b in check.renamed.items()))
+    if check.idle:
+        log.warning("these published keys do nothing: %s", ", ".join(check.idle))
+    for line in (*check.warnings, *remarks(config, section)):
         log.warning(line)
     return config
+
+
+def default_work_dir(path: Path) -> Path:
+    """`work_dir` for a file that does not name one: `work_dir/ntu60_xsub/s-tr` for `config/ntu60_xsub/s-tr.yaml`.
+
+    It has the file's path inside the nearest folder `config`, or where there is none, its name alone.
+    """
+    *folders, name = path.absolute().with_suffix("").parts
+    inside = folders[len(folders) - folders[::-1].index("config") :] if "config" in folders else []
+    return Path("work_dir", *inside, name)
+
+
+def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
+    """Values that most do not mean so, but a researcher may; `given` are the keys that somebody wrote."""
+    epochs, num_class = config.num_epoch, config.model_args.get("num_class")
+    if config.phase == "train":
+        if config.warm_up_epoch >= epochs:
+            reached = "just as" if config.warm_up_epoch == epochs else "before"
+            yield f"warm_up_epoch: {config.warm_up_epoch}; the run ends at epoch {epochs}, {reached} base_lr is reached"
+        if config.lr_schedule == "multi-step" and (late := [step for step in config.step if step >= epochs]):
+            never = "; the learning rate never falls" if late == config.step else ""
+            yield f"step: {', '.join(map(str, late))}; the run ends with epoch {epochs}{never}"
+        if config.optimizer == "SGD" and config.nesterov and not config.momentum:
+            yield "nesterov: has no effect, for momentum is 0"
+    if "show_topk" in given and isinstance(num_class, int):
+        for k in (k for k in config.show_topk if k >= num_class):
+            yield f"show_topk: top-{k} of {num_class} classes is always 100 %"
 
 
 def names_of_classes(config: Config) -> tuple[str, ...] | None:
@@ -174,7 +218,7 @@ def resolved(config: Config) -> str:
     """`config` as YAML that `load_config` reads back to an equal one."""
     blocks = []
     for f in fields(config):
-        title = f"\n# {f.metadata['title']}\n" if f.metadata["title"] else ""
+        title = f"\n# {f.metadata['title']}\n" if "title" in f.metadata else ""
         blocks.append(title + dump({f.name: getattr(config, f.name)}))
     return "".join(blocks).lstrip()
 
@@ -186,18 +230,15 @@ def help_text() -> str:
         "Keys of the file and of the command line, which comes last. Nested keys are joined by dots "
         "(--model_args.dropout 0.1), several values by blanks (--device 0 1); a key alone means true. "
         "Relative paths begin at the working directory, those of _base_ at the file that names it; ~ and $NAME are "
-        "expanded. `_delete_: KEY` (or several) in a mapping drops what it inherits from _base_, `_delete_: true` all "
-        "of it (--model_args.graph_args._delete_ path).",
+        "expanded. A FILE whose name is made of parts need not exist (config/ntu60_xsub/t-tr-agcn-bones.yaml); "
+        "--config config/ntu60_xsub lists the parts. `_delete_: KEY` (or several) in a mapping drops what it inherits "
+        "from _base_, `_delete_: true` all of it (--model_args.graph_args._delete_ path).",
         width=100,
     )
     hints = get_type_hints(Config)
     for f in fields(Config):
-        if f.metadata["title"]:
+        if "title" in f.metadata:
             lines += ["", f.metadata["title"]]
         lines.append(f"  --{f.name:<18} {f.metadata['meaning']}")
-        lines.append(f"  {'':<20} {describe(hints[f.name])}; default {dump(_default(f)).strip()}")
+        lines.append(f"  {'':<20} {describe(hints[f.name])}; default {dump(default_of(f)).strip()}")
     return "\n".join(lines) + "\n"
-
-
-def _default(f: Field[Any]) -> Any:
-    return f.default if f.default_factory is MISSING else f.default_factory()

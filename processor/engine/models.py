@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from processor.config.check import import_object
+from graph.common.imports import import_object
 from processor.state.weights import Weights, load_weights
 
 SHARE = 0.5  # of the machine's memory that a model may take; training takes it several times

@@ -25,16 +25,13 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
+from processor.runtime.processes import started
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 PATIENCE = timedelta(minutes=30)  # how long a process waits for the others, which may be preparing data
 GRACE = 10.0  # seconds in which a signal to stop reaches all processes of a run
-
-
-def started() -> bool:
-    """Whether torchrun, or a launcher like it, started this process."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 def rank() -> int:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-
-import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = tuple(
@@ -79,8 +78,9 @@ def is_damage(error: BaseException) -> bool:
 
 def _remedy(error: BaseException) -> str:
     """The sentence for a machine that lacks something; "" for other errors."""
+    torch = sys.modules.get("torch")  # what fails before it is loaded is no error of it
     for e in _chain(error):
-        if isinstance(e, torch.OutOfMemoryError):
+        if torch and isinstance(e, torch.OutOfMemoryError):
             return GPU
         if isinstance(e, MemoryError):
             return MEMORY

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from processor.runtime.distributed import leave_unless_all_stop, started
+from processor.runtime.processes import started
 
 Handler = Any  # of a signal: a function of its number and frame, or SIG_DFL
 
@@ -49,6 +49,8 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
         def handler(number: int, _: object) -> None:
             noted.append(signal.Signals(number))
             if started():
+                from processor.runtime.distributed import leave_unless_all_stop  # loaded already, with torch
+
                 leave_unless_all_stop(number)
             else:
                 signal.signal(number, earlier)

@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graph.common.imports import import_object
+from graph.common.schema import schema_of
 from model.base import SkeletonModel
 from model.published import agree, family, infer_model_args, load_published
-from processor.config.check import check_call, import_object
+from processor.config.check import Check
 from processor.config.schema import model_of
 from processor.state.checkpoint import misfit, read_checkpoint
 
@@ -93,7 +95,7 @@ class Weights:
         if graph and graph not in GRAPHS and graph != given.get("graph"):
             raise ValueError(f"these weights name a graph from elsewhere; if it is to be trusted, give it: {graph}")
         kind = import_object(model)
-        options = getattr(kind, "Options", kind)  # a user's model need not have `Options`
+        options = schema_of(kind) or kind  # a user's model need not have a schema
         defaults = {name: p.default for name, p in inspect.signature(options).parameters.items()}
         plain = {name: value for name, value in defaults.items() if isinstance(value, bool | int | float | str)}
         free = [name for name in getattr(options, "FREE", ()) if name in given]
@@ -117,9 +119,10 @@ class Weights:
             for name, option in SkeletonModel.SETTLED_BY.items():
                 if any(name.startswith(prefix) for prefix in ignored):
                     settled.pop(option, None)
-            args, problems, _ = check_call(import_object(model), agree(settled, given))
-            if problems:
-                raise ValueError("; ".join(f"{name}: {problem}" for name, problem in problems))
+            check = Check()
+            args = check.arguments(import_object(model), agree(settled, given), model, together=False)
+            if check.problems:
+                raise ValueError("; ".join(check.problems))
             return args
         except ValueError as error:
             raise ValueError(f"weights: {self.path}: {error}") from error

@@ -233,7 +233,7 @@ def test_the_first_loss_is_that_of_guessing_unless_the_classifier_starts_as_publ
 
 
 def test_options_report_all_problems_at_once() -> None:
-    with pytest.raises(ValueError, match=r"num_class: 0 is less than 1; dropout: 2 is not in .*; attention: 8 key"):
+    with pytest.raises(ValueError, match=r"num_class: 0 must be .*; dropout: 2 must be .*; attention: 8 key"):
         Model(num_class=0, dropout=2, Nh=12, channels=[16, 32, 64])
     for wrong in (
         {"more_channels": True, "n": 100},
@@ -243,7 +243,7 @@ def test_options_report_all_problems_at_once() -> None:
     ):
         with pytest.raises(ValueError, match="model_args: "):
             Model(**wrong)
-    with pytest.raises(ValueError, match=r"classifier_std: -1 is no deviation"):
+    with pytest.raises(ValueError, match=r"classifier_std: -1 must be from 0"):
         Model(classifier_std=-1)
     with pytest.raises(TypeError, match="atention"):
         Model(atention=True)

@@ -287,7 +287,7 @@ class TestOptions:
             Model(num_class=60, num_point=25, graph="graph.volleyball.AdjMatrixGraph")
 
     def test_all_problems_in_one_message(self) -> None:
-        with pytest.raises(ValueError, match=r"num_class: 0 .*num_head: 5 does not divide.*dropout: 1\.5 is not in"):
+        with pytest.raises(ValueError, match=r"num_class: 0 .*dropout: 1\.5 must be .*num_head: 5 does not divide"):
             Options(num_class=0, num_head=5, dropout=1.5)
 
     def test_training_fits_a_small_batch(self) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import main as program
 from data_gen.common.command_line import printing_anything
-from processor.config.check import ROOT
+from graph.common.files import ROOT
 from processor.runtime.terminal import spoken
 
 LOG = logging.getLogger("processor.tools.info")

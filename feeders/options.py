@@ -1,0 +1,107 @@
+"""The arguments of `feeders.feeder.Feeder`, checked without data and without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from feeders.streams import derive
+from graph.common.schema import Checked, Problem, option
+
+Sampling = Literal["crop", "even", "random", "resize", "uniform"]
+CenterPerson = Literal["first", "mean"]
+
+
+@dataclass(eq=False)
+class FeederOptions(Checked):
+    """The arguments of the feeder.
+
+    Attributes:
+        data_path: `.npy` array (N, C, T, V, M).
+        label_path: pickle of (sample_names, labels).
+        stream: what is computed from the joints: `joint`, `bone`, `joint_motion`, `bone_motion`, or several joined by
+            `+` (`joint+bone` has twice the channels, joints first). Bones are those of `skeleton.yaml` beside the
+            array, or of the known skeleton with as many joints.
+        random_choose: take a window of `window_size` frames from a random place.
+        random_shift: move the valid frames to a random place.
+        random_move: turn, scale and shift x and y slowly, as a moving camera does.
+        window_size: number of frames; -1 keeps all. Without `random_choose` the first frames are taken, and a shorter
+            sample is padded with zeros.
+        normalization: subtract the mean of every channel and joint over the data, and divide by the standard
+            deviation; both are computed over present persons only (the published code counts absent ones, too).
+        mirroring: exchange left and right with probability 0.5; x is every third channel of the array, or the first
+            one if the number of channels is no multiple of three.
+        debug: use the first 100 samples only.
+        mmap: leave the array on disk and read each sample when it is needed.
+        sampling: how `window_size` frames are chosen. `crop`: as above. The others choose among the recorded frames,
+            which are those from the first to the last with a person, without the repetitions that fill NTU arrays:
+            `even`: evenly spaced; `random`: one drawn from each of `window_size` equal intervals; `uniform`: as in
+            pyskl; `resize`: a crop, interpolated, as in CTR-GCN.
+        p_interval: the share of frames that `resize` crops: [share], from the middle, or [lowest, highest], drawn
+            between them, from a random place.
+        num_clips: in tests: number of windows that are drawn of each sample; their scores are averaged.
+        center: subtract the position of this joint (0-based) in the first valid frame; None: subtract nothing.
+        center_person: whose joint: that of the `first` person, or the `mean` over all present persons, for
+            interactions.
+        random_rotation: largest angles about x, y and z, in degrees; None: no rotation.
+        random_scaling: lowest and highest factor; None: no scaling.
+        joint_jitter: standard deviation of noise on every channel of every joint, in the array's unit.
+        min_max: scale every channel of a sample to [-1, 1].
+        seed: seeds the augmentations.
+
+    Raises:
+        ValueError: arguments that are wrong or contradict each other, all of them in one message.
+    """
+
+    data_path: str
+    label_path: str
+    _: KW_ONLY
+    stream: str = "joint"
+    random_choose: bool = False
+    random_shift: bool = False
+    random_move: bool = False
+    window_size: int = -1
+    normalization: bool = False
+    mirroring: bool = False
+    debug: bool = False
+    mmap: bool = True
+    sampling: Sampling = "crop"
+    p_interval: Sequence[float] = (1.0,)
+    num_clips: int = option(1, low=1)
+    center: int | None = option(None, low=0)
+    center_person: CenterPerson = "first"
+    random_rotation: tuple[float, float, float] | None = option(None, low=0)
+    random_scaling: tuple[float, float] | None = None
+    joint_jitter: float = option(0.0, low=0)
+    min_max: bool = False
+    seed: int = option(0, low=0)
+
+    def problems(self) -> Iterator[Problem]:
+        """Values that are wrong, and combinations of values that contradict each other."""
+        yield from super().problems()
+        try:
+            derive(np.zeros((1, 1, 1, 1), np.float32), self.stream, [0])
+        except ValueError as error:
+            yield ("stream",), str(error).removeprefix("stream: ")
+        for key, choices in (("sampling", get_args(Sampling)), ("center_person", get_args(CenterPerson))):
+            if getattr(self, key) not in choices:
+                yield (key,), f"{getattr(self, key)!r} is none of {', '.join(choices)}"
+        share = self.p_interval
+        if len(share) not in (1, 2) or not 0 < share[0] <= share[-1] <= 1:
+            yield ("p_interval",), f"{list(share)} is not one share in (0, 1], or a lowest and a highest"
+        if self.random_scaling and not 0 < self.random_scaling[0] <= self.random_scaling[1]:
+            yield ("random_scaling",), f"{list(self.random_scaling)} must be a lowest and a highest factor above 0"
+        if self.window_size != -1 and self.window_size < 1:
+            yield ("window_size",), f"{self.window_size} is neither -1, for all frames, nor a number of frames"
+        if self.random_choose and self.sampling != "crop":
+            yield ("random_choose", "sampling"), f"chooses for sampling: crop, not for {self.sampling}; drop one"
+        resized = self.sampling == "resize" and len(share) > 1
+        if self.num_clips > 1 and not (self.random_choose or self.sampling in ("random", "uniform") or resized):
+            text = f"{self.num_clips} windows are drawn by random_choose, or sampling: random, uniform"
+            yield ("num_clips", "random_choose", "sampling", "p_interval"), text
+        if self.window_size < 1 and (self.random_choose or self.sampling != "crop"):
+            keys = ("window_size", "random_choose", "sampling")
+            yield keys, f"{self.window_size} with random_choose or sampling; give a number of frames"
