@@ -51,7 +51,7 @@ def fitting_graph(path: str | None, num_point: int) -> str:
         return path
     warnings.warn(
         f"graph: {path} has {named} joints, num_point is {num_point}: {graph_of(num_point)} is taken instead",
-        stacklevel=5,  # the line that makes the model, behind its own constructor and that of its options
+        stacklevel=6,  # the line that makes the model, behind three constructors and that of its options
     )
     return graph_of(num_point)
 
