@@ -1,100 +1,21 @@
-"""Published checkpoints, of ST-TR and of Zoom Transformer: what their keys mean, and the model they are of.
-
-Source: the published implementations' state dicts (Plizzari et al., CVIU 2021; Zhang et al., IEEE TCSVT 2022). The map
-below is the only place that knows their keys. Axis legend of the shape comments: K partitions, V joints, o and i
-channels out and in.
-"""
+"""The options of a model that its weights settle: what the keys and shapes of a published state dict tell."""
 
 from __future__ import annotations
 
 import itertools
-import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-from einops import rearrange
 from torch import Tensor
 
 from graph import MODULES, fitting_graph, graph_of
 from model import zit_zot
-from model.layers.gcn import GCN, AdaptiveGCN
-from model.names import RENAMED_IMPORTS, WITHOUT_EFFECT
-from model.st_tr import Model, Options
-
-log = logging.getLogger(__name__)
+from model.options import StTrOptions as Options
+from model.st_tr import Model
 
 PARTITIONS = {"spatial": 3, "spatial*": 3, "distance": 2}  # of a labelling mode, else 1
 STARTS = ("classifier_std",)  # options of the start of training, which trained weights do not settle
-SLIP = 1e-6  # the value of every entry of the fixed adjacency that published agcn weights were trained with
-
-Fold = Callable[[list[Tensor]], Tensor]
-FOLDS: dict[str, Fold] = {
-    "as it is": lambda tensors: tensors[0],
-    "beside": lambda weights: torch.cat([w.flatten(1) for w in weights], dim=1),  # (o, i, 1, 1) -> (o, K·i)
-    "below": lambda tensors: torch.cat([t.flatten(1) if t.dim() > 1 else t for t in tensors]),  # -> (K·o, i), (K·o)
-    "sum": lambda biases: torch.stack(biases).sum(dim=0),
-    "tokens": lambda weights: rearrange(weights[0], "o i 1 s -> o (s i)"),  # of s frames
-}
-# published key inside a unit, our key, what becomes of the tensors (several where a partition's number k stands)
-KEYS = (
-    (r"(g_convolutions|conv_list|conv_d)\.(?P<k>\d+)\.weight", "conv.linear.weight", "beside"),
-    (r"(g_convolutions|conv_list|conv_d)\.(?P<k>\d+)\.bias", "conv.linear.bias", "sum"),
-    (r"conv_a\.(?P<k>\d+)\.(?P<p>weight|bias)", "query.{p}", "below"),
-    (r"conv_b\.(?P<k>\d+)\.(?P<p>weight|bias)", "key.{p}", "below"),
-    (r"down\.0\.(?P<p>weight|bias)", "down.linear.{p}", "below"),
-    (r"down\.1\.(?P<p>\w+)", "down.bn.{p}", "as it is"),
-    (r"(?P<d>down1?)\.conv\.(?P<p>weight|bias)", "{d}.linear.{p}", "below"),
-    (r"(attention_conv\.)?qkv_conv\.weight", "attention.qkv.weight", "tokens"),
-    (r"(attention_conv\.)?qkv_conv\.bias", "attention.qkv.bias", "as it is"),
-    (r"(attention_conv\.)?attn_out\.(?P<p>weight|bias)", "attention.out.{p}", "below"),
-    (r"(attention_conv\.)?(?P<p>key_rel(_diagonal)?)", "attention.terms.relative.{p}", "as it is"),
-    (r"attention_conv\.mask", "attention.terms.adjacency.mask", "as it is"),
-    (r"tcn_conv\.(?P<p>(conv|bn)\.\w+)", "conv.{p}", "as it is"),
-    (r"data_bn\.(?P<p>\w+)", "norm.{p}", "as it is"),
-    (r"mask", "conv.mask", "as it is"),
-    (r"conv(?P<k>\d)1\.(?P<p>weight|bias)", "mix.{p}", "below"),  # Zoom Transformer's, from here on
-    (r"conv12\.(?P<p>weight|bias)", "convs.0.{p}", "as it is"),
-    (r"conv22\.(?P<p>weight|bias)", "convs.1.{p}", "as it is"),
-    (r"conv32\.(?P<p>weight|bias)", "convs.2.{p}", "as it is"),
-    (r"residual\.conv\.(?P<p>weight|bias)", "residual.linear.{p}", "below"),
-    (r"transf1\.layers\.0\.0\.fn\.to_qkv\.(?P<p>\w+)", "spatial.attention.qkv.{p}", "as it is"),
-    (r"transf1\.layers\.0\.0\.fn\.nn1\.(?P<p>\w+)", "spatial.attention.out.{p}", "as it is"),
-    (r"transf1\.layers\.0\.1\.fn\.norm\.(?P<p>\w+)", "spatial.norm.{p}", "as it is"),
-    (r"transf1\.layers\.0\.1\.fn\.fn\.nn1\.(?P<p>\w+)", "spatial.mlp.0.{p}", "as it is"),
-    (r"transf1\.layers\.0\.1\.fn\.fn\.nn2\.(?P<p>\w+)", "spatial.mlp.3.{p}", "as it is"),
-)
-UNIT = re.compile(r"(?P<unit>([gt]cn[01]|(backbone|zit|zot)\.\d+(\.[gt]cn1)?)\.)(?P<rest>.+)")
-ZOOM_LAYERS = {
-    "body_transf.l1.": "",
-    **{f"body_transf.l{i + 2}.": f"zit.{i}." for i in range(6)},
-    **{f"group_transf.l{i + 1}.": f"zot.{i}." for i in range(2)},
-    **{"body_transf.": "", "group_transf.": ""},
-}
-IDLE = re.compile(
-    r"body_transf\.l\d\.mask|group_transf\.conv[12]\..+|person_bn\..+|data_bn\..+|.+\.[gt]cn1\.data_bn\..+|.+\.tcn1\.(tcn_conv|down)\..+|.+\.num_batches_tracked"
-)
-
-
-def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] | None = None) -> Model | zit_zot.Model:
-    """The model of a published checkpoint, with its weights, in eval mode.
-
-    Args:
-        state_dict: of the published implementation, with or without `module.` prefixes; tensors or numpy arrays.
-        model_args: options by their published names. What the weights settle need not be given; what leaves no
-            trace in them (`Nh`, skip connections, normalised input) has the releases' values unless it is given.
-
-    Raises:
-        ValueError: keys or shapes that are not those of this model, or options that are not those of the weights.
-    """
-    published = {key.removeprefix("module."): torch.as_tensor(value) for key, value in state_dict.items()}
-    given = {key: value for key, value in (model_args or {}).items() if key not in WITHOUT_EFFECT}
-    if "graph" in given:
-        given["graph"] = RENAMED_IMPORTS.get(given["graph"], given["graph"])
-    model = (family(published) or Model)(**agree(infer_model_args(published, given), given))
-    load_published(model, published)
-    return model.eval()
 
 
 def agree(settled: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,85 +55,6 @@ def family(state_dict: Mapping[str, Tensor]) -> type[Model | zit_zot.Model] | No
     if "body_transf.data_bn.weight" in state_dict:
         return zit_zot.Model
     return Model if "fcn.weight" in state_dict and state_dict["fcn.weight"].dim() == 3 else None
-
-
-def load_published(
-    model: Model | zit_zot.Model, published: Mapping[str, Tensor], kept: Mapping[str, Tensor] | None = None
-) -> None:
-    """Loads a published state dict into `model`, but for the tensors `kept` (by our names).
-
-    Raises:
-        ValueError: keys or shapes that are not those of this model.
-    """
-    model.load_state_dict(convert(published, model, kept or {}))
-    adaptive = [unit for unit in model.modules() if isinstance(unit, AdaptiveGCN)]
-    if adaptive and isinstance(model, Model):  # Zoom Transformer's were trained with the true one
-        log.info("published agcn weights: fixed adjacency set to %g, with which they were trained", SLIP)
-        for name, buffer in model.named_buffers():
-            if name.endswith((".A", ".adjacency")):
-                buffer.fill_(SLIP if name.endswith(".A") else SLIP * len(adaptive[0].PA))
-
-
-def convert(
-    published: Mapping[str, Tensor], model: Model | zit_zot.Model, kept: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """A published state dict as one of `model`; tensors without effect on the scores are logged as idle.
-
-    Tensors named in `kept` come from there.
-
-    Raises:
-        ValueError: tensors that are missing, unknown, or of another shape than the model's.
-    """
-    sources: dict[str, list[tuple[int, str]]] = {}
-    folds: dict[str, Fold] = {}
-    for key in published:
-        name, number, folds[name] = _translate(key)
-        sources.setdefault(name, []).append((number, key))
-    own = model.state_dict()
-    local = {f"{name}.bn" for name, unit in model.named_modules() if isinstance(unit, GCN) and unit.local_bn}
-    state: dict[str, Tensor] = {}
-    idle: list[str] = []
-    problems: list[str] = []
-    for name, keys in sources.items():
-        if name in kept:
-            continue
-        if name not in own:
-            (idle if IDLE.fullmatch(keys[0][1]) else problems).extend(key for _, key in keys)
-            continue
-        parent = name.rpartition(".")[0]
-        try:
-            tensor = folds[name]([published[key] for _, key in sorted(keys)])
-        except (RuntimeError, IndexError):
-            shapes = " and ".join(str(tuple(published[key].shape)) for _, key in sorted(keys))
-            problems.append(f"{keys[0][1]} has the shape {shapes}")
-            continue
-        if tensor.shape != own[name].shape:
-            problems.append(f"{keys[0][1]} gives {tuple(tensor.shape)}, the model takes {tuple(own[name].shape)}")
-        elif tensor.dim() == 1 and (parent in local or parent.endswith("cn1.norm")):
-            tensor = rearrange(tensor, "(c v) -> (v c)", v=model.options.num_point)  # ours ends in channels
-        state[name] = tensor
-    fixed = {name for name in own if name.endswith((".A", ".adjacency"))}
-    problems += [f"{name} is missing" for name in own.keys() - state.keys() - kept.keys() - fixed]
-    if problems:
-        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-        raise ValueError(f"these weights are not those of a model with these options: {shown}")
-    if idle:
-        log.info("published weights: %d tensors are idle, such as %s", len(idle), idle[0])
-    return {**{name: own[name] for name in fixed}, **state, **kept}
-
-
-def _translate(key: str) -> tuple[str, int, Fold]:
-    """Our name of a published key, its partition's number (0 without one), and how its tensors become ours."""
-    zoom = next((layer for layer in ZOOM_LAYERS if key.startswith(layer)), "")
-    key = ZOOM_LAYERS.get(zoom, "") + key.removeprefix(zoom)
-    if key == "fcn.weight":
-        return key, 0, FOLDS["below"]
-    if inside := UNIT.fullmatch(key):
-        for pattern, name, fold in KEYS:
-            if match := re.fullmatch(pattern, inside["rest"]):
-                groups = match.groupdict()
-                return inside["unit"] + name.format(**groups), int(groups.get("k") or 0), FOLDS[fold]
-    return key, 0, FOLDS["as it is"]
 
 
 def infer_model_args(published: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
