@@ -1,6 +1,8 @@
-"""Names in published configurations: what is called otherwise here, and the options that do nothing there."""
+"""Names that have become others: in published configurations, in wrapped models, in earlier state dicts of ours."""
 
 from __future__ import annotations
+
+import re
 
 RENAMED_IMPORTS = {
     "st_gcn.feeder.Feeder": "feeders.feeder.Feeder",
@@ -19,3 +21,10 @@ WITHOUT_EFFECT = (
     "optical_flow",
     "otpical_flow",  # so spelled in a published file
 )
+
+
+def plain_key(key: str) -> str:
+    """A key of a state dict without `module.` (data parallel) and `_orig_mod.` (compiled), by its present name."""
+    key = re.sub(r"^(module\.|_orig_mod\.)+|\b_orig_mod\.", "", key)
+    key = re.sub(r"\battention\.relative\.", "attention.terms.relative.", key)
+    return re.sub(r"\battention\.bias\.", "attention.terms.adjacency.", key)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model import zit_zot
 from model.layers.gcn import GCN, AdaptiveGCN
-from model.names import RENAMED_IMPORTS, WITHOUT_EFFECT
+from model.names import RENAMED_IMPORTS, WITHOUT_EFFECT, plain_key
 from model.published.inference import agree, family, infer_model_args
 from model.published.keys import IDLE, Fold, translate
 from model.st_tr import Model
@@ -33,7 +33,7 @@ def from_published(state_dict: Mapping[str, Any], model_args: Mapping[str, Any] 
     Raises:
         ValueError: keys or shapes that are not those of this model, or options that are not those of the weights.
     """
-    published = {key.removeprefix("module."): torch.as_tensor(value) for key, value in state_dict.items()}
+    published = {plain_key(key): torch.as_tensor(value) for key, value in state_dict.items()}
     given = {key: value for key, value in (model_args or {}).items() if key not in WITHOUT_EFFECT}
     if "graph" in given:
         given["graph"] = RENAMED_IMPORTS.get(given["graph"], given["graph"])

@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from graph.common.files import beginning, sync_folder, written_whole
 from graph.common.words import plural
+from model.names import plain_key
 from processor.runtime import distributed
 from processor.runtime.device import random_state, set_random_state
 from processor.runtime.failure import is_damage
@@ -94,7 +95,8 @@ class State:
             raise ValueError(f"resume: {path} holds weights, not a run; start a new run with --weights {path}")
         if not isinstance(content["model"], dict) or not all(isinstance(x, Tensor) for x in content["model"].values()):
             raise DamagedError(f"resume: {path} does not hold what a run saves; nothing can go on from it")
-        if problem := misfit(self.model.state_dict(), content["model"]):
+        weights = {plain_key(key): tensor for key, tensor in content["model"].items()}
+        if problem := misfit(self.model.state_dict(), weights):
             raise ValueError(f"resume: {path} is of another model: {problem}; resume with its own configuration")
         for key in LEARNT:
             if about and content.get(key) and about.get(key) and content[key] != about[key]:
@@ -109,7 +111,7 @@ class State:
             self.optimizer.load_state_dict({**moments, "param_groups": settings})  # the settings are those of this run
             if wrong := _misfit_of_moments(self.optimizer):
                 raise ValueError(wrong)
-            self.model.load_state_dict(content["model"])
+            self.model.load_state_dict(weights)
             for name in self.COUNTERS:
                 setattr(self, name, type(getattr(self, name))(content.get(name, 0)))  # older files lack some
             if scale := content.get("scaler"):

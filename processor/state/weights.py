@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from graph.common.imports import import_object
 from graph.common.schema import schema_of
 from model.base import SkeletonModel
+from model.names import plain_key
 from model.published import agree, family, infer_model_args, load_published
 from processor.config.check import Check
 from processor.config.schema import model_of
@@ -149,7 +149,7 @@ def read_weights(path: Path) -> Weights:
     names = content.get("class_names")
     class_names = tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
     stream = str(about.pop("stream", "")) or None
-    bare = {re.sub(r"^((module|_orig_mod)\.)+", "", key): value for key, value in state.items()}
+    bare = {plain_key(key): value for key, value in state.items()}
     if len(bare) < len(state):
         raise ValueError(f"weights: {path} holds tensors twice, with and without `module.`; keep one of each")
     return Weights(path, bare, trained, about, class_names, stream)

@@ -117,6 +117,20 @@ def test_state_dicts_of_other_loops_load(data: Data, tmp_path: Path, prefix: str
     assert torch.equal(other.eval()(x), model.eval()(x))
 
 
+def test_weights_of_compiled_parts_and_of_earlier_names_load(data: Data, tmp_path: Path) -> None:
+    options = {**MODEL, "relative": True, "adjacency": True}
+    model, other = Model(**options).eval(), Model(**options).eval()
+    state = {}
+    for key, tensor in model.state_dict().items():
+        key = key.replace(".terms.relative.", ".relative.").replace(".terms.adjacency.", ".bias.")
+        state[key.replace("backbone.1.", "backbone.1._orig_mod.")] = tensor
+    assert any(".attention.bias." in key for key in state)
+    torch.save(state, tmp_path / "w.pt")
+    load_weights(other, read_weights(tmp_path / "w.pt"))
+    x = torch.randn(2, 3, 8, 20, 1)
+    assert torch.equal(other(x), model(x))
+
+
 @pytest.mark.parametrize("ignored", ["fcn", "fcn."])
 def test_ignored_weights_may_end_in_a_dot(data: Data, tmp_path: Path, ignored: str) -> None:
     engine.train(make(data, tmp_path, num_epoch=1))
