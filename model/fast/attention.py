@@ -7,6 +7,7 @@ Heads have 2 to 32 channels and 10 to 300 tokens, sizes for which general kernel
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,24 +23,38 @@ SHORT = 16  # tokens below which a CPU's softmax is several times slower than it
 
 
 @faster(attend)
-def attend_fused(q: Tensor, k: Tensor, v: Tensor, terms: Iterable[Term] = (), keep: Tensor | None = None) -> Tensor:
-    """By fused kernels, on a GPU with many tokens and nothing else in the logits; they keep no (L, L).
+def attend_with_masked_keys(
+    q: Tensor, k: Tensor, v: Tensor, terms: Iterable[Term] = (), keep: Tensor | None = None
+) -> Tensor:
+    """Dropped keys have one more channel, with a low number, where that of the queries is 1: no (L, L) is masked.
 
-    They want one width of 8, 16, ... channels for q, k and v. Dropped keys have one more channel, with a low number,
-    where that of the queries is 1.
+    With many tokens and nothing else in the logits a GPU takes fused kernels, which keep no (L, L).
     """
     terms = list(terms)
-    if q.is_cpu or terms or q.shape[-2] < LONG:
+    fuses = not q.is_cpu and not terms and q.shape[-2] >= LONG
+    if not q.is_cpu and not fuses:
         return plain(attend)(q, k, v, terms, keep)
+    queries = q
     if keep is not None:
         mask = q.new_zeros(keep.shape).masked_fill(~keep, torch.finfo(q.dtype).min / 2).transpose(-1, -2)
-        q, k = torch.cat([q, torch.ones_like(q[..., :1])], dim=-1), torch.cat([k, mask], dim=-1)
+        queries, k = torch.cat([q, torch.ones_like(q[..., :1])], dim=-1), torch.cat([k, mask], dim=-1)
+    y = _fused(queries, k, v) if fuses else plain(attend)(queries, k, v, [partial(_given, term, q) for term in terms])
+    return y if keep is None else y * keep.any(dim=-1, keepdim=True)
+
+
+def _given(term: Term, q: Tensor, _: Tensor) -> Tensor:
+    """The term of the queries without their channel for the mask."""
+    return term(q)
+
+
+def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Fused kernels want (B, H, L, d) with one width of 8, 16, ... for q, k and v."""
     width = -(-max(q.shape[-1], v.shape[-1]) // 8) * 8
     q4, k4, v4 = (F.pad(x, (0, width - x.shape[-1])).flatten(0, -4) for x in (q, k, v))
     y = F.scaled_dot_product_attention(q4, k4, v4, scale=1.0).reshape(*q.shape[:-1], width)[..., : v.shape[-1]]
     if y.requires_grad:
         y.register_hook(_refuse_second_derivatives)
-    return y if keep is None else y * keep.any(dim=-1, keepdim=True)
+    return y
 
 
 def _refuse_second_derivatives(_: Tensor) -> None:

@@ -270,7 +270,7 @@ def test_a_hook_sees_the_gradient_of_a_weight_once(monkeypatch: pytest.MonkeyPat
         torch.testing.assert_close(seen[0], unit.get_parameter(weight).grad)
 
 
-@every_family
+@pytest.mark.parametrize("family", ["s-tr", *(pytest.param(f, marks=pytest.mark.slow) for f in ("t-tr", "zit-zot"))])
 def test_a_compiled_model_has_the_logits_and_gradients(family: str) -> None:
     model, x = FAMILIES[family]().eval(), batch()
     plain = outcome(model, x)
