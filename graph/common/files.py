@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]  # the project: its packages and conf
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it is renamed to `path` when the block ends, deleted if it raises.
 
     The folder is made if it is missing. When the block has ended, content and name are on the disk. The temporary file
@@ -64,7 +64,7 @@ def _lock(file: BinaryIO) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in UTF-8, which appears complete or not at all."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

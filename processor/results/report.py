@@ -23,7 +23,7 @@ from data_gen.common.drawing import (
     save_png,
     shown,
 )
-from graph.common.files import written_whole
+from graph.common.files import atomic_write
 from graph.common.words import plural
 from processor.results.scores import SCORE, Scores, save_scores
 from processor.runtime.distributed import on_rank_0
@@ -184,14 +184,14 @@ def _accuracy_rows(counts: np.ndarray, names: Sequence[str]) -> Iterable[Sequenc
 
 
 def _write_png(path: Path, figure: Figure) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         save_png(temporary, figure, cut=True)
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
     """Write a table, complete or not at all; half a surrogate pair, which is no letter, is written as its number."""
     with (
-        written_whole(path) as temporary,
+        atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         csv.writer(file).writerows(rows)
