@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 from golden.golden import golden_input, weight
-from runs import Data, make, say, write_data
+from runs import Data, make, say, train, write_data
 
 from processor.config.schema import resolved
-from processor.engine.train import train
 from processor.results.scores import load_scores
 
 ZOOM = json.loads((Path(__file__).resolve().parents[1] / "golden" / "zoom.json").read_text())["variants"]
