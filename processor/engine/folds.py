@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from graph.common.files import write_csv
 from processor.config.schema import Config, names_of_classes
 from processor.engine.setup import open_feeder, set_up_test, set_up_training
 from processor.engine.train import test, train
-from processor.results.report import write_csv, write_results
 from processor.results.scores import Scores
-from processor.results.work_dir import FOLDS, check_place
+from processor.results.work_dir import FOLDS, check_place, write_results
 from processor.runtime.distributed import on_rank_0
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,6 @@ from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
 from processor.engine.setup import Run, Training
 from processor.results import work_dir
-from processor.results.report import write_results
 from processor.results.scores import Scores
 from processor.runtime import distributed
 from processor.runtime.device import autocast, progress, to_device
@@ -241,7 +240,7 @@ def _not_finite(state: State, folder: Path) -> str:
 
 def _finish(run: Run, scores: Scores, weights: str) -> None:
     """Writes scores and reports, and logs the accuracy."""
-    write_results(run.config.work_dir, scores, names_of_classes(run.config))
+    work_dir.write_results(run.config.work_dir, scores, names_of_classes(run.config))
     log.info("test of %s: %s", weights, _accuracy(scores, run.config.show_topk))
     log.info("scores, reports, checkpoints and log are in %s", run.config.work_dir)
 

@@ -38,7 +38,7 @@ def zoom(tmp_path: Path) -> Path:
 def test_it_trains_and_tests_and_tells_what_it_is(
     data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    changes: dict[str, Any] = {"model": "model.zit_zot.Model", "model_args": MODEL, "num_epoch": 2}
+    changes: dict[str, Any] = {"model": "model.zit_zot.Model", "model_args": MODEL, "num_epoch": 1}
     whole = train(make(data, tmp_path, **changes, work_dir=tmp_path / "whole"))
     config = make(data, tmp_path, **changes)
     file = tmp_path / "config.yaml"
@@ -48,7 +48,7 @@ def test_it_trains_and_tests_and_tells_what_it_is(
     status, said, error = say(["--phase", "info", "--weights", str(config.work_dir / "last.pt")], capsys, caplog)
     assert status == 0, error
     for line in (
-        "checkpoint of ours (epoch 2,",
+        "checkpoint of ours (epoch 1,",
         "model       model.zit_zot.Model",
         "stream      ZiT-ZoT: spatial transf",
     ):
