@@ -57,7 +57,7 @@ def _process_group() -> AbstractContextManager[None]:
 
 def _run(config: Config, argv: Sequence[str]) -> int:
     """Runs the phase of a configuration, in several processes if it names several GPUs; returns the exit status."""
-    from processor.engine.folds import cross_validate, of_fold
+    from processor.engine import folds
     from processor.runtime import distributed
     from processor.runtime.device import keep_memory
 
@@ -73,12 +73,9 @@ def _run(config: Config, argv: Sequence[str]) -> int:
     elif config.phase == "benchmark":
         from processor.tools.benchmark import benchmark
 
-        benchmark(of_fold(config, config.folds[0]) if config.folds else config)
+        benchmark(folds.of_fold(config, config.folds[0]) if config.folds else config)
     else:
-        from processor.engine.train import test, train
-
-        phase = train if config.phase == "train" else test
-        cross_validate(phase, config) if config.folds else phase(config)
+        folds.run(config)
     return 0
 
 

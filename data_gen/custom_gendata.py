@@ -16,7 +16,6 @@ for its size and for its numbers, so that memory holds one sequence at a time.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.convert import Row, Sample, convert_files, drop_unusual, read_each, to_row
 from data_gen.formats.custom import SUFFIXES, Labels, read_labels, read_sequence
 from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON
@@ -83,11 +82,11 @@ def gendata(
 
     Args:
         data_path: the folder of the sequences.
-        label_path: the CSV file of labels and splits.
+        label_path: the CSV file with the columns file, label and split.
         skeleton: the YAML file that describes the skeleton.
         out_folder: gets the arrays.
-        max_frame: T of the arrays; None is the longest sequence.
-        num_person: M of the arrays; None is the most persons of a sequence.
+        max_frame: T of the arrays; by default that of the longest sequence.
+        num_person: M of the arrays; by default the most persons of a sequence.
         channel: C; needed for `.csv` files of several persons or more than three channels.
         strict: stop at the first file or line that cannot be used, instead of skipping it.
 
@@ -182,19 +181,7 @@ def _notes(sizes: dict[str, Size], labels: Labels) -> list[str]:
     return notes
 
 
-def main(argv: Sequence[str] | None = None) -> Report:
-    """Parse the command line and convert."""
-    parser = Parser(description=__doc__)
-    parser.option("data_path", required=True, help="folder of the sequences")
-    parser.option("label_path", required=True, help="CSV file with the columns file, label and split")
-    parser.option("skeleton", required=True, help="YAML file that describes the skeleton")
-    parser.option("out_folder", required=True, help="where the arrays go")
-    parser.option("max_frame", type=int, help="T of the arrays (default: the longest sequence)")
-    parser.option("num_person", type=int, help="M of the arrays (default: the most persons)")
-    parser.option("channel", type=int, help="C, for .csv files of several persons or more than three channels")
-    parser.strict()
-    return gendata(**vars(parser.parse_args(argv)))
-
+main = main_of(gendata, __doc__)
 
 if __name__ == "__main__":
     run(main)

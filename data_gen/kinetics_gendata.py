@@ -19,14 +19,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from data_gen.common.command_line import Parser, Report, default_workers, run
+from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.convert import Row, Sample, convert_files
 from data_gen.common.storage import require_space
 from data_gen.formats.kinetics_json import NUM_FRAME, Clip, read_clip, read_labels
@@ -76,7 +75,13 @@ def convert_clip(listed: tuple[Path, int]) -> Row:
     return Row(sample, clip.num_frame, NUM_PERSON)
 
 
-def gendata(data_path: str | Path, out_folder: str | Path, *, strict: bool = False, num_worker: int = 1) -> Report:
+def gendata(
+    data_path: str | Path = "data/kinetics_raw",
+    out_folder: str | Path = "data/kinetics",
+    *,
+    strict: bool = False,
+    num_worker: int = 1,
+) -> Report:
     """Convert the parts that a folder holds; finished files are replaced only by complete ones.
 
     Args:
@@ -148,15 +153,7 @@ def _named(names: set[str]) -> str:
     return f"{len(names)} ({first}{', ...' if len(names) > _NUM_NAMED else ''})"
 
 
-def main(argv: Sequence[str] | None = None) -> Report:
-    """Parse the command line and convert."""
-    parser = Parser(description=__doc__)
-    parser.option("data_path", default="data/kinetics_raw", help="folder of kinetics_train and kinetics_val")
-    parser.option("out_folder", default="data/kinetics", help="where the arrays go")
-    parser.option("num_worker", type=int, default=default_workers(), help="processes that read clips")
-    parser.strict()
-    return gendata(**vars(parser.parse_args(argv)))
-
+main = main_of(gendata, __doc__)
 
 if __name__ == "__main__":
     run(main)

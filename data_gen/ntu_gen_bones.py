@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_gen.common.command_line import run
-from data_gen.common.derived import Rows, derive, derive_command
+from data_gen.common.command_line import main_of, run
+from data_gen.common.derived import Rows, derive
 from feeders.arrays import BONE, load_array, read_chunks, skeleton_of_array
 from feeders.streams import bones
 
@@ -30,7 +30,7 @@ def _bone_rows(source: Path) -> Rows:
 
 
 gen_bones = partial(derive, name=BONE, rows=_bone_rows)
-main = partial(derive_command, gen_bones, __doc__)
+main = main_of(gen_bones, __doc__)
 
 if __name__ == "__main__":
     run(main)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_gen.common.command_line import run
-from data_gen.common.derived import Rows, derive, derive_command
+from data_gen.common.command_line import main_of, run
+from data_gen.common.derived import Rows, derive
 from feeders.arrays import BONE, JOINT_BONES, beside, load_array, read_chunks
 from feeders.streams import joined
 
@@ -31,7 +31,7 @@ def _merged_rows(source: Path) -> Rows:
 
 
 merge_joint_bones = partial(derive, name=JOINT_BONES, rows=_merged_rows)
-main = partial(derive_command, merge_joint_bones, __doc__)
+main = main_of(merge_joint_bones, __doc__)
 
 if __name__ == "__main__":
     run(main)

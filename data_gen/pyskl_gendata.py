@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.convert import Row, Sample, drop_unusual, read_each, to_row, write_arrays
 from feeders.arrays import JOINT
 from feeders.untrusted import load_pickle
@@ -102,7 +102,7 @@ def gendata(
     """Convert an annotation file; finished files are replaced only by complete ones.
 
     Args:
-        data_path: the pickle; nothing that it names is called.
+        data_path: annotation file of pyskl or MMAction2 (.pkl); nothing that it names is called.
         out_folder: gets the arrays, one folder a benchmark.
         max_frame: T of the arrays.
         num_person: M of the arrays.
@@ -244,16 +244,7 @@ def _picture(annotation: dict[str, Any]) -> tuple[float, float]:
     return height, width
 
 
-def main(argv: Sequence[str] | None = None) -> Report:
-    """Parse the command line and convert."""
-    parser = Parser(description=__doc__)
-    parser.option("data_path", required=True, help="annotation file of pyskl or MMAction2 (.pkl)")
-    parser.option("out_folder", required=True, help="gets the arrays, one folder a benchmark")
-    parser.option("max_frame", type=int, default=300, help="T of the arrays (default: %(default)s)")
-    parser.option("num_person", type=int, default=2, help="M of the arrays (default: %(default)s)")
-    parser.strict()
-    return gendata(**vars(parser.parse_args(argv)))
-
+main = main_of(gendata, __doc__)
 
 if __name__ == "__main__":
     run(main)

@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.convert import Sample, read_each, write_sequences
 from data_gen.formats.files import check_size, read_numbers
 from feeders.arrays import JOINT, PARTS
@@ -78,8 +77,15 @@ def _check(rows: np.ndarray) -> None:
             raise ValueError(f"line {wrong.argmax() + 1}: {problem}")
 
 
-def gendata(data_path: str | Path, out_folder: str | Path, *, strict: bool = False) -> Report:
+def gendata(
+    data_path: str | Path = "data/sbu_raw", out_folder: str | Path = "data/sbu", *, strict: bool = False
+) -> Report:
     """Convert the folders of SBU's sequences; finished files are replaced only by complete ones.
+
+    Args:
+        data_path: folder of s01s02, s01s03 ...
+        out_folder: gets a folder a fold.
+        strict: stop at the first file that cannot be used, instead of skipping it.
 
     Raises:
         FileNotFoundError: the folder is missing.
@@ -111,14 +117,7 @@ def _array(fold: int, part: str) -> str:
     return f"fold{fold + 1}/{part}_{JOINT}"
 
 
-def main(argv: Sequence[str] | None = None) -> Report:
-    """Parse the command line and convert."""
-    parser = Parser(description=__doc__)
-    parser.option("data_path", default="data/sbu_raw", help="folder of s01s02, s01s03 ... (default: %(default)s)")
-    parser.option("out_folder", default="data/sbu", help="gets a folder a fold (default: %(default)s)")
-    parser.strict()
-    return gendata(**vars(parser.parse_args(argv)))
-
+main = main_of(gendata, __doc__)
 
 if __name__ == "__main__":
     run(main)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.convert import Sample, read_each, write_sequences
 from data_gen.formats.files import read_json
 from feeders.arrays import JOINT, PARTS
@@ -60,8 +60,15 @@ def read_sequence(path: Path) -> tuple[np.ndarray, int]:
     return single, label - 1
 
 
-def gendata(data_path: str | Path, out_folder: str | Path, *, strict: bool = False) -> Report:
+def gendata(
+    data_path: str | Path = "data/nw_ucla_raw/all_sqe", out_folder: str | Path = "data/nw_ucla", *, strict: bool = False
+) -> Report:
     """Convert a folder of NW-UCLA's JSON files; finished files are replaced only by complete ones.
+
+    Args:
+        data_path: folder of the JSON files.
+        out_folder: where the arrays go.
+        strict: stop at the first file that cannot be used, instead of skipping it.
 
     Raises:
         FileNotFoundError: the folder is missing.
@@ -102,14 +109,7 @@ def _unseen(sequences: Sequence[tuple[Sample, np.ndarray]], report: Report) -> s
     return "".join(f"{name}\n" for name in names)
 
 
-def main(argv: Sequence[str] | None = None) -> Report:
-    """Parse the command line and convert."""
-    parser = Parser(description=__doc__)
-    parser.option("data_path", default="data/nw_ucla_raw/all_sqe", help="folder of the JSON files")
-    parser.option("out_folder", default="data/nw_ucla", help="where the arrays go")
-    parser.strict()
-    return gendata(**vars(parser.parse_args(argv)))
-
+main = main_of(gendata, __doc__)
 
 if __name__ == "__main__":
     run(main)

@@ -51,18 +51,18 @@ def fitting_graph(path: str | None, num_point: int) -> str:
         return path
     warnings.warn(
         f"graph: {path} has {named} joints, num_point is {num_point}: {graph_of(num_point)} is taken instead",
-        stacklevel=6,  # the line that makes the model, behind three constructors and that of its options
+        stacklevel=6,  # the line that makes the model, behind its own constructor, its base's and its options'
     )
     return graph_of(num_point)
 
 
 def adjacency(path: str | None, args: Mapping[str, Any], num_point: int) -> np.ndarray:
-    """The partitions (K, V, V) of the graph at an import path such as `graph.ntu_rgb_d.Graph`, or of `fitting_graph`.
+    """The partitions (K, V, V) of the graph at an import path such as `graph.ntu_rgb_d.Graph`, or of `graph_of`.
 
     Raises:
         ValueError: there is no such graph, it takes no such arguments, or it has other joints than `num_point`.
     """
-    path = fitting_graph(path, num_point)
+    path = path or graph_of(num_point)
     refusal = ValueError(f"model_args: graph: {path} is no graph.tools.SkeletonGraph")
     try:
         graph = import_object(path)

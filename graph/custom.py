@@ -12,7 +12,7 @@ The file is composed, not constructed, so no tag in it makes an object, and ever
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import yaml
@@ -81,9 +81,10 @@ def _skeleton(root: yaml.Node | None, problems: _Problems) -> Skeleton | None:
         return None  # all else is told by the joints
     center = _find(root_name, fields["center"], joints, problems) if root_name else None
     bones = _bones(fields["bones"], joints, problems) if "bones" in fields else {}
-    parents, closing, apart = _hang(len(joints), list(bones), center or 0)
-    for node in (list(bones.values())[number] for number in closing):
-        problems.at(node, f"bones: {_shown(node)} closes a circle; leave out one of the circle's bones")
+    parents, apart = _hang(bones, len(joints), center or 0)
+    for (a, b), node in bones.items():
+        if parents[a] != b and parents[b] != a:
+            problems.at(node, f"bones: {_shown(node)} closes a circle; leave out one of the circle's bones")
     if apart and not problems:
         names = ", ".join(repr(joints[joint]) for joint in apart)
         problems.at(fields["bones"], f"bones: none joins these to the centre {root_name!r}: {names}")
@@ -167,35 +168,26 @@ def _find(word: str, node: yaml.Node, joints: Sequence[str], problems: _Problems
     return None
 
 
-def _hang(num_point: int, bones: Sequence[tuple[int, int]], center: int) -> tuple[list[int], list[int], list[int]]:
-    """Hang all joints from `center`, breadth-first; what it does not reach hangs from joints of its own.
-
-    Returns:
-        Each joint's parent; the numbers of the bones that close circles; the joints that `center` does not reach.
-    """
-    near: list[list[tuple[int, int]]] = [[] for _ in range(num_point)]
-    for number, (a, b) in enumerate(bones):
-        near[a].append((b, number))
-        near[b].append((a, number))
-    parents = [-1] * num_point
-    closing, apart, used = [], [], set()
+def _hang(bones: Iterable[tuple[int, int]], num_point: int, center: int) -> tuple[list[int], list[int]]:
+    """The parent of each joint, breadth-first from `center`; and the joints that it does not reach."""
+    near: list[list[int]] = [[] for _ in range(num_point)]
+    for a, b in bones:
+        near[a].append(b)
+        near[b].append(a)
+    parents: dict[int, int] = {}
+    apart: list[int] = []
     for root in (center, *range(num_point)):
-        if parents[root] >= 0:
+        if root in parents:
             continue
         parents[root], queue = root, [root]
         for joint in queue:
-            for other, number in near[joint]:
-                if number in used:
-                    continue
-                used.add(number)
-                if parents[other] >= 0:
-                    closing.append(number)
-                else:
+            for other in near[joint]:
+                if other not in parents:
                     parents[other] = joint
                     queue.append(other)
         if root != center:
             apart += queue
-    return parents, closing, apart
+    return [parents[joint] for joint in range(num_point)], apart
 
 
 def _shown(bone: yaml.Node) -> str:

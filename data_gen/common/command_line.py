@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import io
 import os
 import re
@@ -14,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 
 @dataclass
@@ -129,6 +130,38 @@ def default_workers() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def main_of(function: Callable[..., Report], description: str | None) -> Callable[[Sequence[str] | None], Report]:
+    """The `main` of a script: it parses the command line into the arguments of `function`, and calls it.
+
+    Names, types and defaults of the options are those of the signature, and their help is the docstring's `Args:`;
+    `num_worker` is the number of cores unless it is given. What a `partial` binds is no option.
+    """
+    origin, bound = getattr(function, "func", function), getattr(function, "keywords", {})
+    about = dict(re.findall(r"^    (\w+): (.+(?:\n {6}.+)*)\.$", inspect.getdoc(origin) or "", re.MULTILINE))
+    hints = get_type_hints(origin)
+
+    def main(argv: Sequence[str] | None = None) -> Report:
+        parser = Parser(description=description)
+        for name, parameter in inspect.signature(origin).parameters.items():
+            if name in bound:
+                continue
+            kinds = (hints[name], *get_args(hints[name]))
+            default = default_workers() if name == "num_worker" else parameter.default
+            settings: dict[str, Any] = {"help": about.get(name)}
+            if bool in kinds:
+                settings["action"] = "store_true"
+            else:
+                settings["type"] = int if int in kinds else Path
+                if default is parameter.empty:
+                    settings["required"] = True
+                elif default is not None:
+                    settings |= {"default": default, "help": f"{about.get(name, '')} (default: %(default)s)"}
+            parser.option(name, **settings)
+        return function(**vars(parser.parse_args(argv)))
+
+    return main
 
 
 def run(main: Callable[[Sequence[str] | None], Report]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from data_gen.common.command_line import Parser, Report
+from data_gen.common.command_line import Report
 from data_gen.common.storage import require_space, staged
 from feeders.arrays import BONE, JOINT, JOINT_BONES, PARTS, beside
 
@@ -22,7 +22,9 @@ class Rows(NamedTuple):
     chunks: Iterator[np.ndarray]
 
 
-def derive(data_folder: str | Path, name: str, rows: Callable[[Path], Rows], *, strict: bool = False) -> Report:
+def derive(
+    data_folder: str | Path = "data/ntu", *, name: str, rows: Callable[[Path], Rows], strict: bool = False
+) -> Report:
     """Write `{part}_{name}` beside every `{part}_data_joint.npy` in `data_folder` and its subfolders.
 
     Args:
@@ -76,13 +78,3 @@ def _joint_files(data_folder: Path) -> list[Path]:
             "write them first (NTU RGB+D: data_gen/preprocess.py), or name their folder with --data_folder"
         )
     return sorted(paths)
-
-
-def derive_command(
-    function: Callable[..., Report], description: str | None, argv: Sequence[str] | None = None
-) -> Report:
-    """Parse the command line of a script that derives arrays, and call `function` with its arguments."""
-    parser = Parser(description=description)
-    parser.option("data_folder", type=Path, default=Path("data/ntu"), help="folder of the joints")
-    parser.strict()
-    return function(**vars(parser.parse_args(argv)))

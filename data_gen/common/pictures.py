@@ -14,7 +14,7 @@ import numpy as np
 
 from data_gen.common.drawing import Axes, Figure, LineCollection, new_figure, plain_style, save_png
 from feeders.arrays import present
-from graph.common.files import written_whole
+from graph.common.files import atomic_write
 from graph.tools import Skeleton
 
 NUM_FRAME = 6
@@ -65,7 +65,7 @@ def _draw_person(axes: Axes, points: np.ndarray, skeleton: Skeleton, color: Sequ
 
 def write_picture(path: Path, figure: Figure) -> tuple[int, int]:
     """Write `figure` as PNG, atomically; its height and width in pixels."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         save_png(temporary, figure)
     width, height = (int(size * figure.dpi) for size in figure.get_size_inches())
     return height, width

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graph.common.files import written_whole
+from graph.common.files import atomic_write
 
 
 class ArrayWriter:
@@ -108,7 +108,7 @@ class Staging:
             writer.close()
 
     def _temporary(self, path: Path) -> Path:
-        return self._stack.enter_context(written_whole(path))
+        return self._stack.enter_context(atomic_write(path))
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 if sys.platform != "win32":
     import fcntl
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]  # the project: its packages and conf
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it is renamed to `path` when the block ends, deleted if it raises.
 
     The folder is made if it is missing. When the block has ended, content and name are on the disk. The temporary file
@@ -64,8 +65,17 @@ def _lock(file: BinaryIO) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in UTF-8, which appears complete or not at all."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a table as `write_text`; half a surrogate pair, which is no letter, is written as its number."""
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        csv.writer(file).writerows(rows)
 
 
 def sync_folder(folder: Path) -> None:

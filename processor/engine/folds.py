@@ -1,21 +1,21 @@
-"""Cross-validation: a run for every fold, and the mean of their accuracies."""
+"""From a configuration to scores: training or test, or in cross-validation one of these for every fold."""
 
 from __future__ import annotations
 
 import logging
 import statistics
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from graph.common.files import write_csv
 from processor.config.schema import Config, names_of_classes
-from processor.engine.setup import open_feeder
-from processor.results.report import write_csv, write_results
+from processor.engine.setup import open_feeder, set_up_test, set_up_training
+from processor.engine.train import test, train
 from processor.results.scores import Scores
-from processor.results.work_dir import FOLDS, check_place
+from processor.results.work_dir import FOLDS, check_place, write_results
 from processor.runtime.distributed import on_rank_0
 
 log = logging.getLogger(__name__)
@@ -23,15 +23,20 @@ log = logging.getLogger(__name__)
 MARK = "{fold}"  # a fold's number stands in its place
 
 
-def cross_validate(run: Callable[[Config], Scores], config: Config) -> Scores:
-    """`run` for each of `config.folds`, in `work_dir/fold{fold}`; `work_dir` gets the summary and common reports.
-
-    Returns:
-        The test scores of all folds.
+def run(config: Config) -> Scores:
+    """Trains or tests as `phase` says, all `folds` where there are some; writes to `work_dir`, returns the test scores.
 
     Raises:
-        ValueError: `{fold}` stands in no feeder argument, a fold's data are missing, or two folds test the same sample.
+        ValueError: a user's mistake, before anything is written; or the loss is no longer finite.
+        StoppedError: a signal asked the run to stop; the state is saved.
     """
+    if config.folds:
+        return _cross_validate(config)
+    return train(set_up_training(config)) if config.phase == "train" else test(set_up_test(config))
+
+
+def _cross_validate(config: Config) -> Scores:
+    """Runs each fold in `work_dir/fold{fold}`; `work_dir` gets the summary and common reports."""
     check_place(config.work_dir)
     configs = {fold: of_fold(config, fold) for fold in config.folds}
     _check(config, configs)

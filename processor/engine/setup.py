@@ -1,7 +1,6 @@
 """Turns a configuration into the objects of a run, and finds a user's mistakes before anything is written.
 
-Beside the phases that a user calls (`train`, `test`, `info`, `benchmark`) and the folds, this is the only module that
-knows `Config`: all others take the objects, or plain values.
+Training and test take the `Run` that is made here. No other module of the engine but `folds` makes one.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import torch
 from torch import nn
 
 from graph.common.files import beginning
-from processor.config.check import import_object
+from graph.common.imports import import_object
 from processor.config.schema import Config, names_of_classes, resolved
 from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
@@ -37,12 +36,11 @@ log = logging.getLogger(__name__)
 class Run:
     """What a test works with."""
 
+    config: Config  # with complete `model_args`, and the names of the model's classes where anything tells them
     model: nn.Module  # on the device, with the weights of the file that the configuration names
     device: torch.device
     precision: str  # of activations, one in which the device computes
     loaders: dict[str, Loader]  # by part, `train` and `test`
-    class_names: tuple[str, ...] | None  # of the model's classes, where weights, configuration or data tell them
-    config_text: str  # the configuration as YAML, with complete `model_args` and `class_names`
 
 
 @dataclass
@@ -62,27 +60,28 @@ def set_up_training(config: Config) -> Training:
     Raises:
         ValueError: a user's mistake.
     """
-    run = _set_up(config, ("train", "test"), config.weights, config.ignore_weights)
+    run = _set_up(config, ("train", "test"), config.ignore_weights)
     if config.sync_batch_norm:
         distributed.synchronise_batch_norm(run.model)
     state = new_state(config, run.model, run.device, run.precision)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
-    names, stream = run.class_names, stream_of(config.train_feeder_args)
-    about = {"config": run.config_text, "class_names": list(names) if names else None, "stream": stream}
-    resumed = _resume(state, config.resume, config.work_dir, run.device, about)
-    replica = distributed.replica(run.model, run.device)
-    use = _taken(config, "overwrite", "resume")
-    work_dir.prepare(config.work_dir, run.config_text, training=True, resumed=resumed, **use)
-    schedule = Schedule(**_taken(config, *(f.name for f in fields(Schedule))))
-    checkpoints = Checkpoints(config.work_dir, about, config.checkpoint_minutes)
+    text, stream = resolved(run.config), stream_of(config.train_feeder_args)
+    about = {"config": text, "class_names": run.config.class_names, "stream": stream}
+    resumed = _resume(state, config, run.device, about)
+    work_dir.prepare(config.work_dir, text, training=True, resumed=resumed, **_taken(config, "overwrite", "resume"))
     return Training(
-        **vars(run), state=state, replica=replica, schedule=schedule, checkpoints=checkpoints, resumed=resumed
+        **vars(run),
+        state=state,
+        replica=distributed.replica(run.model, run.device),
+        schedule=Schedule(**_taken(config, *(f.name for f in fields(Schedule)))),
+        checkpoints=Checkpoints(config.work_dir, about, config.checkpoint_minutes),
+        resumed=resumed,
     )
 
 
-def set_up_test(config: Config) -> tuple[Run, Path]:
-    """The objects of a test, and the file of the weights: `weights`, or else the last checkpoint in `work_dir`.
+def set_up_test(config: Config) -> Run:
+    """The objects of a test of the file `weights`, or else of the last checkpoint in `work_dir`.
 
     Raises:
         ValueError: a user's mistake.
@@ -93,17 +92,17 @@ def set_up_test(config: Config) -> tuple[Run, Path]:
         raise ValueError(
             f"weights: {path} is no file{beginning(path)}; name a checkpoint with --weights, or train first"
         )
-    run = _set_up(config, ("test",), path)  # all weights, also those that fine-tuning ignores
+    run = _set_up(replace(config, weights=path), ("test",))  # all weights, also those that fine-tuning ignores
     if path.parent.resolve() != config.work_dir.resolve():  # the weights of a folder may renew its test results
         use = _taken(config, "overwrite", "resume")
-        work_dir.prepare(config.work_dir, run.config_text, training=False, **use)
-    return run, path
+        work_dir.prepare(config.work_dir, resolved(run.config), training=False, **use)
+    return run
 
 
-def _set_up(config: Config, parts: Sequence[str], weights_file: Path | None, ignored: Sequence[str] = ()) -> Run:
+def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -> Run:
     work_dir.check_place(config.work_dir)
     device = choose_device(config.device)
-    weights = read_weights(weights_file) if weights_file else None
+    weights = read_weights(config.weights) if config.weights else None
     torch.manual_seed(config.seed)
     model_args: Mapping[str, Any] = config.model_args
     if weights:
@@ -112,19 +111,17 @@ def _set_up(config: Config, parts: Sequence[str], weights_file: Path | None, ign
         model = build_model(config.model, model_args)
     args = {part: getattr(config, f"{part}_feeder_args") for part in parts}
     feeders = {part: open_feeder(config, part) for part in parts}
-    said = names_of_classes(config)
-    names = settle_classes(feeders, args, said=said, weights=weights, ignored=ignored)
+    names = settle_classes(feeders, args, said=names_of_classes(config), weights=weights, ignored=ignored)
     check_streams(args, weights)
     for part, feeder in feeders.items():
         check_fit(feeder, model, part, names)
-    complete = replace(config, model_args=dict(model_args), overwrite=False)
+    names_list = list(names) if names else None
     return Run(
+        config=replace(config, model_args=dict(model_args), class_names=names_list, overwrite=False),
         model=model.to(device),
         device=device,
         precision=effective_precision(device, config.precision),
         loaders={part: Loader(feeder, **loader_args(config, part, device)) for part, feeder in feeders.items()},
-        class_names=names,
-        config_text=resolved(replace(complete, class_names=list(names)) if names else complete),
     )
 
 
@@ -184,13 +181,12 @@ def _missing(args: Mapping[str, Any]) -> list[str]:
     return [str(value) for key, value in args.items() if key.endswith("_path") and not Path(value).exists()]
 
 
-def _resume(
-    state: State, wish: str | None, folder: Path, device: torch.device, about: Mapping[str, Any]
-) -> Path | None:
+def _resume(state: State, config: Config, device: torch.device, about: Mapping[str, Any]) -> Path | None:
     """Loads `state` from the checkpoint that `resume` names, and returns its path; None for a new run."""
-    path = Path(wish) if wish and wish != "auto" else None
-    if wish == "auto":  # one process searches, for it may rename damaged files
-        path = distributed.from_rank_0(lambda: state.load_newest(folder, device, about))
-    if path and (wish != "auto" or distributed.rank()):
+    if config.resume != "auto":
+        path = Path(config.resume) if config.resume else None
+    else:  # one process searches, for it may rename damaged files
+        path = distributed.from_rank_0(lambda: state.load_newest(config.work_dir, device, about))
+    if path and (config.resume != "auto" or distributed.rank()):
         state.load(path, device, about)
     return path

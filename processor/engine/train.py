@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graph.common.words import plural
-from processor.config.schema import Config
+from processor.config.schema import names_of_classes
 from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
-from processor.engine.setup import Training, set_up_test, set_up_training
+from processor.engine.setup import Run, Training
 from processor.results import work_dir
-from processor.results.report import write_results
 from processor.results.scores import Scores
 from processor.runtime import distributed
 from processor.runtime.device import autocast, progress, to_device
@@ -31,31 +30,27 @@ from processor.state.checkpoint import State
 log = logging.getLogger(__name__)
 
 
-def train(config: Config) -> Scores:
-    """Trains, evaluates on the way, tests the weights of the last epoch; all files are written to `work_dir`.
-
-    Returns:
-        The test scores.
+def train(run: Training) -> Scores:
+    """Trains, evaluates on the way, and tests the weights of the last epoch, whose scores it returns.
 
     Raises:
-        ValueError: a user's mistake, before anything is written; or the loss is no longer finite.
+        ValueError: the loss is no longer finite.
         StoppedError: a signal asked the run to stop; the state is saved.
     """
-    run = set_up_training(config)
-    state, checkpoints, device, precision = run.state, run.checkpoints, run.device, run.precision
+    config, state, checkpoints, device, precision = run.config, run.state, run.checkpoints, run.device, run.precision
     with (
         closing(run.loaders["train"]) as loader,
         closing(run.loaders["test"]) as test_loader,
         work_dir.journal(config.work_dir, state.step) as record,
         stop_signals() as signals,
     ):
-        _log_beginning(run, config.model)
+        _log_beginning(run)
         scores = None
         while True:
             # evaluate the epochs that are done; the last evaluation may not fail
             last = state.epoch == config.num_epoch
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
-                scores = _evaluate(run, config.work_dir, may_fail=not last)
+                scores = _evaluate(run, may_fail=not last)
                 if scores is not None:
                     state.evaluated, top1 = state.epoch, scores.top_k(1)
                     if top1 > state.best:
@@ -117,7 +112,7 @@ def train(config: Config) -> Scores:
         if scores is None:  # the run was complete when it was resumed
             scores = evaluate(run.model, test_loader, device, precision)
         log.info("trained for %.1f minutes, seed %d", state.seconds / 60, config.seed)
-        _finish(scores, config, run.class_names, f"epoch {state.epoch}, the last")
+        _finish(run, scores, f"epoch {state.epoch}, the last")
     return scores
 
 
@@ -195,25 +190,20 @@ class Losses:
         return sum(loss) / len(loss), sum(top1) / len(top1), names
 
 
-def test(config: Config) -> Scores:
-    """Tests the weights of `weights`, or else of `work_dir`; scores and reports are written to `work_dir`.
-
-    Raises:
-        ValueError: a user's mistake, before anything is written.
-    """
-    run, weights = set_up_test(config)
-    with closing(run.loaders["test"]) as loader, work_dir.journal(config.work_dir):
+def test(run: Run) -> Scores:
+    """Tests the model, and writes scores and reports."""
+    with closing(run.loaders["test"]) as loader, work_dir.journal(run.config.work_dir):
         scores = evaluate(run.model, loader, run.device, run.precision)
-        _finish(scores, config, run.class_names, str(weights))
+        _finish(run, scores, str(run.config.weights))
     return scores
 
 
-def _log_beginning(run: Training, name: str) -> None:
+def _log_beginning(run: Training) -> None:
     number = distributed.world()
     where = f"{number} processes, this one on {run.device}" if number > 1 else f"on {run.device}"
     size = sum(p.numel() for p in run.model.parameters())
     samples, test_samples = (len(run.loaders[part].feeder) for part in ("train", "test"))
-    log.info("%s: %s, %s in %s", name, plural(size, "parameter"), where, run.precision)
+    log.info("%s: %s, %s in %s", run.config.model, plural(size, "parameter"), where, run.precision)
     log.info("%d training and %s", samples, plural(test_samples, "test sample"))
     if run.resumed:
         done = plural(run.state.samples, "sample")
@@ -228,7 +218,7 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
     return agreed
 
 
-def _evaluate(run: Training, folder: Path, *, may_fail: bool) -> Scores | None:
+def _evaluate(run: Training, *, may_fail: bool) -> Scores | None:
     """The scores of an evaluation in training; None: it failed, which is logged."""
     try:
         return evaluate(run.model, run.loaders["test"], run.device, run.precision)
@@ -236,7 +226,7 @@ def _evaluate(run: Training, folder: Path, *, may_fail: bool) -> Scores | None:
         if not may_fail:
             raise
         log.warning("epoch %d could not be evaluated, training goes on: %s", run.state.epoch, sentence(error))
-        work_dir.log_failure(folder, error)
+        work_dir.log_failure(run.config.work_dir, error)
         return None
 
 
@@ -248,11 +238,11 @@ def _not_finite(state: State, folder: Path) -> str:
     )
 
 
-def _finish(scores: Scores, config: Config, class_names: Sequence[str] | None, weights: str) -> None:
+def _finish(run: Run, scores: Scores, weights: str) -> None:
     """Writes scores and reports, and logs the accuracy."""
-    write_results(config.work_dir, scores, class_names)
-    log.info("test of %s: %s", weights, _accuracy(scores, config.show_topk))
-    log.info("scores, reports, checkpoints and log are in %s", config.work_dir)
+    work_dir.write_results(run.config.work_dir, scores, names_of_classes(run.config))
+    log.info("test of %s: %s", weights, _accuracy(scores, run.config.show_topk))
+    log.info("scores, reports, checkpoints and log are in %s", run.config.work_dir)
 
 
 def _accuracy(scores: Scores, ks: Iterable[int]) -> str:

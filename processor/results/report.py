@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import logging
 import math
 import warnings
 from collections.abc import Iterable, Sequence
@@ -23,13 +21,9 @@ from data_gen.common.drawing import (
     save_png,
     shown,
 )
-from graph.common.files import written_whole
+from graph.common.files import atomic_write, write_csv
 from graph.common.words import plural
-from processor.results.scores import SCORE, Scores, save_scores
-from processor.runtime.distributed import on_rank_0
-from processor.runtime.failure import sentence
-
-log = logging.getLogger(__name__)
+from processor.results.scores import Scores
 
 # one hue, so that darker always means more; grey where a class has no samples
 COLOURS = LinearSegmentedColormap.from_list(
@@ -69,16 +63,6 @@ def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str
     )
     _write_png(folder / "per_class_accuracy.png", draw_accuracy(counts, names))
     _write_png(folder / "confusion_matrix.png", draw_confusion(counts, names))
-
-
-@on_rank_0
-def write_results(work_dir: Path, scores: Scores, class_names: Sequence[str] | None) -> None:
-    """Write the scores and, as far as they do not fail, the reports."""
-    save_scores(work_dir / SCORE, scores)
-    try:
-        write_report(work_dir, scores, class_names)
-    except Exception as error:
-        log.warning("the reports could not be written, the scores are: %s", sentence(error))
 
 
 @plain_style()
@@ -184,14 +168,5 @@ def _accuracy_rows(counts: np.ndarray, names: Sequence[str]) -> Iterable[Sequenc
 
 
 def _write_png(path: Path, figure: Figure) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         save_png(temporary, figure, cut=True)
-
-
-def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table, complete or not at all; half a surrogate pair, which is no letter, is written as its number."""
-    with (
-        written_whole(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        csv.writer(file).writerows(rows)

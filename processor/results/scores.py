@@ -16,7 +16,7 @@ import numpy as np
 
 from feeders.arrays import checked_labels, checked_names
 from feeders.untrusted import load_pickle
-from graph.common.files import written_whole
+from graph.common.files import atomic_write
 from graph.common.words import plural
 
 SCORE = "test_score.npz"  # the file of scores in the folder of a run
@@ -81,7 +81,7 @@ def save_scores(path: str | Path, scores: Scores) -> None:
     arrays: dict[str, Any] = {"names": np.array(scores.names), "scores": scores.scores}
     if scores.labels is not None:
         arrays["labels"] = scores.labels
-    with written_whole(Path(path)) as temporary, temporary.open("wb") as file:
+    with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -12,8 +12,8 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from graph.common.files import write_text
-from processor.results.scores import SCORE
+from graph.common.files import ROOT, write_text
+from processor.results.scores import SCORE, Scores, save_scores
 from processor.runtime import distributed
 from processor.runtime.failure import is_expected, sentence
 from processor.state.checkpoint import BEST, DAMAGED, LAST, PREVIOUS
@@ -26,7 +26,8 @@ LOGGED = "log_file"  # attribute of an error: the log that holds its traceback
 Record = Callable[[str, float, int], None]  # writes a scalar: name, value, step
 CHECKPOINTS = (LAST, PREVIOUS, BEST)
 RUN = (*CHECKPOINTS, DAMAGED, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
-ROOT = Path(__file__).resolve().parents[2]
+
+log = logging.getLogger(__name__)
 
 
 def check_place(folder: Path) -> None:
@@ -95,6 +96,18 @@ def prepare(
 def write_not_finite(folder: Path, names: Iterable[str]) -> None:
     """Writes the names of the samples whose loss was not finite, a line each."""
     write_text(folder / NOT_FINITE, "".join(f"{name}\n" for name in names))
+
+
+@distributed.on_rank_0
+def write_results(folder: Path, scores: Scores, class_names: Sequence[str] | None) -> None:
+    """Writes the scores and, as far as they do not fail, the reports."""
+    save_scores(folder / SCORE, scores)
+    try:
+        from processor.results.report import write_report  # scikit-learn and matplotlib take two seconds to import
+
+        write_report(folder, scores, class_names)
+    except Exception as error:
+        log.warning("the reports could not be written, the scores are: %s", sentence(error))
 
 
 class LogFile(logging.FileHandler):

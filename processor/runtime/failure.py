@@ -11,9 +11,9 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from graph.common.files import ROOT
+
 OURS = tuple(
     str(ROOT / name) for name in ("data_gen", "ensemble.py", "feeders", "graph", "main.py", "model", "processor")
 )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
-from graph.common.files import beginning, sync_folder, written_whole
+from graph.common.files import atomic_write, beginning, sync_folder
 from graph.common.words import plural
 from model.names import plain_key
 from processor.runtime import distributed
@@ -173,7 +173,7 @@ def _set_aside(path: Path) -> Path:
 
 @distributed.on_rank_0
 def _write(path: Path, content: Mapping[str, Any], previous: Path | None) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         with temporary.open("wb") as file:
             torch.save(content, file)
         if previous is not None and path.exists():

@@ -7,11 +7,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.command_line import Parser, Report, main_of, run
 from data_gen.common.storage import staged
 
 
@@ -37,6 +38,34 @@ def test_paths_are_expanded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     with pytest.raises(SystemExit):
         parser.parse_args(["$UNSET/a"])
     assert "argument folder: '$UNSET/a': the environment variable UNSET is not set" in capsys.readouterr().err
+
+
+def _convert(data_path: str | Path, *, size: int | None = None, part: int = 3, strict: bool = False) -> Report:
+    """Convert.
+
+    Args:
+        data_path: where the data are,
+            or were.
+        size: T.
+    """
+    return Report(notes=[f"{data_path!r} {size} {part} {strict}"])
+
+
+def test_options_are_those_of_a_function(capsys: pytest.CaptureFixture[str]) -> None:
+    main = main_of(_convert, "About")
+    assert str(main(["--data-path", "a"])) == f"{Path('a')!r} None 3 False"
+    assert str(main_of(partial(_convert, part=4), "")(["--data_path=a", "--size", "2", "--strict"])).endswith(
+        "2 4 True"
+    )
+    for words, said in (
+        (["--help"], "where the data are, or were"),
+        ([], "required: --data_path"),
+        (["--size=a"], "int"),
+    ):
+        with pytest.raises(SystemExit):
+            main(words)
+        printed = capsys.readouterr()
+        assert said in " ".join((printed.out + printed.err).split())
 
 
 def test_a_report_says_what_was_written_and_what_was_not(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,9 @@ import pytest
 
 import main as program
 from processor.config.schema import Config
+from processor.engine import train as engine
+from processor.engine.setup import set_up_test, set_up_training
+from processor.results.scores import Scores
 
 Data = dict[str, dict[str, str]]  # feeder arguments of each part
 
@@ -44,6 +47,14 @@ def make(data: Data, tmp_path: Path, **changes: Any) -> Config:
         "show_topk": [1, 2], "warm_up_epoch": 1, "lr_schedule": "cosine", "log_interval": 1,
     }  # fmt: skip
     return Config(**{**settings, **changes})
+
+
+def train(config: Config) -> Scores:
+    return engine.train(set_up_training(config))
+
+
+def run_test(config: Config) -> Scores:
+    return engine.test(set_up_test(config))
 
 
 def say(argv: list[str], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> tuple[int, str, str]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from runs import MODEL, Data, make, write_data
+from runs import MODEL, Data, make, train, write_data
 from torch import Tensor
 
 import main as program
@@ -25,7 +25,6 @@ from model.st_tr import Model
 from processor.config.schema import Config, resolved
 from processor.engine import data as loading
 from processor.engine.data import Batches
-from processor.engine.train import train
 from processor.results.scores import load_scores
 from processor.runtime import distributed
 from processor.state.checkpoint import read_checkpoint

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runs import Data, make, write_data
+from runs import Data, make, train, write_data
 
 from main import main
 from processor.config.schema import Config, resolved
-from processor.engine.folds import cross_validate, mean_and_spread, of_fold
-from processor.engine.train import train
+from processor.engine.folds import mean_and_spread, of_fold, run
 from processor.results.scores import load_scores
 
 
@@ -39,7 +38,7 @@ def rows(path: Path) -> list[list[str]]:
 
 def test_each_fold_is_the_run_that_it_is_alone(data: Data, tmp_path: Path) -> None:
     config = make(data, tmp_path, folds=[1, 2], num_epoch=2)
-    together = cross_validate(train, config)
+    together = run(config)
     alone = of_fold(make(data, tmp_path, folds=[1, 2], num_epoch=2, work_dir=tmp_path / "alone"), 2)
     expected = train(alone)
     own = load_scores(config.work_dir / "fold2" / "test_score.npz")
@@ -80,19 +79,19 @@ def test_every_mark_is_filled(tmp_path: Path) -> None:
     assert not own.folds
 
 
-def test_mistakes_are_told_before_anything_is_trained(data: Data, tmp_path: Path) -> None:
-    def never(config: Config) -> None:
-        raise AssertionError("trained")
-
+def test_mistakes_are_told_before_anything_is_trained(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("processor.engine.folds.train")
     config = make(data, tmp_path, folds=[1, 2, 3])
     with pytest.raises(ValueError, match=r"data: .*fold3.train\.npy.* not found"):
-        cross_validate(never, config)
+        run(config)
     fixed = {**config.train_feeder_args, "data_path": str(tmp_path / "a.npy"), "label_path": str(tmp_path / "a.pkl")}
     with pytest.raises(ValueError, match=r"folds: train_feeder_args must hold \{fold\}"):
-        cross_validate(never, make(data, tmp_path, folds=[1], train_feeder_args=fixed))
+        run(make(data, tmp_path, folds=[1], train_feeder_args=fixed))
     shutil.copytree(tmp_path / "fold1", tmp_path / "fold3")
     with pytest.raises(ValueError, match=r"folds: 1 and 3 both test val0; each sample belongs to one fold"):
-        cross_validate(never, config)
+        run(config)
 
 
 def test_mean_and_spread() -> None:

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from runs import Data, make, write_data
+from runs import Data, make, run_test, train, write_data
 
-from processor.engine.folds import cross_validate
+from processor.engine import folds
 from processor.engine.sources import stream_of
-from processor.engine.train import test as run_test
-from processor.engine.train import train
 from processor.results.scores import load_scores
 
 NAMES = ["jump", "run", "sit"]
@@ -138,7 +136,7 @@ def test_a_fold_takes_no_weights_of_another(data: Data, tmp_path: Path, key: str
         **{key: value if key == "weights" else str(value)},
     )
     with pytest.raises(ValueError, match=rf"folds: {key}: .*one/last\.pt would give every fold the weights of one"):
-        cross_validate(train, config)
+        folds.run(config)
     assert not (tmp_path / "run").exists()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from runs import MODEL, Data, make, write_data
+from runs import MODEL, Data, make, run_test, train, write_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from model.st_tr import Model
@@ -51,7 +51,7 @@ def config_of(data: Data, folder: Path, **changes: Any) -> Config:
 def whole(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed run of four epochs."""
     folder = tmp_path_factory.mktemp("whole")
-    engine.train(config_of(data, folder))
+    train(config_of(data, folder))
     return folder
 
 
@@ -59,7 +59,7 @@ def whole(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def begun(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two epochs of the same, which have a last checkpoint and the one before."""
     folder = tmp_path_factory.mktemp("begun")
-    engine.train(config_of(data, folder, num_epoch=2))
+    train(config_of(data, folder, num_epoch=2))
     return folder
 
 
@@ -77,7 +77,7 @@ def run(config: Config, begun: Any, limit: int) -> None:
     step = engine.step
     engine.step = lambda *args, **settings: (begun.set(), step(*args, **settings))[1]  # type: ignore
     try:
-        engine.train(config)
+        train(config)
     except engine.StoppedError as stopped:
         os._exit(128 + stopped.signal)
     except OSError:
@@ -107,7 +107,7 @@ def same(a: Path, b: Path) -> bool:
 def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_weights(
     context: Any, data: Data, tmp_path: Path, kills: int
 ) -> None:
-    engine.train(config_of(data, tmp_path / "whole", num_epoch=kills))
+    train(config_of(data, tmp_path / "whole", num_epoch=kills))
     folder = tmp_path / "killed"
     config = config_of(data, folder, num_epoch=kills, checkpoint_minutes=1e-9)  # after each step: kills meet saves
     rng, moments = random.Random(kills), []
@@ -120,7 +120,7 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_weights(
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         moments.append(max(read_checkpoint(path)["step"] for path in folder.glob("*.pt")))
-    engine.train(config)
+    train(config)
     assert same(tmp_path / "whole", folder)
     assert moments == sorted(moments)
     assert len(set(moments)) > kills / 4
@@ -135,7 +135,7 @@ def test_a_run_that_is_asked_to_stop_saves_where_it_is(context: Any, data: Data,
     process.join()
     assert process.exitcode == 128 + signal.SIGTERM
     assert 9 <= read_checkpoint(tmp_path / "last.pt")["step"] < 36
-    engine.train(config)
+    train(config)
     assert same(whole, tmp_path)
 
 
@@ -151,7 +151,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     else:
         path.write_bytes({"a bit": bytes(content), "cut": bytes(content[:-1000]), "empty": b""}[damage])
     caplog.set_level("INFO")
-    engine.train(config_of(data, run_of_two))
+    train(config_of(data, run_of_two))
     assert ("is damaged" in caplog.text) == (damage != "gone")
     assert "resumed after epoch 2 and 0 samples" in caplog.text
     assert same(whole, run_of_two)
@@ -161,7 +161,7 @@ def test_without_a_sound_checkpoint_nothing_is_begun_anew(data: Data, run_of_two
     for path in run_of_two.glob("*.pt"):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"resume: no checkpoint in .* is sound; begin again with --overwrite"):
-        engine.train(config_of(data, run_of_two))
+        train(config_of(data, run_of_two))
 
 
 def test_a_full_disk_leaves_the_checkpoints_that_are_there(context: Any, data: Data, run_of_two: Path) -> None:
@@ -212,14 +212,14 @@ def test_what_is_no_fault_of_the_checkpoint_costs_none(
     before = {path.name: path.read_bytes() for path in run_of_two.glob("*.pt*")}
     monkeypatch.setattr(torch, "load", fail)
     with pytest.raises(type(error)):
-        engine.train(config_of(data, run_of_two))
+        train(config_of(data, run_of_two))
     assert {path.name: path.read_bytes() for path in run_of_two.glob("*.pt*")} == before
 
 
 def test_a_damaged_checkpoint_is_kept_under_another_name(data: Data, run_of_two: Path) -> None:
     (run_of_two / "last.pt.damaged").write_bytes(b"an older one")
     (run_of_two / "last.pt").write_bytes(b"half")
-    engine.train(config_of(data, run_of_two))
+    train(config_of(data, run_of_two))
     assert (run_of_two / "last.pt.damaged").read_bytes() == b"an older one"
     assert (run_of_two / "last.pt.damaged2").read_bytes() == b"half"
     assert read_checkpoint(run_of_two / "last.pt")["epoch"] == 4
@@ -238,7 +238,7 @@ def test_what_proves_damage(data: Data, run_of_two: Path, part: str) -> None:
         raw = bytearray(path.read_bytes())
         raw[len(raw) // 2] ^= 1
         path.write_bytes(raw)
-    engine.train(config_of(data, run_of_two, num_epoch=3))
+    train(config_of(data, run_of_two, num_epoch=3))
     assert (run_of_two / "last.pt.damaged").is_file()
 
 
@@ -248,11 +248,9 @@ def test_random_numbers_of_another_device_are_no_damage(caplog: pytest.LogCaptur
 
 
 def test_a_test_takes_the_checkpoint_that_a_kill_left(data: Data, run_of_two: Path) -> None:
-    expected = engine.test(replace(config_of(data, run_of_two), resume=None))
+    expected = run_test(replace(config_of(data, run_of_two), resume=None))
     (run_of_two / "last.pt").unlink()  # killed between two renames
-    np.testing.assert_array_equal(
-        engine.test(replace(config_of(data, run_of_two), resume=None)).scores, expected.scores
-    )
+    np.testing.assert_array_equal(run_test(replace(config_of(data, run_of_two), resume=None)).scores, expected.scores)
 
 
 def test_an_evaluation_that_fails_costs_no_epoch(
@@ -263,17 +261,17 @@ def test_an_evaluation_that_fails_costs_no_epoch(
     np.save(tmp_path / "nan.npy", x)
     config = config_of(data, tmp_path / "run", test_feeder_args={**data["val"], "data_path": str(tmp_path / "nan.npy")})
     with pytest.raises(ValueError, match=r"scores of 1 sample (is|are) not finite"):
-        engine.train(config)
+        train(config)
     assert caplog.text.count("could not be evaluated, training goes on") == 3
     assert read_checkpoint(tmp_path / "run" / "last.pt")["epoch"] == 4
-    whole = engine.train(config_of(data, tmp_path / "run"))  # with sound samples
+    whole = train(config_of(data, tmp_path / "run"))  # with sound samples
     assert np.isfinite(whole.scores).all()
 
     def fail(*_: Any) -> None:
         raise RuntimeError("cannot be drawn")
 
     monkeypatch.setattr("processor.results.report.write_report", fail)
-    engine.train(config_of(data, tmp_path / "run", num_epoch=5))
+    train(config_of(data, tmp_path / "run", num_epoch=5))
     assert "the reports could not be written, the scores are: RuntimeError: cannot be drawn" in caplog.text
 
 
@@ -291,9 +289,9 @@ def test_events_have_one_axis_and_nothing_twice(data: Data, tmp_path: Path, monk
     config = config_of(data, tmp_path, num_epoch=3, show_topk=[1])
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
-            engine.train(config)
+            train(config)
     for _ in range(2):
-        engine.train(config)
+        train(config)
     events = EventAccumulator(str(tmp_path), size_guidance={"scalars": 0})
     events.Reload()
     steps = {tag: [event.step for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}

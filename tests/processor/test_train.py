@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from runs import MODEL, Data, make, say, write_data
+from runs import MODEL, Data, make, run_test, say, train, write_data
 from torch.nn import functional as F
 
 import main as program
@@ -41,7 +41,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_a_run_learns_and_writes_everything_down(data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     config = make(data, tmp_path, num_epoch=10, accumulation=1)
-    scores = engine.train(config)
+    scores = train(config)
     assert scores.top_k(1) >= 0.9
     written = {path.name for path in config.work_dir.iterdir()}
     assert {
@@ -58,11 +58,11 @@ def test_a_run_learns_and_writes_everything_down(data: Data, tmp_path: Path, cap
 
 
 def test_test_phase_repeats_the_scores_of_training(data: Data, tmp_path: Path) -> None:
-    scores = engine.train(make(data, tmp_path))
-    again = engine.test(make(data, tmp_path, phase="test", test_batch_size=3))
+    scores = train(make(data, tmp_path))
+    again = run_test(make(data, tmp_path, phase="test", test_batch_size=3))
     np.testing.assert_allclose(again.scores, scores.scores, atol=1e-5)
     elsewhere = make(data, tmp_path, phase="test", weights=tmp_path / "run" / "last.pt", work_dir=tmp_path / "other")
-    np.testing.assert_allclose(engine.test(elsewhere).scores, scores.scores, atol=1e-5)
+    np.testing.assert_allclose(run_test(elsewhere).scores, scores.scores, atol=1e-5)
     assert load_scores(tmp_path / "other" / "test_score.npz").names == scores.names
 
 
@@ -75,7 +75,7 @@ def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(
     optimizer: str,
     workers: int,
 ) -> None:
-    engine.train(make(data, tmp_path, work_dir=tmp_path / "whole", optimizer=optimizer))
+    train(make(data, tmp_path, work_dir=tmp_path / "whole", optimizer=optimizer))
 
     class PowerCutError(Exception):
         pass
@@ -93,9 +93,9 @@ def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(
     with monkeypatch.context() as patch:
         patch.setattr(State, "save", save_and_stop)
         with pytest.raises(PowerCutError):
-            engine.train(stopped)
+            train(stopped)
     torch.manual_seed(12345)  # another process has another state
-    engine.train(stopped)
+    train(stopped)
     whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
@@ -105,7 +105,7 @@ def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(
 def test_the_seed_decides_the_run(data: Data, tmp_path: Path) -> None:
     runs = []
     for i, seed in enumerate((0, 0, 1)):
-        engine.train(make(data, tmp_path, seed=seed, num_epoch=1, work_dir=tmp_path / str(i), num_worker=i % 2))
+        train(make(data, tmp_path, seed=seed, num_epoch=1, work_dir=tmp_path / str(i), num_worker=i % 2))
         runs.append(weights(tmp_path / str(i))["fcn.weight"])
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
@@ -208,13 +208,13 @@ def test_optimizers_take_their_settings(name: Any, kind: type) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data: Data, tmp_path: Path) -> None:
-    engine.train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, num_epoch=1))
     before = (tmp_path / "run" / "last.pt").read_bytes()
     x = np.load(data["train"]["data_path"])
     x[7] = np.nan
     np.save(data["train"]["data_path"], x)
     with pytest.raises(ValueError, match=r"no longer finite in epoch 2, at or before step .* are in .*not_finite\.txt"):
-        engine.train(make(data, tmp_path, num_epoch=2, resume="auto", log_interval=100))
+        train(make(data, tmp_path, num_epoch=2, resume="auto", log_interval=100))
     names = (tmp_path / "run" / "not_finite.txt").read_text().split()
     assert "train7" in names
     assert len(names) <= 7  # of one batch
@@ -222,60 +222,60 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data: 
 
 
 def test_a_used_work_dir_is_refused_unless_overwritten(data: Data, tmp_path: Path) -> None:
-    engine.train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, num_epoch=1))
     (tmp_path / "run" / "notes.md").write_text("mine")
     before = (tmp_path / "run" / "last.pt").read_bytes()
     with pytest.raises(ValueError, match=r"holds an earlier run .* --resume auto.*--overwrite"):
-        engine.train(make(data, tmp_path, num_epoch=1, seed=1))
+        train(make(data, tmp_path, num_epoch=1, seed=1))
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
-    engine.train(make(data, tmp_path, num_epoch=1, seed=1, overwrite=True))
+    train(make(data, tmp_path, num_epoch=1, seed=1, overwrite=True))
     assert (tmp_path / "run" / "last.pt").read_bytes() != before
     assert len(list((tmp_path / "run").glob("events*"))) == 1
     assert (tmp_path / "run" / "notes.md").read_text() == "mine"
 
 
 def test_overwriting_test_results_leaves_the_run_of_the_folder(data: Data, tmp_path: Path) -> None:
-    engine.train(make(data, tmp_path, num_epoch=1))
-    engine.train(make(data, tmp_path, num_epoch=1, seed=1, work_dir=tmp_path / "other"))
+    train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, num_epoch=1, seed=1, work_dir=tmp_path / "other"))
     run = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     foreign = make(data, tmp_path, phase="test", weights=tmp_path / "other" / "last.pt")
     with pytest.raises(ValueError, match="holds an earlier run"):
-        engine.test(foreign)
-    engine.test(replace(foreign, overwrite=True))
+        run_test(foreign)
+    run_test(replace(foreign, overwrite=True))
     after = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     assert all(after[name] == run[name] for name in ("last.pt", "best.pt", "config.yaml"))
     assert after["test_score.npz"] != run["test_score.npz"]
 
 
 def test_a_run_goes_on_only_in_its_own_folder(data: Data, tmp_path: Path) -> None:
-    engine.train(make(data, tmp_path, num_epoch=1))
-    engine.train(make(data, tmp_path, num_epoch=1, work_dir=tmp_path / "other"))
+    train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, num_epoch=1, work_dir=tmp_path / "other"))
     before = (tmp_path / "other" / "last.pt").read_bytes()
     elsewhere = make(data, tmp_path, num_epoch=2, resume=str(tmp_path / "run" / "last.pt"), work_dir=tmp_path / "other")
     with pytest.raises(ValueError, match="other holds an earlier run"):
-        engine.train(elsewhere)
+        train(elsewhere)
     with pytest.raises(ValueError, match="one replaces a run, the other goes on with it"):
-        engine.train(make(data, tmp_path, resume="auto", overwrite=True))
+        train(make(data, tmp_path, resume="auto", overwrite=True))
     assert (tmp_path / "other" / "last.pt").read_bytes() == before
     assert (tmp_path / "run" / "last.pt").exists()
 
 
 def test_a_resumed_run_has_its_own_settings_and_the_old_runs_moments(data: Data, tmp_path: Path) -> None:
-    engine.train(make(data, tmp_path, num_epoch=1))
-    engine.train(make(data, tmp_path, num_epoch=2, resume="auto", weight_decay=0.5))
+    train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, num_epoch=2, resume="auto", weight_decay=0.5))
     optimizer = read_checkpoint(tmp_path / "run" / "last.pt")["optimizer"]
     assert optimizer["param_groups"][0]["weight_decay"] == 0.5
     assert optimizer["state"][0]["step"] == 4
     for other in ("SGD", "Adam"):
         with pytest.raises(ValueError, match=f"was trained with AdamW, not {other}"):
-            engine.train(make(data, tmp_path, num_epoch=3, resume="auto", optimizer=other))
+            train(make(data, tmp_path, num_epoch=3, resume="auto", optimizer=other))
 
 
 def test_missing_data_is_answered_with_the_data_sets_help(data: Data, tmp_path: Path) -> None:
     config = make(data, tmp_path, data_help="ask for it at HERE")
     config.train_feeder_args["data_path"] = "nowhere/train.npy"
     with pytest.raises(ValueError, match=r"nowhere/train.npy not found .*\nask for it at HERE"):
-        engine.train(config)
+        train(config)
     assert not config.work_dir.exists()
 
 
@@ -285,7 +285,7 @@ def test_data_and_model_that_do_not_fit_are_refused_with_both_numbers(data: Data
         ValueError,
         match=r"channels 3 in the data, channel 6 .* \(`stream: joint\+bone` in train_.*; persons 1 .*; labels 0 to 2",
     ):
-        engine.train(make(data, tmp_path, model_args=wrong))
+        train(make(data, tmp_path, model_args=wrong))
     assert not (tmp_path / "run").exists()
 
 
@@ -299,13 +299,13 @@ def test_a_users_own_module_is_tried_out(
         with pytest.raises(
             ValueError, match=r"model: faulty\.Plain gives \(1, 2\) for train .* expected, for labels up to 2"
         ):
-            engine.train(config)
+            train(config)
         return
-    scores = engine.train(config)
-    np.testing.assert_array_equal(engine.test(replace(config, phase="test")).scores, scores.scores)
-    engine.train(replace(config, num_epoch=2, resume="auto"))
+    scores = train(config)
+    np.testing.assert_array_equal(run_test(replace(config, phase="test")).scores, scores.scores)
+    train(replace(config, num_epoch=2, resume="auto"))
     tuned = replace(config, weights=tmp_path / "run" / "last.pt", work_dir=tmp_path / "tuned", model_args={})
-    engine.train(tuned)  # `num_class` comes from the file
+    train(tuned)  # `num_class` comes from the file
     file = tmp_path / "config.yaml"
     file.write_text(resolved(replace(config, weights=tmp_path / "run" / "last.pt")), encoding="utf-8")
     status, said, error = say(["--config", str(file), "--phase", "info"], capsys, caplog)
@@ -347,7 +347,7 @@ def test_label_smoothing_and_precision_reach_the_loss(
 
     monkeypatch.setattr(engine.F, "cross_entropy", spy)
     monkeypatch.setattr("processor.runtime.device.computes_in", lambda device, precision: True)
-    engine.train(make(data, tmp_path, num_epoch=1, label_smoothing=0.1, precision="bfloat16"))
+    train(make(data, tmp_path, num_epoch=1, label_smoothing=0.1, precision="bfloat16"))
     assert seen == {(0.1, True), (-1.0, False)}  # of training and of evaluation
 
 
@@ -369,14 +369,14 @@ def test_float16_trains_with_scaled_gradients_and_goes_on(
     """As a GPU without bfloat16 does it."""
     monkeypatch.setattr("processor.runtime.device.computes_in", lambda device, precision: True)
     settings: dict[str, Any] = {"precision": "float16", "max_grad_norm": 1.0, "num_epoch": 2}
-    engine.train(make(data, tmp_path, work_dir=tmp_path / "whole", **settings))
-    engine.train(make(data, tmp_path, **{**settings, "num_epoch": 1}))
+    train(make(data, tmp_path, work_dir=tmp_path / "whole", **settings))
+    train(make(data, tmp_path, **{**settings, "num_epoch": 1}))
     scale = read_checkpoint(tmp_path / "run" / "last.pt")["scaler"]
     assert scale["scale"] == 2.0**16
-    engine.train(make(data, tmp_path, resume="auto", **settings))
+    train(make(data, tmp_path, resume="auto", **settings))
     a, b = (read_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "run"))
     assert a["scaler"] == b["scaler"]
-    exact = engine.train(make(data, tmp_path, work_dir=tmp_path / "exact", num_epoch=2, max_grad_norm=1.0))
+    exact = train(make(data, tmp_path, work_dir=tmp_path / "exact", num_epoch=2, max_grad_norm=1.0))
     half = load_scores(tmp_path / "whole" / "test_score.npz")
     assert np.abs(half.scores - exact.scores).max() < 0.2 * np.abs(exact.scores).max()
 

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 from golden.golden import golden_input, weight
-from runs import Data, make, say, write_data
+from runs import Data, make, say, train, write_data
 
 from processor.config.schema import resolved
-from processor.engine.train import train
 from processor.results.scores import load_scores
 
 ZOOM = json.loads((Path(__file__).resolve().parents[1] / "golden" / "zoom.json").read_text())["variants"]
@@ -39,7 +38,7 @@ def zoom(tmp_path: Path) -> Path:
 def test_it_trains_and_tests_and_tells_what_it_is(
     data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    changes: dict[str, Any] = {"model": "model.zit_zot.Model", "model_args": MODEL, "num_epoch": 2}
+    changes: dict[str, Any] = {"model": "model.zit_zot.Model", "model_args": MODEL, "num_epoch": 1}
     whole = train(make(data, tmp_path, **changes, work_dir=tmp_path / "whole"))
     config = make(data, tmp_path, **changes)
     file = tmp_path / "config.yaml"
@@ -49,7 +48,7 @@ def test_it_trains_and_tests_and_tells_what_it_is(
     status, said, error = say(["--phase", "info", "--weights", str(config.work_dir / "last.pt")], capsys, caplog)
     assert status == 0, error
     for line in (
-        "checkpoint of ours (epoch 2,",
+        "checkpoint of ours (epoch 1,",
         "model       model.zit_zot.Model",
         "stream      ZiT-ZoT: spatial transf",
     ):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from processor.config.schema import load_config
-from processor.engine.train import train
+from processor.engine import folds
 from processor.runtime import distributed
 from processor.runtime.terminal import spoken
 
@@ -22,7 +22,7 @@ def run(order: str, *files: str) -> None:
             with Path(order).open("a", encoding="utf-8") as file:
                 file.write(f"{distributed.rank()}")
         for name in files:
-            train(load_config(["--config", name]))
+            folds.run(load_config(["--config", name]))
 
 
 if __name__ == "__main__":
