@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from feeders import augment
 from feeders.arrays import labels_of, load_array, present, skeleton_of_array
 from feeders.options import FeederOptions
-from feeders.streams import derive
+from feeders.streams import WITHOUT_BONES, derive, names_in
 from graph.common.words import plural
 
 
@@ -24,7 +24,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     """Samples (C, T, V, M) float32, or several clips of each (clips, C, T, V, M), with their label and index.
 
     A sample passes these steps in this order: center, stream, normalization, rotation, scaling, mirroring, min_max,
-    shift, window, jitter, move. The arguments are those of `FeederOptions`.
+    shift, window, jitter, move. The arguments are those of `FeederOptions`. A subclass adds streams in `streams`, steps
+    by overriding `transform`, and arguments as fields of a dataclass (docs/extending.md).
 
     Raises:
         ValueError: arguments that do not fit, or an array and labels that do not fit each other.
@@ -41,7 +42,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         V = self.data.shape[3]
         if self.debug:
             self.data, self.sample_name, self.label = self.data[:100], self.sample_name[:100], self.label[:100]
-        self.parents = skeleton_of_array(self.data_path, V).parents if "bone" in self.stream else ()
+        needs_bones = not set(names_in(self.stream, self.streams)) <= {*WITHOUT_BONES}
+        self.parents = skeleton_of_array(self.data_path, V).parents if needs_bones else ()
         self.partner = skeleton_of_array(self.data_path, V).partners if self.mirroring else None
         if self.partner == tuple(range(V)):
             raise ValueError(f"mirroring: the joints of {self.data_path} have no left and right in their names")
@@ -86,16 +88,17 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         if self.sampling != "crop":
             x = augment.recorded_frames(x)  # before motion is computed, so that no motion leads into padding
         x = self._derive(x)
-        clips = [self._transform(x, rng) for _ in range(self.num_clips)]
+        clips = [self.transform(x, rng) for _ in range(self.num_clips)]
         x = clips[0] if self.num_clips == 1 else np.stack(clips)
         return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), index
 
     def _derive(self, joints: augment.Sample) -> augment.Sample:
         if self.center is not None:
             joints = augment.center(joints, self.center, person=self.center_person)
-        return derive(joints, self.stream, self.parents)
+        return derive(joints, self.stream, self.parents, self.streams)
 
-    def _transform(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
+    def transform(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
+        """One window of a sample of the stream: (C, T, V, M) -> (C, window, V, M); `rng` is the sample's generator."""
         if self.statistics is not None:
             x = np.where(present(x)[:, None], (x - self.statistics[0]) / self.statistics[1], x)
         if self.random_rotation:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
-import numpy as np
-
-from feeders.streams import derive
+from feeders.streams import STREAMS, Stream, names_in
 from graph.common.schema import Checked, Problem, option
 
 Sampling = Literal["crop", "even", "random", "resize", "uniform"]
@@ -51,10 +49,13 @@ class FeederOptions(Checked):
         joint_jitter: standard deviation of noise on every channel of every joint, in the array's unit.
         min_max: scale every channel of a sample to [-1, 1].
         seed: seeds the augmentations.
+        streams: what `stream` may name; a subclass may have more.
 
     Raises:
         ValueError: arguments that are wrong or contradict each other, all of them in one message.
     """
+
+    streams: ClassVar[Mapping[str, Stream]] = STREAMS
 
     data_path: str
     label_path: str
@@ -83,7 +84,7 @@ class FeederOptions(Checked):
         """Values that are wrong, and combinations of values that contradict each other."""
         yield from super().problems()
         try:
-            derive(np.zeros((1, 1, 1, 1), np.float32), self.stream, [0])
+            names_in(self.stream, self.streams)
         except ValueError as error:
             yield ("stream",), str(error).removeprefix("stream: ")
         for key, choices in (("sampling", get_args(Sampling)), ("center_person", get_args(CenterPerson))):

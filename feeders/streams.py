@@ -7,11 +7,13 @@ Sources: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 20
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+Stream = Callable[
+    [np.ndarray, Sequence[int]], np.ndarray
+]  # joints (..., C, T, V, M), parents (V,) -> (..., C', T, V, M)
 
 
 def bones(joints: np.ndarray, parents: Sequence[int]) -> np.ndarray:
@@ -26,25 +28,44 @@ def motion(x: np.ndarray) -> np.ndarray:
     return y
 
 
+STREAMS: Mapping[str, Stream] = {
+    "joint": lambda joints, parents: joints,
+    "bone": bones,
+    "joint_motion": lambda joints, parents: motion(joints),
+    "bone_motion": lambda joints, parents: motion(bones(joints, parents)),
+}
+WITHOUT_BONES = ("joint", "joint_motion")  # these do not look at the parents
+
+
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Several arrays (..., C, T, V, M), their channels one after the other: (..., sum of C, T, V, M)."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-4)
 
 
-def derive(joints: np.ndarray, stream: str, parents: Sequence[int]) -> np.ndarray:
+def names_in(stream: str, streams: Mapping[str, Stream] = STREAMS) -> list[str]:
+    """The names of `streams` that `stream` joins by `+`.
+
+    Raises:
+        ValueError: it holds another name.
+    """
+    names = stream.split("+")
+    if unknown := [name for name in names if name not in streams]:
+        raise ValueError(f"stream: {unknown[0]!r} is none of {', '.join(streams)}, nor several of these joined by +")
+    return names
+
+
+def derive(
+    joints: np.ndarray, stream: str, parents: Sequence[int], streams: Mapping[str, Stream] = STREAMS
+) -> np.ndarray:
     """The stream of joints (..., C, T, V, M) that `stream` names.
 
     Args:
         joints: the joints.
-        stream: one of `STREAMS`, or several of them joined by `+`, whose channels follow each other.
-        parents: the bone parent of each joint (V,); used for bones only.
+        stream: one of `streams`, or several of them joined by `+`, whose channels follow each other.
+        parents: the bone parent of each joint (V,); `WITHOUT_BONES` ignore it.
+        streams: what each name stands for.
 
     Raises:
         ValueError: `stream` holds another name.
     """
-    names = stream.split("+")
-    if unknown := [name for name in names if name not in STREAMS]:
-        raise ValueError(f"stream: {unknown[0]!r} is none of {', '.join(STREAMS)}, nor several of these joined by +")
-    bone = bones(joints, parents) if "bone" in stream else joints
-    parts = [bone if name.startswith("bone") else joints for name in names]
-    return joined([motion(x) if name.endswith("motion") else x for name, x in zip(names, parts, strict=True)])
+    return joined([streams[name](joints, parents) for name in names_in(stream, streams)])

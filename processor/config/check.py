@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from feeders.options import FeederOptions
@@ -29,7 +29,11 @@ KINDS = {
     "feeder": "a class of samples, with `__getitem__` and `__len__`",
     "make_data": "a function of data_gen",
     "graph": "a graph.tools.SkeletonGraph",
+    "loss": "a torch module",
+    "optimizer": "a torch.optim.Optimizer",
 }
+BUILT_IN: dict[str, tuple[str, ...]] = {"loss": ("cross_entropy",), "optimizer": ("SGD", "Adam", "AdamW")}
+GIVEN = {"optimizer": ("params", "lr")}  # arguments that the program gives
 
 
 class Check:
@@ -62,12 +66,16 @@ class Check:
             return all(key in values or key not in section for key in keys)
 
         targets: dict[str, Any] = {}
-        for key in ("model", "feeder", "make_data", "class_names"):
+        for key in ("model", "feeder", "make_data", "class_names", "loss", "optimizer"):
             path = getattr(config, key)
-            if isinstance(path, str) and is_sound(key):
+            if path in BUILT_IN.get(key, ()):
+                if is_sound(f"{key}_args") and values.get(f"{key}_args"):
+                    text = f"{key}_args: {path} takes none; they are for what is named by its import path"
+                    self._say(section.places.get(f"{key}_args", self.file), text)
+            elif isinstance(path, str) and is_sound(key):
                 targets[key] = self._target(key, path, section.places.get(key, self.file))
         self._class_names(config, targets.get("class_names", config.class_names), section)
-        called = {"model_args": "model", "make_data_args": "make_data"}
+        called = {f"{key}_args": key for key in ("model", "make_data", "loss", "optimizer")}
         if config.phase != "info":
             called["test_feeder_args"] = "feeder"
             if config.phase == "train" or config.train_feeder_args:
@@ -77,7 +85,9 @@ class Check:
             if targets.get(user) is not None and is_sound(key):
                 args, place = section.get(key, Section()), section.places.get(key, self.file)
                 together = key != "model_args" or weightless  # the weights' file settles some options of the model
-                values[key] = self.arguments(targets[user], args, getattr(config, user), key, place, together=together)
+                values[key] = self.arguments(
+                    targets[user], args, getattr(config, user), key, place, together=together, given=GIVEN.get(user, ())
+                )
 
     def arguments(
         self,
@@ -88,6 +98,7 @@ class Check:
         place: str = "",
         *,
         together: bool = True,
+        given: Collection[str] = (),
     ) -> dict[str, Any]:
         """The arguments that `target` takes, converted; all else becomes problems.
 
@@ -98,6 +109,7 @@ class Check:
             key: the key of the configuration that the arguments are the value of.
             place: where that key was written.
             together: whether to check also that values go together.
+            given: arguments that the program gives; `args` may not hold them.
         """
         schema, places = schema_of(target), getattr(args, "places", {})
         hints, required, takes_all = parameters(schema or target)
@@ -107,6 +119,8 @@ class Check:
                 self.idle[f"{prefix}{arg}"] = None
                 continue
             try:
+                if arg in given:
+                    raise ValueError("the program gives this argument")
                 if arg not in hints and not takes_all:
                     text = f"{name} takes no such argument" if name else "unknown key"
                     raise ValueError(text + did_you_mean(arg, hints))
@@ -116,7 +130,7 @@ class Check:
                 is_inherited = plain(value) is None or bool(key and not at.startswith((self.file, COMMAND_LINE)))
                 advice = f"; to drop an inherited key, name it in `{DELETE}` beside it" if is_inherited else ""
                 self._say(at, f"{prefix}{arg}: {error}{advice}")
-        missing = [arg for arg in required if arg not in args]
+        missing = [arg for arg in required if arg not in args and arg not in given]
         for arg in missing:
             self._say(place, f"{prefix}{arg}: {name} needs this argument")
         if name and isinstance(good.get("graph"), str):
@@ -124,7 +138,7 @@ class Check:
         if schema and together:
             for (first, *_), text in problems_among(schema, good, {*args, *missing} - {*good}):
                 self._say(places.get(first, place), f"{prefix}{first}: {text}")
-            if name and len(self.problems) == before:
+            if name and schema is not target and len(self.problems) == before:
                 self._make(schema, good, key, place)
         return good
 
@@ -151,7 +165,11 @@ class Check:
         kind = key.rpartition(".")[2]
         if path in SCHEMAS.get(kind, ()):
             return SCHEMAS[kind][path]
+        names = BUILT_IN.get(kind, ())
         try:
+            if names and "." not in path:
+                known = " or ".join(map(repr, names))
+                raise ValueError(f"{path!r} must be {known} or an import path{did_you_mean(path, names)}")
             target = import_object(path)
         except ValueError as error:
             self._say(place, f"{key}: {error}")
@@ -184,10 +202,14 @@ class Check:
 
 def _is_kind(kind: str, path: str, target: Any) -> bool:
     """Whether what a key names is of its kind: a file from elsewhere must not call just anything."""
-    if kind == "model":
+    if kind in ("model", "loss"):
         from torch import nn
 
         return inspect.isclass(target) and issubclass(target, nn.Module)
+    if kind == "optimizer":
+        from torch.optim import Optimizer
+
+        return inspect.isclass(target) and issubclass(target, Optimizer)
     if kind == "feeder":
         return inspect.isclass(target) and hasattr(target, "__getitem__") and hasattr(target, "__len__")
     if kind == "graph":

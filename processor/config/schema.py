@@ -62,7 +62,10 @@ class Config:
     weights: Path | None = option(None, "checkpoint whose weights are loaded before training or test")
     ignore_weights: list[str] = option([], "prefixes of the weights that are not taken from it")
 
-    optimizer: Literal["SGD", "Adam", "AdamW"] = option("SGD", "the optimiser", title="Optimisation")
+    loss: str = option("cross_entropy", "or the import path of a torch module (logits, labels)", title="Optimisation")
+    loss_args: dict[str, Any] = option({}, "the module's arguments")
+    optimizer: str = option("SGD", "SGD, Adam, AdamW, or the import path of another one")
+    optimizer_args: dict[str, Any] = option({}, "the other one's arguments, besides base_lr")
     base_lr: float = option(0.1, "learning rate, after the warm-up", low=1e-10, high=100)
     momentum: float = option(0.9, "SGD's momentum", low=0, high=0.9999)
     nesterov: bool = option(True, "whether SGD's momentum is Nesterov's")
@@ -108,6 +111,9 @@ class Config:
             yield ("min_lr", "base_lr"), text
         if any(later <= earlier for earlier, later in pairwise(self.step)):
             yield ("step",), f"{self.step} must rise from each epoch to the next"
+        if self.loss != "cross_entropy" and self.label_smoothing:
+            text = f"{self.label_smoothing:g} is for cross_entropy; {self.loss} does not get it"
+            yield ("label_smoothing", "loss"), text
         for key in ("folds", "show_topk", "device"):
             numbers = getattr(self, key)
             if isinstance(numbers, list) and len(set(numbers)) < len(numbers):

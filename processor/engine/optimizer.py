@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from graph.common.imports import import_object
+
 
 def build_optimizer(
-    model: nn.Module, name: str, *, base_lr: float, weight_decay: float, momentum: float = 0.0, nesterov: bool = False
+    model: nn.Module,
+    name: str,
+    *,
+    base_lr: float,
+    weight_decay: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    args: Mapping[str, Any] | None = None,
 ) -> Optimizer:
-    """SGD, Adam or AdamW over all parameters; `momentum` and `nesterov` are those of SGD."""
+    """The optimiser over all parameters.
+
+    Args:
+        name: `SGD`, `Adam`, `AdamW`, or the import path of another optimiser; that gets `lr` and `args` only.
+        momentum, nesterov: those of SGD.
+        args: `optimizer_args`, of an optimiser that is named by its import path.
+    """
     if name == "SGD":
         nesterov = nesterov and momentum > 0
         return SGD(model.parameters(), lr=base_lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+    if "." in name:
+        optimizer: Optimizer = import_object(name)(model.parameters(), lr=base_lr, **(args or {}))
+        return optimizer
     return {"Adam": Adam, "AdamW": AdamW}[name](model.parameters(), lr=base_lr, weight_decay=weight_decay)
 
 

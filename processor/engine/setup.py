@@ -20,6 +20,7 @@ from graph.common.imports import import_object
 from processor.config.schema import Config, names_of_classes, resolved
 from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
+from processor.engine.loss import Criterion, build_loss, check_loss
 from processor.engine.models import build_model, model_of_weights
 from processor.engine.optimizer import Schedule, build_optimizer
 from processor.engine.sources import check_streams, settle_classes, stream_of
@@ -49,6 +50,7 @@ class Training(Run):
 
     state: State  # all that a checkpoint holds, that of `resumed` if there is one
     replica: nn.Module  # the model, whose backward averages gradients over processes
+    criterion: Criterion  # the loss of a batch
     schedule: Schedule
     checkpoints: Checkpoints
     resumed: Path | None  # the checkpoint that the run goes on from
@@ -63,6 +65,7 @@ def set_up_training(config: Config) -> Training:
     run = _set_up(config, ("train", "test"), config.ignore_weights)
     if config.sync_batch_norm:
         distributed.synchronise_batch_norm(run.model)
+    criterion = _loss(config, run)
     state = new_state(config, run.model, run.device, run.precision)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
@@ -74,6 +77,7 @@ def set_up_training(config: Config) -> Training:
         **vars(run),
         state=state,
         replica=distributed.replica(run.model, run.device),
+        criterion=criterion,
         schedule=Schedule(**_taken(config, *(f.name for f in fields(Schedule)))),
         checkpoints=Checkpoints(config.work_dir, about, config.checkpoint_minutes),
         resumed=resumed,
@@ -128,7 +132,24 @@ def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -
 def new_state(config: Config, model: nn.Module, device: torch.device, precision: str) -> State:
     """The state of a training that begins."""
     settings = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov")
-    return State(model, build_optimizer(model, config.optimizer, **settings), gradient_scaler(device, precision))
+    optimizer = build_optimizer(model, config.optimizer, **settings, args=config.optimizer_args)
+    return State(model, optimizer, gradient_scaler(device, precision))
+
+
+def new_loss(config: Config, device: torch.device) -> Criterion:
+    """The loss of a batch, on the device."""
+    return build_loss(config.loss, config.loss_args, label_smoothing=config.label_smoothing, device=device)
+
+
+def _loss(config: Config, run: Run) -> Criterion:
+    """The loss of a batch; a user's own is tried out on the first sample."""
+    criterion, feeder = new_loss(config, run.device), run.loaders["train"].feeder
+    if config.loss != "cross_entropy" and len(feeder):
+        x, label, _ = feeder[0]
+        with torch.no_grad():
+            logits = run.model.eval()(torch.as_tensor(x)[None].to(run.device)).float()
+        check_loss(criterion, logits, torch.as_tensor(label)[None].to(run.device), config.loss)
+    return criterion
 
 
 def loader_args(config: Config, part: str, device: torch.device) -> dict[str, Any]:

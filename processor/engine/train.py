@@ -18,6 +18,7 @@ from graph.common.words import plural
 from processor.config.schema import names_of_classes
 from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
+from processor.engine.loss import Criterion
 from processor.engine.setup import Run, Training
 from processor.results import work_dir
 from processor.results.scores import Scores
@@ -74,7 +75,7 @@ def train(run: Training) -> Scores:
                 lr = run.schedule(state.epoch + group.end / total)
                 step(
                     state, run.replica, group, losses, lr=lr, device=device, precision=precision,
-                    label_smoothing=config.label_smoothing, max_grad_norm=config.max_grad_norm,
+                    criterion=run.criterion, max_grad_norm=config.max_grad_norm,
                 )  # fmt: skip
 
                 # check: has the run been asked to stop, is a checkpoint due, is the loss finite
@@ -125,13 +126,14 @@ def step(
     lr: float,
     device: torch.device,
     precision: str,
-    label_smoothing: float = 0.0,
+    criterion: Criterion = F.cross_entropy,
     max_grad_norm: float | None = None,
 ) -> None:
     """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step.
 
     Args:
         model: that of the state, or its replica, which averages gradients over processes.
+        criterion: the mean loss of a batch.
     """
     model.train()
     for number, (x, label, _) in enumerate(group.batches, start=group.begin):
@@ -139,7 +141,7 @@ def step(
         with distributed.averaging(model, when=number + 1 == group.end):
             with autocast(device, precision):
                 logits = model(x).float()
-                loss = F.cross_entropy(logits, label, label_smoothing=label_smoothing)
+                loss = criterion(logits, label)
             state.scaler.scale(loss * (len(x) * distributed.world() / sum(group.sizes))).backward()
         losses.add(number, loss.detach(), logits.detach(), label)
         del loss, logits  # and the graph of the forward pass, before the next one

@@ -33,7 +33,7 @@ from processor.engine.data import Loader
 from processor.engine.evaluate import score
 from processor.engine.fit import check_fit
 from processor.engine.models import build_model
-from processor.engine.setup import has_data, loader_args, new_state, open_feeder
+from processor.engine.setup import has_data, loader_args, new_loss, new_state, open_feeder
 from processor.engine.train import Losses, step
 from processor.results.work_dir import BENCHMARK, check_place
 from processor.runtime.device import autocast, choose_device, effective_precision
@@ -98,7 +98,7 @@ def benchmark(config: Config) -> dict[str, Speed]:
         with closing(Timed(feeder, **loader_args(config, part, device))) as loader:
             if part == "train":
                 state = new_state(config, model, device, precision)
-                settings = {"label_smoothing": config.label_smoothing, "max_grad_norm": config.max_grad_norm}
+                settings = {"criterion": new_loss(config, device), "max_grad_norm": config.max_grad_norm}
                 steps = _training(state, loader, config.accumulation, device=device, precision=precision, **settings)
             else:
                 steps = _evaluation(model, loader, device, precision)

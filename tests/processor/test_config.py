@@ -88,7 +88,7 @@ class TestValues:
             ("model_args: {dropout: .nan}", "model_args.dropout: nan must be a finite number"),
             ("work_dir: ''", "work_dir: '' is no path"),
             ("optimizer: adamw",
-             "optimizer: 'adamw' must be 'SGD' or 'Adam' or 'AdamW' (did you mean 'AdamW'?)"),
+             "optimizer: 'adamw' must be 'SGD' or 'Adam' or 'AdamW' or an import path (did you mean 'AdamW'?)"),
             ("device: cuda0", ("device: 'cuda0' must be 'auto' or 'cpu' or 'mps' or 'cuda'"
                               " or a list of whole numbers (did you mean 'cuda'?)")),
         ],
@@ -177,7 +177,7 @@ class TestCommandLine:
         assert printed == help_text()
         for name in Config.__dataclass_fields__:
             assert f"--{name} " in printed
-        assert "'SGD' or 'Adam' or 'AdamW'; default SGD" in printed
+        assert "SGD, Adam, AdamW, or the import path of another one" in printed
 
 
 @pytest.mark.usefixtures("folder")
