@@ -343,11 +343,38 @@ class TestSignatures:
             "model: subprocess.Popen\nmodel_args: {args: [touch, ran]}",
             "feeder: subprocess.Popen\ntrain_feeder_args: {args: [touch, ran]}",
             "model: model.st_tr.Model\nmodel_args: {graph: subprocess.Popen, graph_args: {args: [touch, ran]}}",
+            "loss: subprocess.Popen\nloss_args: {args: [touch, ran]}",
+            "optimizer: subprocess.Popen\noptimizer_args: {args: [touch, ran]}",
         ],
     )
     def test_a_file_from_elsewhere_calls_nothing_but_its_kind(self, text: str) -> None:
         assert any(" is not a" in problem for problem in problems(text))
         assert not Path("ran").exists()
+
+    @pytest.mark.parametrize(
+        ("text", "complaint"),
+        [
+            ("loss: cross_entropi",
+             "loss: 'cross_entropi' must be 'cross_entropy' or an import path (did you mean 'cross_entropy'?)"),
+            ("loss_args: {weight: [1, 2]}",
+             "loss_args: cross_entropy takes none; they are for what is named by its import path"),
+            ("optimizer_args: {betas: [0.9, 0.98]}",
+             "optimizer_args: SGD takes none; they are for what is named by its import path"),
+            ("loss: torch.nn.MultiMarginLoss\nloss_args: {marginn: 1}",
+             "loss_args.marginn: torch.nn.MultiMarginLoss takes no such argument (did you mean 'margin'?)"),
+            ("optimizer: torch.optim.RAdam\noptimizer_args: {lr: 0.1}",
+             "optimizer_args.lr: the program gives this argument"),
+            ("label_smoothing: 0.1\nloss: torch.nn.MultiMarginLoss",
+             "label_smoothing: 0.1 is for cross_entropy; torch.nn.MultiMarginLoss does not get it"),
+        ],
+    )  # fmt: skip
+    def test_loss_and_optimiser(self, text: str, complaint: str) -> None:
+        (found,) = problems(text)
+        assert found.split(": ", 1)[1] == complaint
+
+    def test_loss_and_optimiser_by_import_path(self) -> None:
+        config = load("optimizer: torch.optim.RAdam\noptimizer_args: {betas: [0.9, 0.98]}\nloss: torch.nn.NLLLoss")
+        assert config.optimizer_args == {"betas": (0.9, 0.98)}
 
     def test_graph_and_its_arguments(self) -> None:
         graph = "graph: graph.ntu_rgb_d.Graph"

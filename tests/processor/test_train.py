@@ -351,6 +351,25 @@ def test_label_smoothing_and_precision_reach_the_loss(
     assert seen == {(0.1, True), (-1.0, False)}  # of training and of evaluation
 
 
+@pytest.mark.parametrize(
+    ("loss", "args", "complaint"),
+    [
+        (
+            "torch.nn.Linear",
+            {"in_features": 3, "out_features": 1},
+            r"Linear has the parameter 'weight'",
+        ),
+        ("torch.nn.CrossEntropyLoss", {"reduction": "none"}, r"gives a tensor \(1,\) for logits \(1, 3\)"),
+    ],
+)
+def test_a_loss_that_cannot_be_trained_with_is_refused_before_anything_is_written(
+    data: Data, tmp_path: Path, loss: str, args: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        engine.train(make(data, tmp_path, loss=loss, loss_args=args))
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_program_answers_mistakes_in_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
