@@ -366,7 +366,7 @@ def test_a_loss_that_cannot_be_trained_with_is_refused_before_anything_is_writte
     data: Data, tmp_path: Path, loss: str, args: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
-        engine.train(make(data, tmp_path, loss=loss, loss_args=args))
+        train(make(data, tmp_path, loss=loss, loss_args=args))
     assert not (tmp_path / "run").exists()
 
 
