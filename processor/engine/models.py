@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from graph.common.imports import import_object
 from processor.state.weights import Weights, load_weights
@@ -66,7 +67,7 @@ def build_model(name: str, args: Mapping[str, Any], weights: Weights | None = No
 def _size(kind: Any, args: Mapping[str, Any]) -> int:
     """Bytes of parameters and buffers, without taking memory; 0: a user's model cannot be built like that."""
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings():
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), _Undrawn(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they come again when the model is built
             model = kind(**args)
         return sum(x.numel() * x.element_size() for x in (*model.parameters(), *model.buffers()))
@@ -74,6 +75,18 @@ def _size(kind: Any, args: Mapping[str, Any]) -> int:
         raise
     except Exception:
         return 0
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves weights empty: to fill them on the meta device, torch would first import its compiler, for two seconds."""
+
+    INSTEAD: ClassVar = {
+        nn.init.normal_: lambda tensor, **_: tensor,
+        torch.ones_like: lambda tensor: torch.empty(tensor.shape),
+    }
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.INSTEAD.get(func, func)(*args, **(kwargs or {}))
 
 
 def _memory() -> int:
