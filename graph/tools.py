@@ -21,18 +21,12 @@ LABELING_MODES = ("uniform", "distance*", "distance", "spatial", "spatial*", "DA
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A skeleton: the names of its joints, and the bones between them.
+    """A skeleton: the names of its joints, and the bones between them."""
 
-    Attributes:
-        name: its name in messages.
-        joints: the joints' names, in the order of the V axis.
-        parents: the bone parent of every joint, from 0; the root is its own parent and has no bone.
-        graph_parents: the parents in the graph, for data sets whose graph differs from their bones.
-    """
-
-    name: str
-    joints: tuple[str, ...]
-    parents: tuple[int, ...]
+    name: str  # its name in messages
+    joints: tuple[str, ...]  # the joints' names, in the order of the V axis
+    parents: tuple[int, ...]  # the bone parent of every joint, from 0; the root is its own parent and has no bone
+    # the parents in the graph, for data sets whose graph differs from their bones
     graph_parents: tuple[int, ...] | None = None
 
     @property

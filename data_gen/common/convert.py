@@ -32,17 +32,11 @@ Result = TypeVar("Result")
 
 
 class Sample(NamedTuple):
-    """What is known of a sample besides its numbers.
+    """What is known of a sample besides its numbers."""
 
-    Attributes:
-        name: its name in the label file.
-        label: its class, from 0.
-        arrays: paths of the arrays that it goes to, relative to the output folder.
-    """
-
-    name: str
-    label: int
-    arrays: tuple[str, ...]
+    name: str  # its name in the label file
+    label: int  # its class, from 0
+    arrays: tuple[str, ...]  # paths of the arrays that it goes to, relative to the output folder
 
 
 class Row(NamedTuple):

@@ -42,8 +42,8 @@ class Checked:
 
     def __post_init__(self) -> None:
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        if found := [f"{keys[0]}: {text}" for keys, text in problems_among(type(self), values)]:
-            raise ValueError(self.OPENING + "; ".join(found))
+        if wrong := [f"{keys[0]}: {text}" for keys, text in problems_among(type(self), values)]:
+            raise ValueError(self.OPENING + "; ".join(wrong))
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong, first with single values and then with combinations."""

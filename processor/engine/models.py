@@ -23,10 +23,7 @@ def model_of_weights(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The model with the weights of a file, and the complete `model_args`: those given and those that weights settle.
 
-    Args:
-        name: import path of the model's class.
-        args: its `model_args`, as far as they are given.
-        ignored: prefixes of the weights that are not taken from the file.
+    Weights that begin with one of `ignored` are not taken from the file.
 
     Raises:
         ValueError: weights and options disagree, or the model is too large, or the weights are of another.
@@ -38,12 +35,7 @@ def model_of_weights(
 
 
 def build_model(name: str, args: Mapping[str, Any], weights: Weights | None = None) -> nn.Module:
-    """The model with random weights.
-
-    Args:
-        name: import path of the model's class.
-        args: its `model_args`.
-        weights: those that it gets later, which bound its size.
+    """The model of the class at an import path, with random weights; `weights` that it gets later bound its size.
 
     Raises:
         ValueError: the options are wrong, or ask for more memory than there is or than the weights can fill.
