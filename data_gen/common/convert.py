@@ -156,7 +156,7 @@ def write_arrays(
         for sample, row in rows:
             sizes.append((row.num_frame, row.num_person))
             for array in sample.arrays:
-                writers[array].append(row.x)
+                writers[array].extend(row.x[None])
                 names[array].append(sample.name)
                 labels[array].append(sample.label)
     report.written |= {folder / array: writer.shape for array, writer in writers.items()}

@@ -130,8 +130,7 @@ def step(
 ) -> None:
     """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step.
 
-    Args:
-        model: that of the state, or its replica, which averages gradients over processes.
+    `model` is that of the state, or its replica, which averages gradients over processes.
     """
     model.train()
     for number, (x, label, _) in enumerate(group.batches, start=group.begin):
