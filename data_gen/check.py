@@ -59,23 +59,14 @@ class Listed(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What an array (N, C, T, V, M) holds.
+    """What an array (N, C, T, V, M) holds."""
 
-    Attributes:
-        num_frame: (N,) number of valid frames; 0 for an empty sample.
-        num_person: (N,) number of persons that are present in any frame.
-        is_finite: (N,) whether a sample holds neither NaN nor inf.
-        digest: N hashes of 16 bytes, of a sample's numbers up to its last valid frame.
-        low: (C,) lowest finite value of present persons; inf without any.
-        high: (C,) highest finite value of present persons; -inf without any.
-    """
-
-    num_frame: np.ndarray
-    num_person: np.ndarray
-    is_finite: np.ndarray
-    digest: list[bytes]
-    low: np.ndarray
-    high: np.ndarray
+    num_frame: np.ndarray  # (N,) number of valid frames; 0 for an empty sample
+    num_person: np.ndarray  # (N,) number of persons that are present in any frame
+    is_finite: np.ndarray  # (N,) whether a sample holds neither NaN nor inf
+    digest: list[bytes]  # N hashes of 16 bytes, of a sample's numbers up to its last valid frame
+    low: np.ndarray  # (C,) lowest finite value of present persons; inf without any
+    high: np.ndarray  # (C,) highest finite value of present persons; -inf without any
 
 
 def check(folder: str | Path, *, pictures: str | Path | None = None, skeleton: str | Path | None = None) -> Report:

@@ -53,8 +53,8 @@ def read_sequence(path: Path) -> np.ndarray:
     if not lines:
         raise ValueError("the file is empty")
     for number, line in enumerate(lines, 1):
-        if (found := line.count(b",") + bool(line.strip())) != _FIELDS:
-            raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {found}")
+        if (count := line.count(b",") + bool(line.strip())) != _FIELDS:
+            raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {count}")
     rows = np.array([read_numbers(line, number) for number, line in enumerate(lines, 1)])
     _check(rows)
     x, y, z = np.moveaxis(rows[:, 1:].reshape(-1, NUM_PERSON, SKELETON.num_point, 3), -1, 0)

@@ -21,18 +21,12 @@ LABELING_MODES = ("uniform", "distance*", "distance", "spatial", "spatial*", "DA
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A skeleton: the names of its joints, and the bones between them.
+    """A skeleton: the names of its joints, and the bones between them."""
 
-    Attributes:
-        name: its name in messages.
-        joints: the joints' names, in the order of the V axis.
-        parents: the bone parent of every joint, from 0; the root is its own parent and has no bone.
-        graph_parents: the parents in the graph, for data sets whose graph differs from their bones.
-    """
-
-    name: str
-    joints: tuple[str, ...]
-    parents: tuple[int, ...]
+    name: str  # its name in messages
+    joints: tuple[str, ...]  # the joints' names, in the order of the V axis
+    parents: tuple[int, ...]  # the bone parent of every joint, from 0; the root is its own parent and has no bone
+    # the parents in the graph, for data sets whose graph differs from their bones
     graph_parents: tuple[int, ...] | None = None
 
     @property
@@ -68,14 +62,9 @@ def normalize_symmetric(A: np.ndarray) -> np.ndarray:
 
 
 def partitions(skeleton: Skeleton, labeling_mode: str = "spatial") -> np.ndarray:
-    """The adjacency matrices of a skeleton's graph.
+    """The adjacency matrices (K, V, V) float32 of a skeleton's graph.
 
-    Args:
-        skeleton: the joints and bones.
-        labeling_mode: one of `LABELING_MODES`.
-
-    Returns:
-        (K, V, V) float32; K = 3 for `spatial` and `spatial*` (not normalised), 2 for `distance`, 1 for the others.
+    K is 3 for `spatial` and `spatial*` (not normalised), 2 for `distance`, 1 for the others.
 
     Raises:
         ValueError: `labeling_mode` is not one of `LABELING_MODES`.
@@ -101,14 +90,10 @@ def partitions(skeleton: Skeleton, labeling_mode: str = "spatial") -> np.ndarray
 
 
 class SkeletonGraph:
-    """A skeleton's graph, the base class of `Graph` in each skeleton's module.
-
-    Attributes:
-        skeleton: the joints and bones.
-        A: (K, V, V) float32 adjacency partitions.
-    """
+    """A skeleton's graph, the base class of `Graph` in each skeleton's module."""
 
     skeleton: Skeleton
+    A: np.ndarray  # (K, V, V) float32 adjacency partitions
 
     def __init__(self, labeling_mode: str = "spatial") -> None:
         self.A = partitions(self.skeleton, labeling_mode)

@@ -20,19 +20,12 @@ from typing import Any, get_args, get_type_hints
 
 @dataclass
 class Report:
-    """What a run did.
+    """What a run did."""
 
-    Attributes:
-        written: the files written, with their shapes.
-        skipped: the inputs that were skipped, with the reason.
-        notes: further sentences.
-        strict: the first input that cannot be used ends the run, instead of being skipped.
-    """
-
-    written: dict[Path, tuple[int, ...]] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    strict: bool = False
+    written: dict[Path, tuple[int, ...]] = field(default_factory=dict)  # the files written, with their shapes
+    skipped: list[str] = field(default_factory=list)  # the inputs that were skipped, with the reason
+    notes: list[str] = field(default_factory=list)  # further sentences
+    strict: bool = False  # the first input that cannot be used ends the run, instead of being skipped
 
     def skip(self, problem: str) -> None:
         """Add an input that cannot be used.

@@ -32,17 +32,11 @@ Result = TypeVar("Result")
 
 
 class Sample(NamedTuple):
-    """What is known of a sample besides its numbers.
+    """What is known of a sample besides its numbers."""
 
-    Attributes:
-        name: its name in the label file.
-        label: its class, from 0.
-        arrays: paths of the arrays that it goes to, relative to the output folder.
-    """
-
-    name: str
-    label: int
-    arrays: tuple[str, ...]
+    name: str  # its name in the label file
+    label: int  # its class, from 0
+    arrays: tuple[str, ...]  # paths of the arrays that it goes to, relative to the output folder
 
 
 class Row(NamedTuple):
@@ -162,7 +156,7 @@ def write_arrays(
         for sample, row in rows:
             sizes.append((row.num_frame, row.num_person))
             for array in sample.arrays:
-                writers[array].append(row.x)
+                writers[array].extend(row.x[None])
                 names[array].append(sample.name)
                 labels[array].append(sample.label)
     report.written |= {folder / array: writer.shape for array, writer in writers.items()}

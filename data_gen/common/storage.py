@@ -15,15 +15,10 @@ from graph.common.files import atomic_write
 
 
 class ArrayWriter:
-    """Writes a `.npy` file of float32 rows, one after the other.
+    """Writes a `.npy` file of float32 rows, at most `capacity`, one after the other.
 
     It writes to a file, not to a memory map: a full disk raises an error here, but kills a process that writes to a
     map.
-
-    Args:
-        path: the file.
-        capacity: the largest number of rows that will be written.
-        row_shape: shape of one row.
     """
 
     def __init__(self, path: Path, capacity: int, row_shape: tuple[int, ...]) -> None:
@@ -48,10 +43,6 @@ class ArrayWriter:
         with _writing(self._path):
             self._file.write(np.ascontiguousarray(rows, "<f4").data)
         self._num_row += len(rows)
-
-    def append(self, row: np.ndarray) -> None:
-        """Append one row (*row_shape)."""
-        self.extend(row[None])
 
     def finish(self) -> None:
         """Write the number of rows into the header, and wait until all is on the disk; errors as `extend`."""

@@ -17,19 +17,12 @@ Keys = tuple[tuple[float, Pose], ...]
 
 @dataclass(frozen=True)
 class Action:
-    """Key poses, each with the seconds from the pose before it.
+    """Key poses, each with the seconds from the pose before it."""
 
-    Attributes:
-        begin: the first keys; the seconds of the very first are waiting time.
-        cycle: keys that are repeated two or three times; the right hands of two persons touch in them.
-        end: the last keys.
-        persons: 1, or 2 persons who face each other and do the same.
-    """
-
-    begin: Keys
-    cycle: Keys = ()
+    begin: Keys  # the seconds of the very first are waiting time
+    cycle: Keys = ()  # keys that are repeated two or three times; the right hands of two persons touch in them
     end: Keys = ((0.5, {}),)
-    persons: int = 1
+    persons: int = 1  # 1, or 2 persons who face each other and do the same
 
 
 def both(**angles: float) -> dict[str, float]:

@@ -75,21 +75,13 @@ _COUPLING = _coupling()
 
 @dataclass(frozen=True)
 class Performer:
-    """A person's build and manner.
+    """A person's build and manner."""
 
-    Attributes:
-        stature: metres.
-        offsets: (V, C) metres, from each joint's parent in `CHAIN` to the joint.
-        tempo: factor of the script's speed.
-        amplitude: factor of the script's angles.
-        rest: (D,) degrees of standing at ease.
-    """
-
-    stature: float
-    offsets: np.ndarray
-    tempo: float
-    amplitude: float
-    rest: np.ndarray
+    stature: float  # metres
+    offsets: np.ndarray  # (V, C) metres, from each joint's parent in `CHAIN` to the joint
+    tempo: float  # factor of the script's speed
+    amplitude: float  # factor of the script's angles
+    rest: np.ndarray  # (D,) degrees of standing at ease
 
 
 def performer(number: int, *, seed: int, statures: tuple[float, float] = (1.55, 1.92)) -> Performer:

@@ -111,17 +111,11 @@ def _read_csv(path: Path, num_point: int, channel: int | None) -> np.ndarray:
 
 
 class Labels(NamedTuple):
-    """The content of a CSV file of labels.
+    """The content of a CSV file of labels."""
 
-    Attributes:
-        classes: the names of the classes.
-        label: the class of each file, from 0, by the file's name.
-        part: `train` or `val`, by the file's name.
-    """
-
-    classes: list[str]
-    label: dict[str, int]
-    part: dict[str, str]
+    classes: list[str]  # the names of the classes
+    label: dict[str, int]  # the class of each file, from 0, by the file's name
+    part: dict[str, str]  # `train` or `val`, by the file's name
 
 
 def read_labels(path: Path, report: Report) -> Labels:

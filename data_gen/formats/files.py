@@ -35,11 +35,7 @@ def read_json(path: Path, max_mb: int) -> Any:
 
 
 def read_numbers(line: bytes, number: int) -> list[float]:
-    """The numbers of a line, separated by commas; an empty field is NaN.
-
-    Args:
-        line: the text of the line.
-        number: its line number, for messages.
+    """The numbers of the line of this number, separated by commas; an empty field is NaN.
 
     Raises:
         ValueError: a field is no number.

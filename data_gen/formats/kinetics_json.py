@@ -24,21 +24,13 @@ _MAX_VALUE = 10  # fractions of the picture end a little above 1, pixels do not
 
 
 class Clip(NamedTuple):
-    """A file's class and its K bodies, those of a frame in the file's order.
+    """A file's class and its K bodies, those of a frame in the file's order."""
 
-    Attributes:
-        label: the class, from 0.
-        frame: (K,) index of each body's frame.
-        pose: (K, V, 2) x and y.
-        score: (K, V).
-        num_frame: number of frames of the clip, of which the first `NUM_FRAME` are read.
-    """
-
-    label: int
-    frame: np.ndarray
-    pose: np.ndarray
-    score: np.ndarray
-    num_frame: int
+    label: int  # the class, from 0
+    frame: np.ndarray  # (K,) index of each body's frame
+    pose: np.ndarray  # (K, V, 2) x and y
+    score: np.ndarray  # (K, V)
+    num_frame: int  # number of frames of the clip, of which the first `NUM_FRAME` are read
 
 
 def read_clip(path: Path) -> Clip:

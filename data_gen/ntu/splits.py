@@ -60,21 +60,13 @@ class RawFolder(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A release of NTU RGB+D.
+    """A release of NTU RGB+D."""
 
-    Args:
-        name: what messages call it.
-        num_class: number of actions.
-        benchmarks: by the name of the folder that gets their arrays.
-        raw: the folders of the release, by the command-line option that names each.
-        out_folder: the default folder of its arrays.
-    """
-
-    name: str
-    num_class: int
-    benchmarks: dict[str, Split]
-    raw: dict[str, RawFolder]
-    out_folder: str
+    name: str  # what messages call it
+    num_class: int  # number of actions
+    benchmarks: dict[str, Split]  # by the name of the folder that gets their arrays
+    raw: dict[str, RawFolder]  # the folders of the release, by the command-line option that names each
+    out_folder: str  # the default folder of its arrays
 
     def label(self, sample: SampleName) -> int:
         """The sample's class, 0-based.

@@ -20,12 +20,7 @@ MAX_NODES = 20_000  # values, lists and mappings
 
 
 class YamlError(ValueError):
-    """What is wrong with a text.
-
-    Attributes:
-        line: where, from 1; None: nowhere in particular.
-        problem: what, in words that go on after the file's name.
-    """
+    """What is wrong with a text, in words that go on after the file's name, and on which line (from 1)."""
 
     def __init__(self, problem: str, line: int | None = None) -> None:
         super().__init__(problem)

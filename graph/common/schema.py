@@ -42,8 +42,8 @@ class Checked:
 
     def __post_init__(self) -> None:
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        if found := [f"{keys[0]}: {text}" for keys, text in problems_among(type(self), values)]:
-            raise ValueError(self.OPENING + "; ".join(found))
+        if wrong := [f"{keys[0]}: {text}" for keys, text in problems_among(type(self), values)]:
+            raise ValueError(self.OPENING + "; ".join(wrong))
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong, first with single values and then with combinations."""
@@ -62,12 +62,9 @@ def beyond_bounds(options: Any) -> Iterator[Problem]:
 
 
 def problems_among(schema: Any, values: Mapping[str, Any], wrong: Collection[str] = ()) -> Iterator[Problem]:
-    """The problems of some values of a schema, the others being its defaults; one at most about each key.
+    """The problems of some values of a dataclass with `problems`, the others being its defaults; at most one a key.
 
-    Args:
-        schema: a dataclass with a method `problems`.
-        values: by field.
-        wrong: fields whose values are wrong already; what depends on one of them is left out.
+    What depends on one of the fields in `wrong`, whose values are wrong already, is left out.
     """
     options, wrong = object.__new__(schema), set(wrong)
     for f in fields(schema):

@@ -7,13 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 def plural(number: int, one: str, many: str = "") -> str:
-    """`number` and what it counts: "1 sample", "0 samples", "2,060 batches".
-
-    Args:
-        number: the count.
-        one: the words for one.
-        many: those for any other number; `one` with an s by default.
-    """
+    """`number` and what it counts: "1 sample", "0 samples", "2,060 batches"; `many` is `one` with an s by default."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 

@@ -31,15 +31,10 @@ PATTERNS = {
 
 @dataclass(frozen=True)
 class Scalar:
-    """What stands in YAML without quotes and is null, true, false or a number there.
+    """What stands in YAML without quotes and is null, true, false or a number there."""
 
-    Attributes:
-        text: how it was written.
-        value: what it is.
-    """
-
-    text: str
-    value: bool | int | float | str | None
+    text: str  # how it was written
+    value: bool | int | float | str | None  # what it is
 
 
 def plain(value: Any) -> Any:
@@ -52,15 +47,11 @@ def plain(value: Any) -> Any:
 
 
 class Section(dict[str, Any]):
-    """A mapping of a configuration that knows where each key was written.
-
-    Attributes:
-        places: key -> "FILE:LINE" or "command line".
-    """
+    """A mapping of a configuration that knows where each key was written."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.places: dict[str, str] = {}
+        self.places: dict[str, str] = {}  # key -> "FILE:LINE" or "command line"
 
     def set(self, key: str, value: Any, *, place: str) -> None:
         self[key] = value

@@ -37,24 +37,14 @@ GIVEN = {"optimizer": ("params", "lr")}  # arguments that the program gives
 
 
 class Check:
-    """Collects what is wrong with a configuration, and what its user should know.
-
-    Args:
-        file: the file that `--config` names; what another one says is inherited.
-
-    Attributes:
-        problems: sentences, each opened by where it was written.
-        warnings: sentences on values that are taken otherwise than they were written.
-        renamed: the published names that occur, with ours.
-        idle: the keys that do nothing, an ordered set.
-    """
+    """Collects what is wrong with a configuration, and what its user should know."""
 
     def __init__(self, file: str = "") -> None:
-        self.file = file
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
-        self.renamed: dict[str, str] = {}
-        self.idle: dict[str, None] = {}
+        self.file = file  # that `--config` names; what another one says is inherited
+        self.problems: list[str] = []  # sentences, each opened by where it was written
+        self.warnings: list[str] = []  # on values that are taken otherwise than they were written
+        self.renamed: dict[str, str] = {}  # the published names that occur, with ours
+        self.idle: dict[str, None] = {}  # the keys that do nothing, an ordered set
 
     def names(self, config: Any, values: dict[str, Any], section: Section) -> None:
         """Checks what `config` names by import paths, and the arguments of it; `values` gets them converted.

@@ -81,38 +81,25 @@ def find_file(name: str | None, problems: list[str]) -> Path | None:
     except ValueError as error:
         problems.append(f"{COMMAND_LINE}: --config: {error}")
         return None
-    found = _present(path)
-    if found != path:
-        log.info("%s has no %s; reading %s", Path.cwd(), path, found)
-    return found
+    file = _present(path)
+    if file != path:
+        log.info("%s has no %s; reading %s", Path.cwd(), path, file)
+    return file
 
 
 def _present(path: Path, written: Path | None = None) -> Path:
-    """`path`, or what the project's own `config/` has where there is no such file and no such variant.
-
-    Args:
-        written: how the path was written, if not as `path`.
-    """
-    own = shipped(written or path)
-    for is_there in (os.path.exists, variant):
-        for place in (path, own):
-            if place and is_there(place):
-                return place
-    return path
+    """`path`, or (`written` in a file) what the project's `config/` has where neither file nor variant exists."""
+    places = [place for place in (path, shipped(written or path)) if place]
+    return next((place for exists in (os.path.exists, variant) for place in places if exists(place)), path)
 
 
 class Reader:
-    """Reads files, each after the files that it builds on.
-
-    Attributes:
-        layers: what was read, in this order.
-        complete: whether all files could be read.
-        problems: sentences, each opened by where it was written.
-    """
+    """Reads files, each after the files that it builds on."""
 
     def __init__(self, problems: list[str]) -> None:
-        self.layers: list[Section] = []
-        self.complete, self.problems, self._count = True, problems, 0
+        self.layers: list[Section] = []  # what was read, in this order
+        self.complete = True  # whether all files could be read
+        self.problems, self._count = problems, 0
 
     def read(self, path: Path, chain: tuple[Path, ...] = ()) -> None:
         """Adds the layers of `path`, which the last file of `chain` names as its base."""
@@ -138,8 +125,8 @@ class Reader:
             value = load(read_text(path), str(path), self.problems)
             if isinstance(value, Section):
                 return value
-            found = "an empty file" if plain(value) is None else type(plain(value)).__name__
-            problem = f": `key: value` lines are expected, not {found}"
+            content = "an empty file" if plain(value) is None else type(plain(value)).__name__
+            problem = f": `key: value` lines are expected, not {content}"
         except OSError as error:
             near = did_you_mean(path.name, [name for place in (path, shipped(path)) if place for name in known(place)])
             problem = f": {error.strerror or error}{near}{'' if asked else beginning(path)}"

@@ -30,11 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class ConfigError(ValueError):
-    """All problems of a configuration in one message.
-
-    Attributes:
-        problems: one sentence each, opened by where it was written.
-    """
+    """All problems of a configuration in one message, a sentence each, opened by where it was written."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)

@@ -86,8 +86,8 @@ def _with_paths(value: Any, key: str) -> Any:
 def _located(path: str) -> str:
     """`path` with `~` and `$NAME` replaced; a missing file of `config/` becomes the project's own."""
     path = expand(path)
-    own = None if os.path.exists(path) else shipped(Path(path))
-    return str(own) if own and own.is_file() else path
+    ours = None if os.path.exists(path) else shipped(Path(path))
+    return str(ours) if ours and ours.is_file() else path
 
 
 def _fit(value: Any, hint: Any) -> Any:

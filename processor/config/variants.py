@@ -6,7 +6,7 @@ with `_`, beside the data set's folder. The missing file then reads as if it hel
 
     _base_: [_base.yaml, ../_st_tr/t-tr.yaml, ../_st_tr/agcn.yaml, ../_st_tr/bones.yaml]
 
-What a data set needs otherwise, it says in files of its own: `config/sbu/_st_tr.yaml` stands for the first of these
+What a data set needs otherwise, it says in files of its folder: `config/sbu/_st_tr.yaml` stands for the first of these
 where the parts are of `_st_tr`, and `config/sbu/zit-zot.yaml` for the first two where a name begins with `zit-zot`.
 """
 
@@ -23,20 +23,20 @@ BASE = "_base"
 
 def variant(path: Path) -> list[Path]:
     """The files that a missing one builds on, or none where its name is not made of parts."""
-    own = _files(path.parent)
-    for shared, parts in _shared(path.parent, own) if path.suffix == ".yaml" else ():
-        if names := _split(path.stem, {**parts, **own}, parts):
-            first = [own[names[0]]] if names[0] in own else [own.get(shared, own[BASE]), parts[names[0]]]
+    files = _files(path.parent)
+    for shared, parts in _shared(path.parent, files) if path.suffix == ".yaml" else ():
+        if names := _split(path.stem, {**parts, **files}, parts):
+            first = [files[names[0]]] if names[0] in files else [files.get(shared, files[BASE]), parts[names[0]]]
             return [*first, *(parts[name] for name in names[1:])]
     return []
 
 
 def known(path: Path) -> Iterator[str]:
     """The names that may have been meant by the name of a missing file: files of its folder, and variants like it."""
-    own, words = _files(path.parent), path.stem.split("-")
-    yield from (f"{name}.yaml" for name in own)
-    for _, parts in _shared(path.parent, own):
-        firsts = {**parts, **own}
+    files, words = _files(path.parent), path.stem.split("-")
+    yield from (f"{name}.yaml" for name in files)
+    for _, parts in _shared(path.parent, files):
+        firsts = {**parts, **files}
         begins = ["-".join(words[:count]) for count in range(len(words))]
         begins = [*firsts, *(begin for begin in begins if _split(begin, firsts, parts))]
         yield from (f"{name}.yaml" for name in parts)
@@ -45,10 +45,10 @@ def known(path: Path) -> Iterator[str]:
 
 def choices(folder: Path) -> str:
     """What can be named in a folder, for a message."""
-    own = _files(folder)
-    names = [name for name in own if not name.startswith("_")]
+    files = _files(folder)
+    names = [name for name in files if not name.startswith("_")]
     groups = [", ".join(names)] if names else []
-    groups += [f"parts joined by hyphens: {', '.join(parts)}" for _, parts in _shared(folder, own)]
+    groups += [f"parts joined by hyphens: {', '.join(parts)}" for _, parts in _shared(folder, files)]
     return f"; name a file in it ({'; or '.join(groups)})" if groups else ""
 
 
@@ -56,9 +56,9 @@ def _files(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.yaml"), key=lambda file: file.stem)}
 
 
-def _shared(folder: Path, own: Collection[str]) -> list[tuple[str, dict[str, Path]]]:
-    """Names and parts of the shared folders for a data set; those beside `folder` replace this project's own."""
-    if BASE not in own:
+def _shared(folder: Path, files: Collection[str]) -> list[tuple[str, dict[str, Path]]]:
+    """Names and parts of the shared folders for a data set; those beside `folder` replace this project's files."""
+    if BASE not in files:
         return []
     folders = {other.name: other for place in (ROOT / "config", folder / "..") for other in sorted(place.glob("_*/"))}
     return [(name, _files(Path(os.path.normpath(other)))) for name, other in folders.items()]

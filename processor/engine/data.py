@@ -24,26 +24,17 @@ class Batches(Sampler[list[int]]):
     """The indices of this process's part of every batch, in an order that (seed, epoch) alone decide.
 
     Each index is in one batch of one process. A last batch with less than a sample for each process, or in training
-    with one sample, joins the batch before.
-
-    Args:
-        size: how many samples there are.
-        batch_size: of each process.
-        seed: of the order; None: the samples keep their order.
-
-    Attributes:
-        sizes: how many indices each batch has in all processes together.
-        epoch: the epoch whose order is used.
-        begin: the number of the first batch that is given, those before are done.
+    with one sample, joins the batch before. Without a seed the samples keep their order.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int | None) -> None:
-        self.size, self.seed, self.epoch, self.begin = size, seed, 0, 0
+        self.size, self.seed, self.epoch = size, seed, 0
+        self.begin = 0  # the number of the first batch that is given; those before are done
         self.starts = list(range(0, size, batch_size * world()))
         least = max(world(), 1 if seed is None else min(2, batch_size))  # batch norm wants more than one to train on
         if len(self.starts) > 1 and size - self.starts[-1] < least:
             self.starts.pop()
-        self.sizes = [end - start for start, end in pairwise([*self.starts, size])]
+        self.sizes = [end - start for start, end in pairwise([*self.starts, size])]  # in all processes together
 
     def __len__(self) -> int:
         return max(len(self.sizes) - self.begin, 0)

@@ -31,11 +31,7 @@ def check_feeder(feeder: Any, name: str) -> None:
 
 
 def check_fit(feeder: Any, model: nn.Module, part: str, class_names: Sequence[str] | None = None) -> None:
-    """Checks that the samples of a feeder are those that the model takes.
-
-    Args:
-        part: `train` or `test`.
-        class_names: of the model's classes.
+    """Checks that the samples of a feeder, and the names of the classes, are those that the model takes.
 
     Raises:
         ValueError: channels, joints, persons or classes differ; the message holds both numbers.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from graph.common.imports import import_object
 from processor.state.weights import Weights, load_weights
@@ -22,10 +23,7 @@ def model_of_weights(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The model with the weights of a file, and the complete `model_args`: those given and those that weights settle.
 
-    Args:
-        name: import path of the model's class.
-        args: its `model_args`, as far as they are given.
-        ignored: prefixes of the weights that are not taken from the file.
+    Weights that begin with one of `ignored` are not taken from the file.
 
     Raises:
         ValueError: weights and options disagree, or the model is too large, or the weights are of another.
@@ -37,12 +35,7 @@ def model_of_weights(
 
 
 def build_model(name: str, args: Mapping[str, Any], weights: Weights | None = None) -> nn.Module:
-    """The model with random weights.
-
-    Args:
-        name: import path of the model's class.
-        args: its `model_args`.
-        weights: those that it gets later, which bound its size.
+    """The model of the class at an import path, with random weights; `weights` that it gets later bound its size.
 
     Raises:
         ValueError: the options are wrong, or ask for more memory than there is or than the weights can fill.
@@ -66,7 +59,7 @@ def build_model(name: str, args: Mapping[str, Any], weights: Weights | None = No
 def _size(kind: Any, args: Mapping[str, Any]) -> int:
     """Bytes of parameters and buffers, without taking memory; 0: a user's model cannot be built like that."""
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings():
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), _Undrawn(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they come again when the model is built
             model = kind(**args)
         return sum(x.numel() * x.element_size() for x in (*model.parameters(), *model.buffers()))
@@ -74,6 +67,18 @@ def _size(kind: Any, args: Mapping[str, Any]) -> int:
         raise
     except Exception:
         return 0
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves weights empty: to fill them on the meta device, torch would first import its compiler, for two seconds."""
+
+    INSTEAD: ClassVar = {
+        nn.init.normal_: lambda tensor, **_: tensor,
+        torch.ones_like: lambda tensor: torch.empty(tensor.shape),
+    }
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.INSTEAD.get(func, func)(*args, **(kwargs or {}))
 
 
 def _memory() -> int:

@@ -51,15 +51,8 @@ def settle_classes(
 ) -> tuple[str, ...] | None:
     """The names of the model's classes, where anything tells them; numbers the labels of all feeders as the model does.
 
-    The model's names are those in the file of its weights, else those of the configuration, else those of the training
-    data.
-
-    Args:
-        feeders: by part, `train` and `test`.
-        args: their arguments, by part.
-        said: the names in the configuration.
-        weights: those that the model has.
-        ignored: prefixes of the weights that are not taken from the file.
+    The model's names are those in the file of its weights (unless the classifier is `ignored`), else those `said` in
+    the configuration, else those of the training data. Feeders and their arguments are given by part.
 
     Raises:
         ValueError: the names of weights, configuration and data do not fit each other.
@@ -77,12 +70,7 @@ def settle_classes(
 
 
 def match_classes(feeder: Any, of_data: Sequence[str] | None, of_model: Sequence[str] | None, *, part: str) -> None:
-    """Numbers the labels of a feeder as the model does.
-
-    Args:
-        of_data: names of the classes as the data number them; None: as the model does.
-        of_model: names of the classes as the model numbers them; None: as the data do.
-        part: `train` or `test`, for messages.
+    """Numbers the labels of a feeder as the model does, by the names of the classes in both orders; None: the same.
 
     Raises:
         ValueError: the data hold a class that the model does not know, or another program's feeder needs other labels.
@@ -113,11 +101,7 @@ def match_classes(feeder: Any, of_data: Sequence[str] | None, of_model: Sequence
 
 
 def check_streams(args: Mapping[str, Mapping[str, Any]], weights: Weights | None = None) -> None:
-    """Checks that the model is tested on the stream that it learns or learnt from.
-
-    Args:
-        args: feeder arguments by part, `test` and, where the model is trained, `train`.
-        weights: those that the model has.
+    """Checks by the feeder arguments of each part that the model is tested on the stream that it learns or learnt from.
 
     Raises:
         ValueError: the streams differ.

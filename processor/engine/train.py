@@ -131,9 +131,8 @@ def step(
 ) -> None:
     """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step.
 
-    Args:
-        model: that of the state, or its replica, which averages gradients over processes.
-        criterion: the mean loss of a batch.
+    `model` is that of the state, or its replica, which averages gradients over processes; `criterion` is the mean loss
+    of a batch.
     """
     model.train()
     for number, (x, label, _) in enumerate(group.batches, start=group.begin):

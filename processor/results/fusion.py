@@ -16,10 +16,7 @@ def fuse(
 ) -> Scores:
     """The weighted sum of the streams' scores, sample by sample of the same name, in the first stream's order.
 
-    Args:
-        streams: scores of the same samples, in any order.
-        alpha: a weight for each; 1 by default.
-        titles: what messages call the streams.
+    Each stream has a weight in `alpha`, 1 by default; messages call the streams by `titles`.
 
     Raises:
         ValueError: samples, classes, labels or the number of weights do not match.

@@ -37,24 +37,19 @@ MOST_MIXED = 3  # pairs of classes that the head names
 def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str] | None = None) -> None:
     """Write `per_class_accuracy` and `confusion_matrix`, each as `.csv` and `.png`.
 
-    Args:
-        work_dir: the folder for them.
-        scores: with labels.
-        class_names: a name for every class; by default their numbers.
+    Classes without `class_names` are called by their numbers.
 
     Raises:
         ValueError: the labels are not known, or there are more or fewer names than classes.
     """
-    num_class = scores.scores.shape[1]
-    if scores.labels is None:
-        raise ValueError("report: the labels of these scores are not known")
+    labels, num_class = scores.known_labels, scores.scores.shape[1]
     if class_names is not None and len(class_names) != num_class:
         given, classes = plural(len(class_names), "name"), plural(num_class, "class", "classes")
         raise ValueError(f"class_names: {given} for {classes}; give each class one name")
     names = list(class_names or map(str, range(num_class)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that few samples, or all of one class, might be a mistake
-        counts = confusion_matrix(scores.labels, scores.scores.argmax(axis=1), labels=range(num_class))
+        counts = confusion_matrix(labels, scores.scores.argmax(axis=1), labels=range(num_class))
     folder = Path(work_dir)
     write_csv(folder / "per_class_accuracy.csv", _accuracy_rows(counts, names))
     write_csv(

@@ -26,25 +26,22 @@ SCORE = "test_score.npz"  # the file of scores in the folder of a run
 class Scores:
     """The scores of one stream.
 
-    Attributes:
-        names: the samples' names, all different.
-        scores: (N, classes) float32, finite.
-        labels: (N,) int64 in [0, classes), or None if they are not known.
-
     Raises:
         ValueError: they do not fit each other.
     """
 
-    names: tuple[str, ...]
-    scores: np.ndarray
-    labels: np.ndarray | None = None
+    names: tuple[str, ...]  # the samples' names, all different
+    scores: np.ndarray  # (N, classes) float32, finite
+    labels: np.ndarray | None = None  # (N,) int64 in [0, classes), or None if they are not known
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", checked_names(self.names))
         object.__setattr__(self, "scores", _scores(self.scores, self.names))
         if self.labels is not None:
             object.__setattr__(self, "labels", checked_labels(self.labels, self.names))
-            _check_range(self.labels, self.scores.shape[1])
+            low, high, num_class = self.labels.min(), self.labels.max(), self.scores.shape[1]
+            if low < 0 or high >= num_class:
+                raise ValueError(f"labels from {low} to {high} do not fit {plural(num_class, 'class', 'classes')}")
 
     @property
     def known_labels(self) -> np.ndarray:
@@ -134,10 +131,3 @@ def _scores(scores: Any, names: Sequence[str]) -> np.ndarray:
     if bad := np.flatnonzero(~np.isfinite(array).all(axis=1)).tolist():
         raise ValueError(f"scores of {plural(len(bad), 'sample')} are not finite, the first is {names[bad[0]]!r}")
     return array
-
-
-def _check_range(labels: np.ndarray, num_class: int) -> None:
-    if labels.min() < 0 or labels.max() >= num_class:
-        raise ValueError(
-            f"labels from {labels.min()} to {labels.max()} do not fit {plural(num_class, 'class', 'classes')}"
-        )

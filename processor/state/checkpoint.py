@@ -181,12 +181,7 @@ def _write(path: Path, content: Mapping[str, Any], previous: Path | None) -> Non
 
 
 class Checkpoints:
-    """When and where a run is saved.
-
-    Args:
-        about: what a checkpoint holds beside the state.
-        minutes: between checkpoints within an epoch; 0: there are none.
-    """
+    """Saves a run in a folder, `about` beside the state, and every so many minutes within an epoch (0: not there)."""
 
     def __init__(self, folder: Path, about: Mapping[str, Any], minutes: float) -> None:
         self.folder, self.about, self.seconds = folder, about, 60 * minutes

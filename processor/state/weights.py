@@ -37,23 +37,17 @@ WRAPPERS = ("model", "state_dict", "model_state_dict")  # keys under which check
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file holds.
-
-    Attributes:
-        path: the file.
-        state: the state dict, without the `module.` of data parallel training and the `_orig_mod.` of compilation.
-        trained: the import path of the model and its `model_args`, where the file is a checkpoint of ours.
-        about: `epoch` and the other plain values of a checkpoint.
-        class_names: the names of the model's classes, by their number, where the file tells.
-        stream: what the model was trained on, such as `joint` or `bone`, where the file tells.
-    """
+    """What a file holds."""
 
     path: Path
+    # the state dict, without the `module.` of data parallel training and the `_orig_mod.` of compilation
     state: dict[str, Tensor]
+    # the import path of the model and its `model_args`, where the file is a checkpoint of ours
     trained: tuple[str, dict[str, Any]] | None
-    about: dict[str, Any]
+    about: dict[str, Any]  # `epoch` and the other plain values of a checkpoint
+    # the names of the model's classes, by their number, where the file tells
     class_names: tuple[str, ...] | None = None
-    stream: str | None = None
+    stream: str | None = None  # what the model was trained on, such as `joint` or `bone`, where the file tells
 
     @property
     def size(self) -> int:

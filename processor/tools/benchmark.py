@@ -53,23 +53,15 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Speed:
-    """The speed of training or evaluation.
-
-    Attributes:
-        samples_per_s: in the fastest round of about a second, and in the median one.
-        flops_per_s: model FLOPs in the fastest round.
-        memory: the most bytes so far: of the process, or of tensors on a GPU; None: unknown.
-        waiting: the share of the time in which the loop waited for a batch; None: there are no data.
-        parts: seconds of a batch: of gcn, attention and tcn each by itself, and of everything else.
-    """
+    """The speed of training or evaluation."""
 
     batch_size: int
-    samples_per_s: float
+    samples_per_s: float  # in the fastest round of about a second
     median_samples_per_s: float
-    flops_per_s: float
-    memory: int | None
-    waiting: float | None
-    parts: dict[str, float]
+    flops_per_s: float  # model FLOPs in the fastest round
+    memory: int | None  # the most bytes so far: of the process, or of tensors on a GPU; None: unknown
+    waiting: float | None  # the share of the time in which the loop waited for a batch; None: there are no data
+    parts: dict[str, float]  # seconds of a batch: of gcn, attention and tcn each by itself, and of everything else
 
 
 def benchmark(config: Config) -> dict[str, Speed]:

@@ -26,7 +26,7 @@ def test_fewer_rows_than_announced_make_a_shorter_file(tmp_path: Path) -> None:
         writer = ArrayWriter(tmp_path / "a.npy", 1000, (3, 2))
         writer.extend(rows[: num_row // 2])
         for row in rows[num_row // 2 : num_row]:
-            writer.append(row)
+            writer.extend(row[None])
         writer.finish()
         writer.close()
         np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), rows[:num_row])
@@ -37,10 +37,10 @@ def test_fewer_rows_than_announced_make_a_shorter_file(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_no_row(tmp_path: Path) -> None:
     writer = ArrayWriter(tmp_path / "a.npy", 1, (5,))
     with pytest.raises(RuntimeError, match=r"at most 1 rows of \(5,\) were announced, \(1, 1\) came"):
-        writer.append(np.zeros(1))
-    writer.append(np.zeros(5))
+        writer.extend(np.zeros((1, 1)))
+    writer.extend(np.zeros((1, 5)))
     with pytest.raises(RuntimeError, match="at most 1 rows"):
-        writer.append(np.zeros(5))
+        writer.extend(np.zeros((1, 5)))
     writer.close()
 
 
@@ -77,7 +77,7 @@ def _stage(folder: Path, value: float) -> None:
         names: list[str] = []
         writer = staging.array(folder / "sub" / "a.npy", 2, (3,))
         staging.labels(folder / "sub" / "a.pkl", names, [7])
-        writer.append(np.full(3, value))
+        writer.extend(np.full((1, 3), value))
         names.append(str(value))
         if value < 0:
             raise KeyboardInterrupt
@@ -135,7 +135,7 @@ def main(_):
     with staged() as staging:
         writer = staging.array(Path(sys.argv[1]), 9, (5000,))
         for _ in range(9):
-            writer.append(np.ones(5000))
+            writer.extend(np.ones((1, 5000)))
     return Report()
 
 run(main)

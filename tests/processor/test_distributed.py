@@ -62,9 +62,12 @@ def processes(*words: str, command: Sequence[str] = TORCHRUN) -> subprocess.Pope
     )  # fmt: skip
 
 
-def trained_together(folder: Path, *configs: Config) -> str:
-    """What two processes say that train with these configurations, one after another (`together.py`)."""
-    run = processes(str(Path(__file__).with_name("together.py")), str(folder / "order"), *map(written, configs))
+def start_together(folder: Path, *files: str) -> subprocess.Popen[str]:
+    """Two processes that train with the configurations of files, one after another (`together.py`)."""
+    return processes(str(Path(__file__).with_name("together.py")), str(folder / "order"), *files)
+
+
+def said_by(run: subprocess.Popen[str]) -> str:
     output, _ = run.communicate(timeout=180)
     assert run.returncode == 0, output
     return output
@@ -108,10 +111,13 @@ def runs(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         data, folder, batch_size=14, accumulation=2, base_lr=1.0, num_epoch=1, momentum=0.0, nesterov=False,
         weight_decay=0.0, lr_schedule="multi-step", work_dir=folder / "one_step", **settings,
     )  # fmt: skip
-    run = processes(str(ROOT / "main.py"), "--config", written(interrupted), command=DEVICES)
-    said, _ = run.communicate(timeout=120)
-    output = trained_together(folder, interrupted, undisturbed, halved(one), halved(one_step))
-    return Runs(folder, run.returncode, said, output, interrupted, undisturbed, one, one_step)
+    dying = processes(str(ROOT / "main.py"), "--config", written(interrupted), command=DEVICES)
+    again = folder / "again.yaml"  # waited for until the run has died
+    others = start_together(folder, *map(written, (halved(one), halved(one_step))), str(again), written(undisturbed))
+    said, _ = dying.communicate(timeout=120)
+    again.write_text(resolved(interrupted), encoding="utf-8")
+    output = said_by(others)
+    return Runs(folder, dying.returncode, said, output, interrupted, undisturbed, one, one_step)
 
 
 def halved(config: Config) -> Config:
@@ -210,7 +216,7 @@ def test_a_signal_saves_and_stops_all(data: Data, tmp_path: Path) -> None:
     assert run.wait(timeout=120)
     assert "stopped by SIGTERM" in said
     undisturbed = replace(config, work_dir=tmp_path / "undisturbed")
-    assert "resumed after epoch" in trained_together(tmp_path, config, undisturbed)
+    assert "resumed after epoch" in said_by(start_together(tmp_path, *map(written, (config, undisturbed))))
     assert difference(weights(config.work_dir), weights(undisturbed.work_dir)) < 1e-5
 
 

@@ -243,9 +243,9 @@ def test_workers_are_ended_whatever_they_are_doing(data: Data, monkeypatch: pyte
 
 
 def test_open_files_do_not_grow_with_the_number_of_batches(data: Data, tmp_path: Path) -> None:
-    """80 batches of training and evaluation come from a worker, where 64 files may be open."""
-    names, labels = [f"s{i}" for i in range(80)], [i % 3 for i in range(80)]
-    np.save(tmp_path / "x.npy", np.resize(np.load(data["train"]["data_path"]), (80, 3, 8, 20, 1)))
+    """60 batches of training and evaluation come from a worker, where 48 files may be open."""
+    names, labels = [f"s{i}" for i in range(60)], [i % 3 for i in range(60)]
+    np.save(tmp_path / "x.npy", np.resize(np.load(data["train"]["data_path"]), (60, 3, 8, 20, 1)))
     (tmp_path / "y.pkl").write_bytes(pickle.dumps((names, labels)))
     args = {"data_path": str(tmp_path / "x.npy"), "label_path": str(tmp_path / "y.pkl")}
     config = make(
@@ -253,7 +253,7 @@ def test_open_files_do_not_grow_with_the_number_of_batches(data: Data, tmp_path:
         train_feeder_args=args, test_feeder_args=args, accumulation=1,
     )  # fmt: skip
     most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, most[1]))  # of what is started now
+    resource.setrlimit(resource.RLIMIT_NOFILE, (48, most[1]))  # of what is started now
     try:
         run = start(config)
     finally:

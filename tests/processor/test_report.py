@@ -220,7 +220,7 @@ def test_pyplot_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_cannot_be_reported(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="report: the labels of these scores are not known"):
+    with pytest.raises(ValueError, match="the labels of these scores are not known"):
         write_report(tmp_path, example(None))
     with pytest.raises(ValueError, match="class_names: 3 names for 4 classes"):
         write_report(tmp_path, example(), NAMES[:3])

@@ -1,4 +1,5 @@
-"""A program for torchrun: writes the order in which `one_by_one` lets ranks pass, then trains each configuration."""
+"""A program for torchrun: writes the order in which `one_by_one` lets ranks pass, then trains each configuration,
+as soon as its file is there."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ def run(order: str, *files: str) -> None:
             with Path(order).open("a", encoding="utf-8") as file:
                 file.write(f"{distributed.rank()}")
         for name in files:
+            while not Path(name).is_file():
+                time.sleep(0.1)
             folds.run(load_config(["--config", name]))
 
 
