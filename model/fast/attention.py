@@ -15,11 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.fast.faster import faster, plain
-from model.layers.attention import Term, attend, similarity, softmax
+from model.layers.attention import Term, attend, similarity
 from model.layers.terms import by_distance
 
 LONG = 64  # tokens from which a GPU's fused attention is faster than two products
-SHORT = 16  # tokens below which a CPU's softmax is several times slower than its formula
 
 
 @faster(attend)
@@ -79,21 +78,6 @@ class _Similarity(torch.autograd.Function):
         q, k = (x.transpose(-1, -2) for x in ctx.saved_tensors)
         g = grad[0].to(q.dtype)  # in autocast the product may be of another type
         return (k @ g.transpose(-1, -2)).transpose(-1, -2), (q @ g).transpose(-1, -2)
-
-
-@faster(softmax)
-def softmax_of_short_rows(logits: Tensor) -> Tensor:
-    """On a CPU in float32 at least, which is faster than in bfloat16, too.
-
-    Torch takes rows that are shorter than a vector register number by number.
-    """
-    if not logits.is_cpu:
-        return plain(softmax)(logits)
-    wide = torch.promote_types(logits.dtype, torch.float32)
-    if logits.shape[-1] >= SHORT:
-        return logits.softmax(dim=-1, dtype=wide).to(logits.dtype)
-    p = (logits - logits.detach().amax(dim=-1, keepdim=True)).to(wide).exp()
-    return (p / p.sum(dim=-1, keepdim=True)).to(logits.dtype)
 
 
 @faster(by_distance)

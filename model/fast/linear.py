@@ -1,8 +1,8 @@
 """`layers.basic.linear` on a CPU in float32 as a convolution of one pixel, and in the order of memory of its input.
 
 Torch takes matrix products from a library (MKL) that is at its best on Intel's processors; oneDNN's convolutions
-multiply the same matrices in half the time on AMD's (docs/benchmarks.md). The gradient of the weight is a product
-again, for which convolutions are slow.
+multiply the same matrices in half the time on AMD's with AVX-512 (docs/benchmarks.md). The gradient of the weight is a
+product again, for which convolutions are slow. `F.conv2d` would choose a matrix product where one thread computes.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Pixels(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, placeholder: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         pixels = x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)  # channels last in memory
-        y = F.conv2d(pixels, weight[:, :, None, None], bias)
+        y = torch.mkldnn_convolution(pixels, weight[:, :, None, None], bias, (0, 0), (1, 1), (1, 1), 1)
         return y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], len(weight))
 
     @staticmethod

@@ -29,12 +29,6 @@ def similarity(q: Tensor, k: Tensor) -> Tensor:
 
 
 @replaceable
-def softmax(logits: Tensor) -> Tensor:
-    """Softmax over the keys, the last axis."""
-    return logits.softmax(dim=-1)
-
-
-@replaceable
 def attend(q: Tensor, k: Tensor, v: Tensor, terms: Iterable[Term] = (), keep: Tensor | None = None) -> Tensor:
     """softmax(q·k + Σ term(q))·v over the keys that are kept; zero where none is.
 
@@ -53,9 +47,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, terms: Iterable[Term] = (), keep: Te
     for term in terms:
         logits = logits + term(q)
     if keep is None:
-        return softmax(logits) @ v
+        return logits.softmax(dim=-1) @ v
     dropped = torch.zeros_like(keep, dtype=q.dtype).masked_fill(~keep, torch.finfo(q.dtype).min / 2)
-    return softmax(logits + dropped) @ v * keep.any(dim=-1, keepdim=True)
+    return (logits + dropped).softmax(dim=-1) @ v * keep.any(dim=-1, keepdim=True)
 
 
 class Attention(nn.Module):

@@ -36,13 +36,7 @@ class GraphConv(nn.Module):
     A: Tensor
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        A: Tensor,
-        mask_learning: bool = False,
-        std: float | None = None,
+        self, in_channels: int, out_channels: int, *, A: Tensor, mask_learning: bool = False, std: float | None = None
     ) -> None:
         super().__init__()
         self.register_buffer("A", A.clone())
@@ -65,13 +59,7 @@ class GCN(nn.Module):
     """Graph convolution, batch norm of channels (with `local_bn` of the channels of each joint), ReLU."""
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        A: Tensor,
-        mask_learning: bool = True,
-        local_bn: bool = False,
+        self, in_channels: int, out_channels: int, *, A: Tensor, mask_learning: bool = True, local_bn: bool = False
     ) -> None:
         super().__init__()
         self.local_bn = local_bn
