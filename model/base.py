@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from torch import nn
 
 from model import fast as fast  # puts the fast equals of the layers in place
-from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
-from model.layers.tcn import MultiScaleTCN, TemporalConv
-from model.layers.units import SpatialAttention, TemporalAttention, Transformer
 from model.options import ModelOptions
 
 
@@ -31,11 +29,7 @@ class SkeletonModel(nn.Module):
     Options: ClassVar[type[ModelOptions]]
     options: Any  # an `Options`
     SETTLED_BY: ClassVar[dict[str, str]] = {"fcn.": "num_class", "fc.": "num_class", "data_bn.": "num_person"}
-    PARTS: ClassVar[dict[str, tuple[type[nn.Module], ...]]] = {
-        "gcn": (GCN, AdaptiveGCN, GraphConv),
-        "attention": (SpatialAttention, TemporalAttention, Transformer),
-        "tcn": (TemporalConv, MultiScaleTCN),
-    }
+    PARTS: ClassVar[dict[str, tuple[type[nn.Module], ...]]] = {}
 
     def __init__(self, **model_args: Any) -> None:
         super().__init__()
@@ -48,14 +42,12 @@ class SkeletonModel(nn.Module):
 
     def parts(self) -> dict[nn.Module, tuple[str, str | None]]:
         """The outermost modules of each kind, with their kind, and the other kind that they are inside of, if any."""
-        return _outermost(self, None)
 
+        def inside(module: nn.Module, outer: str | None) -> Iterator[tuple[nn.Module, tuple[str, str | None]]]:
+            for child in module.children():
+                kind = next((kind for kind, classes in self.PARTS.items() if isinstance(child, classes)), outer)
+                if kind and kind != outer:
+                    yield child, (kind, outer)
+                yield from inside(child, kind)
 
-def _outermost(module: nn.Module, outer: str | None) -> dict[nn.Module, tuple[str, str | None]]:
-    parts: dict[nn.Module, tuple[str, str | None]] = {}
-    for child in module.children():
-        kind = next((kind for kind, classes in SkeletonModel.PARTS.items() if isinstance(child, classes)), outer)
-        if kind and kind != outer:
-            parts[child] = kind, outer
-        parts |= _outermost(child, kind)
-    return parts
+        return dict(inside(self, None))

@@ -104,12 +104,13 @@ class Builder:
         if o.relative:
             terms["relative"] = RelativeFrames(window or frames, self._key_width(channels))
         attention = self._attention(kernel * channels, channels, dv=dv, terms=terms)
+        down = Projection(channels, channels, stride=stride) if stride > 1 else nn.Identity()
         return TemporalAttention(
             channels,
             attention=attention,
             norm=nn.BatchNorm1d(o.num_point * channels) if o.data_normalization else None,
             conv=None if only else TemporalConv(channels, channels - dv, stride=stride),
-            skip=o.skip_conn,
+            down=down if o.skip_conn else None,
             stride=stride,
             kernel=kernel,
             window=window,
@@ -147,6 +148,11 @@ class Model(SkeletonModel):
     """
 
     Options: ClassVar = Options  # the schema of `model_args`
+    PARTS: ClassVar = {
+        "gcn": (GCN, AdaptiveGCN, GraphConv),
+        "attention": (SpatialAttention, TemporalAttention),
+        "tcn": (TemporalConv,),
+    }
 
     def __init__(self, **model_args: Any) -> None:
         super().__init__(**model_args)

@@ -13,6 +13,7 @@ and (N, T, M, C), persons in the place of joints, in ZoT. Logits are scaled by t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -24,11 +25,10 @@ from graph import adjacency
 from model.base import SkeletonModel
 from model.inputs import checked
 from model.layers.attention import Attention
-from model.layers.basic import Projection, add_relu, normalise
+from model.layers.basic import Dropout, Linear, Projection, add_relu, normalise
 from model.layers.gcn import AdaptiveGCN
-from model.layers.tcn import MultiScaleTCN
-from model.layers.terms import GroupRelation, MaskedAdjacency, RelativeFrames, RelativeJoints
-from model.layers.units import Transformer
+from model.layers.tcn import over_frames
+from model.layers.terms import MaskedAdjacency, RelativeFrames, RelativeJoints
 from model.options import ZitZotOptions as Options
 
 ZIT = ((48, 48, 1), (48, 48, 1), (48, 96, 2), (96, 96, 1), (96, 192, 2), (192, 192, 1))  # in, out, stride of l2 to l7
@@ -38,6 +38,61 @@ ZOOM = {
     **{"temporal": False, "relative": False, "adaptive_mask": False, "group_relation": False},
     "person_order": True,
 }
+
+
+class Transformer(nn.Module):
+    """h = x + attention(x); h + MLP(layer norm(h)): (B, R, L, C) -> the same."""
+
+    def __init__(self, attention: Attention, *, dropout: float) -> None:
+        super().__init__()
+        width = attention.out.out_features
+        self.attention = attention
+        self.norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            *(Linear(width, 2 * width), nn.ReLU(), Dropout(dropout)),
+            *(Linear(2 * width, width), Dropout(dropout)),
+        )
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """`bias` is added to the logits of the attention."""
+        x = x + self.attention(x, bias)
+        return x + self.mlp(self.norm(x))
+
+
+class MultiScaleTCN(nn.Module):
+    """For each kernel a 1x1 convolution, then one over so many frames; side by side; batch norm.
+
+    (B, T, V, in) -> (B, ceil(T / stride), V, out).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int, kernels: Sequence[int]) -> None:
+        super().__init__()
+        self.mix = Linear(in_channels, len(kernels) * in_channels)
+        width = out_channels // len(kernels)
+        self.convs = nn.ModuleList(over_frames(in_channels, width, kernel, stride) for kernel in kernels)
+        self.bn = nn.BatchNorm1d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = rearrange(self.mix(x), "b t v (k c) -> k b c t v", k=len(self.convs))
+        y = torch.cat([conv(part) for conv, part in zip(self.convs, parts, strict=True)], dim=1)
+        return normalise(rearrange(y, "b c t v -> b t v c"), self.bn)
+
+
+class GroupRelation(nn.Module):
+    """tanh(a_j - b_i) between the persons i and j for each head, a and b linear in their features.
+
+    Unlike the other terms it is computed once, of the features (N, T, M, C) that reach the group's first layer, and
+    every layer of the group adds the result (N, T, H, M, M) to its logits.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.a = Linear(channels, heads)
+        self.b = Linear(channels, heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = (rearrange(f(x), "n t m h -> n t h m") for f in (self.a, self.b))
+        return torch.tanh(a[..., None, :] - b[..., :, None])
 
 
 class Block(nn.Module):
@@ -117,6 +172,7 @@ class Model(SkeletonModel):
     """
 
     Options: ClassVar = Options  # the schema of `model_args`
+    PARTS: ClassVar = {"gcn": (AdaptiveGCN,), "attention": (Transformer,), "tcn": (MultiScaleTCN,)}
 
     def __init__(self, **model_args: Any) -> None:
         super().__init__(**model_args)

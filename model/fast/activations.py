@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.fast.faster import faster, plain
-from model.layers.basic import add_relu, dropout, norm_relu, normalise_rows
+from model.layers.basic import add_relu, dropout, norm_relu
 
 INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by their bytes
 
@@ -24,7 +24,7 @@ def norm_relu_in_place(x: Tensor, bn: nn.BatchNorm1d) -> Tensor:
     """In place of the result of the batch norm, unless a hook may keep that."""
     if bn._forward_hooks or bn._backward_hooks:
         return plain(norm_relu)(x, bn)
-    y = _relu_in_place(normalise_rows(x, bn))
+    y = _relu_in_place(bn(x.reshape(-1, bn.num_features)))
     return torch.ops.aten._unsafe_view(y, x.shape)  # no view, for which autograd would copy gradients
 
 

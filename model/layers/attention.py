@@ -77,9 +77,8 @@ class Attention(nn.Module):
         drop_connect: bool = False,
     ) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.scale = heads, scale
         self.widths = [heads * key_width, heads * key_width, heads * value_width]
-        self.scale = scale
         self.qkv = Linear(in_channels, sum(self.widths))
         self.terms = nn.ModuleDict(terms)
         self.out = Linear(heads * value_width, out_channels)

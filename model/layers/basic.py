@@ -40,23 +40,7 @@ def normalise(x: Tensor, bn: nn.BatchNorm1d | None) -> Tensor:
     With C features every channel has its statistics, as in a 2-D batch norm; with V·C every channel of every joint has
     (Plizzari et al., CVIU 2021, section 4.3, "data normalization").
     """
-    return x if bn is None else normalise_rows(x, bn).reshape(x.shape)
-
-
-def normalise_rows(x: Tensor, bn: nn.BatchNorm1d) -> Tensor:
-    """As `normalise`, but (n, bn.num_features).
-
-    Raises:
-        ValueError: in training, a single value of each feature, which has no variance.
-    """
-    rows = x.reshape(-1, bn.num_features)
-    if len(rows) == 1 and bn.training and type(bn) is nn.BatchNorm1d:
-        raise ValueError(
-            f"batch norm: a single value of each of {bn.num_features} features reached it, and in training their "
-            "variance is needed; give a batch of two samples or more, or call model.eval() to predict"
-        )
-    y: Tensor = bn(rows)
-    return y
+    return x if bn is None else bn(x.reshape(-1, bn.num_features)).reshape(x.shape)
 
 
 @replaceable
@@ -72,11 +56,7 @@ def add_relu(x: Tensor, y: Tensor) -> Tensor:
 
 
 class Projection(nn.Module):
-    """1x1 convolution with a temporal stride, then batch norm: (B, T, V, in) -> (B, ceil(T / stride), V, out).
-
-    Args:
-        relu: end in ReLU.
-    """
+    """1x1 convolution with a temporal stride, batch norm, `relu`: (B, T, V, in) -> (B, ceil(T / stride), V, out)."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, relu: bool = True) -> None:
         super().__init__()

@@ -8,10 +8,8 @@ learnable vector r_ij. One table serves all heads. It starts normal with the sta
 from __future__ import annotations
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
-from model.layers.basic import Linear
 from model.layers.replaceable import replaceable
 
 
@@ -56,8 +54,7 @@ class RelativeFrames(nn.Module):
 
     def __init__(self, frames: int, width: int, *, option: str = "window_size", std: float = 1.0) -> None:
         super().__init__()
-        self.frames = frames
-        self.option = option
+        self.frames, self.option = frames, option
         self.key_rel = nn.Parameter(std * torch.randn(2 * frames - 1, width))
 
     def forward(self, q: Tensor) -> Tensor:
@@ -90,20 +87,3 @@ class MaskedAdjacency(nn.Module):
 
     def forward(self, q: Tensor) -> Tensor:
         return self.adjacency * self.mask
-
-
-class GroupRelation(nn.Module):
-    """tanh(a_j - b_i) between the persons i and j for each head, a and b linear in their features.
-
-    Unlike the other terms it is computed once, of the features (N, T, M, C) that reach the group's first layer, and
-    every layer of the group adds the result (N, T, H, M, M) to its logits.
-    """
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.a = Linear(channels, heads)
-        self.b = Linear(channels, heads)
-
-    def forward(self, x: Tensor) -> Tensor:
-        a, b = (rearrange(f(x), "n t m h -> n t h m") for f in (self.a, self.b))
-        return torch.tanh(a[..., None, :] - b[..., :, None])

@@ -1,8 +1,7 @@
-"""Spatial and temporal self-attention units of ST-TR, and the transformer of ZiT-ZoT.
+"""Spatial and temporal self-attention units of ST-TR.
 
 Sources: Plizzari et al., CVIU 2021, sections 4.1 to 4.3; the convolution beside an attention, which gives part of the
-output's channels, is "augmented convolution", section 5.5 of arXiv 2008.07404. Zhang et al., *Zoom Transformer*, IEEE
-TCSVT 2022.
+output's channels, is "augmented convolution", section 5.5 of arXiv 2008.07404.
 """
 
 from __future__ import annotations
@@ -13,26 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.layers.attention import Attention
-from model.layers.basic import Dropout, Linear, Projection, norm_relu, normalise
-
-
-class Transformer(nn.Module):
-    """h = x + attention(x); h + MLP(layer norm(h)): (B, R, L, C) -> the same."""
-
-    def __init__(self, attention: Attention, *, dropout: float) -> None:
-        super().__init__()
-        width = attention.out.out_features
-        self.attention = attention
-        self.norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            *(Linear(width, 2 * width), nn.ReLU(), Dropout(dropout)),
-            *(Linear(2 * width, width), Dropout(dropout)),
-        )
-
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """`bias` is added to the logits of the attention."""
-        x = x + self.attention(x, bias)
-        return x + self.mlp(self.norm(x))
+from model.layers.basic import norm_relu, normalise
 
 
 class SpatialAttention(nn.Module):
@@ -55,9 +35,7 @@ class SpatialAttention(nn.Module):
         skip: bool,
     ) -> None:
         super().__init__()
-        self.norm = norm
-        self.attention = attention
-        self.conv = conv
+        self.norm, self.attention, self.conv = norm, attention, conv
         self.skip = skip
         self.bn = nn.BatchNorm1d(out_channels)
 
@@ -78,7 +56,7 @@ class TemporalAttention(nn.Module):
         attention: over tokens of `kernel * C` channels.
         norm: batch norm of the input, or None.
         conv: temporal convolution of the input as it came, whose channels come first, or None.
-        skip: add the input, at a stride through a projection.
+        down: of the input as it came, for a residual, or None.
         stride: frames that a token stands for.
         kernel: frames of those that the token sees: all of them (`stride`), or the first (1).
         window: frames attend inside windows of so many (the last one may be shorter); None: to all frames.
@@ -91,21 +69,14 @@ class TemporalAttention(nn.Module):
         attention: Attention,
         norm: nn.BatchNorm1d | None,
         conv: nn.Module | None,
-        skip: bool,
+        down: nn.Module | None,
         stride: int,
         kernel: int,
         window: int | None,
     ) -> None:
         super().__init__()
-        self.norm = norm
-        self.attention = attention
-        self.conv = conv
-        self.stride = stride
-        self.kernel = kernel
-        self.window = window
-        self.down: nn.Module | None = None
-        if skip:
-            self.down = Projection(channels, channels, stride=stride) if stride > 1 else nn.Identity()
+        self.norm, self.attention, self.conv, self.down = norm, attention, conv, down
+        self.stride, self.kernel, self.window = stride, kernel, window
         self.bn = nn.BatchNorm1d(channels)
 
     def forward(self, x: Tensor) -> Tensor:

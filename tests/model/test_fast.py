@@ -15,11 +15,11 @@ from model import fast, st_tr, zit_zot
 from model.fast import attention as fused
 from model.fast import chunks
 from model.layers.attention import Attention, attend, similarity
-from model.layers.basic import Dropout, Linear, linear
+from model.layers.basic import Dropout, Linear, Projection, linear
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
 from model.layers.tcn import TemporalConv
 from model.layers.terms import MaskedAdjacency, RelativeFrames, RelativeJoints
-from model.layers.units import SpatialAttention, TemporalAttention, Transformer
+from model.layers.units import SpatialAttention, TemporalAttention
 
 ROUTES = ("all rows", "chunks", "chunks of one row", "as on a GPU", "as on a GPU, in chunks")
 DTYPES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 1e-1}
@@ -46,7 +46,7 @@ UNITS: dict[str, Callable[[int], nn.Module]] = {  # of L tokens with 6 channels
     "relative frames": lambda L: attention(L, relative=RelativeFrames(L + 2, 2)),
     "adjacency": lambda L: attention(L, adjacency=MaskedAdjacency(torch.rand(3, L, L), learnable=True)),
     "own term": lambda L: attention(L, relative=RelativeFrames(L, 2), own=Plus(L)),
-    "transformer": lambda L: Transformer(attention(L), dropout=0.0),
+    "transformer": lambda L: zit_zot.Transformer(attention(L), dropout=0.0),
     "graph": lambda L: GraphConv(6, 4, A=torch.rand(3, L, L), mask_learning=True),
     "gcn": lambda L: GCN(6, 4, A=torch.rand(3, L, L), local_bn=True),
     "adaptive": lambda L: AdaptiveGCN(6, 8, A=torch.rand(3, L, L)),
@@ -56,7 +56,7 @@ UNITS: dict[str, Callable[[int], nn.Module]] = {  # of L tokens with 6 channels
     ),
     "temporal": lambda L: TemporalAttention(
         6, attention=Attention(12, 6, heads=2, key_width=2, value_width=3, scale=0.5),
-        norm=nn.BatchNorm1d(6 * L), conv=None, skip=True, stride=2, kernel=2, window=3,
+        norm=nn.BatchNorm1d(6 * L), conv=None, down=Projection(6, 6, stride=2), stride=2, kernel=2, window=3,
     ),
 }  # fmt: skip
 BIASED = ("attention", "relative frames", "transformer")

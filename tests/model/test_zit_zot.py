@@ -15,9 +15,8 @@ from torch import Tensor
 
 from graph import adjacency, graph_of
 from model import Model
-from model.layers.terms import GroupRelation
 from model.published import from_published
-from model.zit_zot import Options
+from model.zit_zot import GroupRelation, Options
 
 GOLDEN = json.loads((Path(__file__).resolve().parents[1] / "golden" / "zoom.json").read_text())
 ZOOM = GOLDEN["variants"]["zoom-volleyball"]
