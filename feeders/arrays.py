@@ -40,6 +40,7 @@ from graph.tools import Skeleton
 
 PARTS = ("train", "val")
 JOINT, BONE, JOINT_BONES = "data_joint.npy", "data_bone.npy", "data_joint_bones.npy"  # after `train_` or `val_`
+_STREAMS = {BONE: "bone", JOINT_BONES: "joint+bone"}
 LABEL, LENGTH, MISSING = "label.pkl", "length.npy", "missing.npy"
 PREPARED = "prepared.yaml"
 CLASSES = "classes.txt"
@@ -51,6 +52,11 @@ def beside(array: str | Path, name: str) -> Path:
     """The path of `{part}_{name}` beside the array `{part}_data*.npy`."""
     array = Path(array)
     return array.with_name(f"{array.name.partition('_data')[0]}_{name}")
+
+
+def stream_in(path: str | Path) -> str:
+    """What an array holds, by its name: `joint`, `bone` or `joint+bone`."""
+    return next((stream for name, stream in _STREAMS.items() if str(path).endswith(f"_{name}")), "joint")
 
 
 def load_array(path: str | Path, *, mmap: bool = True) -> np.ndarray:
