@@ -1,9 +1,9 @@
 """Bones of joint arrays: `python data_gen/ntu_gen_bones.py --data_folder FOLDER`.
 
 For every `{train,val}_data_joint.npy` in FOLDER and its subfolders (`xsub`, `xview` ...) writes
-`{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)`, zero where one of both is missing. A score is the
-mean of both, except in Kinetics-skeleton, where published code subtracts it like a coordinate. The bones are those of
-`skeleton.yaml` beside the joints (`graph.custom`), or else of the known skeleton with as many joints.
+`{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)`, zero where one of both is missing. A score is
+the mean of both, except in Kinetics-skeleton, where published code subtracts it like a coordinate. The bones are those
+of `skeleton.yaml` beside the joints (`graph.custom`), or else of the known skeleton with as many joints.
 Source: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019, section 3.5.
 """
 
@@ -22,7 +22,7 @@ from data_gen.common.command_line import main_of, run
 from data_gen.common.derived import Rows, derive
 from feeders.arrays import BONE, load_array, load_missing, read_chunks, skeleton_of_array
 from feeders.layout import Layout
-from feeders.streams import derive as derive_stream
+from feeders.streams import bones, mean_of_ends
 from graph import kinetics
 
 
@@ -33,19 +33,21 @@ def _bone_rows(source: Path) -> Rows:
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     score = Layout.of_array(source, published=skeleton is kinetics.SKELETON).score
-    return Rows(shape, _bones(source, skeleton.parents, score))
+    return Rows(shape, _chunks(source, skeleton.parents, score))
 
 
-def _bones(source: Path, parents: Sequence[int], score: int | None) -> Iterator[np.ndarray]:
+def _chunks(source: Path, parents: Sequence[int], score: int | None) -> Iterator[np.ndarray]:
     missing, start = load_missing(source), 0
     for joints in read_chunks(source):
-        bones = derive_stream(joints, "bone", parents, score=score)
-        for number, bone in enumerate(bones, start):
-            if missing is not None:
+        x = bones(joints, parents)
+        if score is not None:
+            x[:, score] = mean_of_ends(joints[:, score], parents)
+        if missing is not None:
+            for number, sample in enumerate(x, start):
                 gone = missing[number]
-                bone[:, gone | gone[:, parents]] = 0
+                sample[:, gone | gone[:, parents]] = 0
         start += len(joints)
-        yield bones
+        yield x
 
 
 gen_bones = partial(derive, name=BONE, rows=_bone_rows)
