@@ -81,6 +81,21 @@ class Layout:
         return (low + high) / 2 if of_picture else 0.0
 
 
+def outside_picture(x: np.ndarray, channels: Channels) -> np.ndarray:
+    """Which joints lie outside the picture: (..., C, T, V, M) in pixels -> (..., T, V, M) bool.
+
+    Nothing is outside where the channels are no pixels of a picture of known size; missing joints, at zero, are not.
+    """
+    outside = np.zeros((*x.shape[:-4], *x.shape[-3:]), bool)
+    if channels.unit != "pixels" or channels.picture is None:
+        return outside
+    for name, side in zip(("x", "y"), channels.picture, strict=True):
+        if name in channels.names:
+            values = x[..., channels.names.index(name), :, :, :]
+            outside |= (values < 0) | (values > side)
+    return outside
+
+
 @cache
 def _positions(channels: Channels, C: int) -> np.ndarray | None:
     step = len(channels.names)
