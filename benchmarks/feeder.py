@@ -3,8 +3,8 @@
 
 Writes an array of NTU's form (N, 3, 300, 25, 2) with random numbers to a temporary folder. Half of its samples have one
 person; each has 40 to 160 frames that are repeated up to 300, as `preprocess.py` does. Reads it through `Feeder`,
-sample by sample in this process and in batches of 64 from one worker, each once to warm up and once for the result. A sample
-takes 0.18 MB of disk.
+sample by sample in this process and in batches of 64 from one worker, each once to warm up and once for the result.
+A sample takes 0.18 MB of disk.
 """
 
 from __future__ import annotations
