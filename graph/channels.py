@@ -16,7 +16,7 @@ class Channels:
     """The channels of joints, in the order of the C axis; arrays of joints and bones hold them several times.
 
     Attributes:
-        names: `x`, `y` and `z` are coordinates, `score` (or `confidence`, `visibility`) is how sure a pose estimator is;
+        names: `x`, `y` and `z` are coordinates; `score` (`confidence`, `visibility`) is how sure a pose estimator is;
             other names are other numbers.
         unit: the unit of the coordinates; `normalised`: shares of a picture or of a body.
         picture: width and height of the picture, of pixels; None: unknown.
