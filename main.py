@@ -6,7 +6,7 @@ Several processes, a GPU each: `--device 0 1`, or `torchrun --nproc-per-node 2 m
 from __future__ import annotations
 
 import logging
-import os
+import signal
 import sys
 import time
 import traceback
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from processor.config.schema import Config, load_config
 from processor.runtime.failure import OTHER, is_expected, sentence
-from processor.runtime.processes import rank, started
+from processor.runtime.processes import leave, rank, started
 from processor.runtime.signals import StoppedError, stop_at_once
 from processor.runtime.terminal import spoken
 
@@ -103,6 +103,7 @@ def _processes(config: Config) -> int:
 
 def _say(message: str, status: int) -> int:
     if rank() or OTHER in message:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, for another process has ended; this one ends, too
         time.sleep(2)  # what concerns all processes, the first one says; and the one that failed first ends first
     if number := rank():
         message = f"process {number}: {message}"
@@ -113,6 +114,5 @@ def _say(message: str, status: int) -> int:
 if __name__ == "__main__":
     status = main(sys.argv[1:])
     if status and started():  # what Python does at its end may wait for the other processes
-        sys.stdout.flush()
-        os._exit(status)
+        leave(status)
     sys.exit(status)

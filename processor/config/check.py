@@ -75,9 +75,13 @@ class Check:
             if targets.get(user) is not None and is_sound(key):
                 args, place = section.get(key, Section()), section.places.get(key, self.file)
                 together = key != "model_args" or weightless  # the weights' file settles some options of the model
-                values[key] = self.arguments(
+                good = values[key] = self.arguments(
                     targets[user], args, getattr(config, user), key, place, together=together, given=GIVEN.get(user, ())
                 )
+                clips = good.get("num_clips", 1) if key == "train_feeder_args" else 1
+                if isinstance(clips, int) and clips > 1:
+                    text = f"{key}.num_clips: is for tests; training sees one window of a sample an epoch"
+                    self._say(args.places["num_clips"], text)
 
     def arguments(
         self,

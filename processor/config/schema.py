@@ -187,6 +187,9 @@ def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
             yield f"step: {', '.join(map(str, late))}; the run ends with epoch {epochs}{never}"
         if config.optimizer == "SGD" and config.nesterov and not config.momentum:
             yield "nesterov: has no effect, for momentum is 0"
+        unused = [key for key in ("momentum", "nesterov", "weight_decay") if key in given]
+        if "." in config.optimizer and unused:
+            yield f"{', '.join(unused)}: {config.optimizer} takes no settings but base_lr and those in optimizer_args"
     if "show_topk" in given and isinstance(num_class, int):
         for k in (k for k in config.show_topk if k >= num_class):
             yield f"show_topk: top-{k} of {num_class} classes is always 100 %"

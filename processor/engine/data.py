@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate, islice, pairwise
-from multiprocessing import active_children
+from multiprocessing import active_children, util
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from torch.utils.data import DataLoader, Sampler
 from graph.common.words import plural
 from processor.runtime.distributed import rank, world
 from processor.runtime.signals import STOP
+
+LONGEST_FOLDER = 85  # characters; the path of a socket has at most 103 on all systems, its name in the folder 18
 
 
 class Batches(Sampler[list[int]]):
@@ -59,10 +62,14 @@ class Batches(Sampler[list[int]]):
         return torch.randperm(self.size, generator=generator)
 
 
-def _ignore_signals(worker: int) -> None:
-    """Leaves a signal to the whole process group to the main process, which still needs its workers and ends them."""
+def _begin_worker(worker: int) -> None:
+    """Leaves a signal to the whole process group to the main process, which still needs its workers and ends them.
+
+    A worker that is not ended so has lost its main process, and deletes the temporary folder that it had of it.
+    """
     for number in STOP:
         signal.signal(number, signal.SIG_IGN)
+    util.Finalize(None, shutil.rmtree, (util.get_temp_dir(), True), exitpriority=0)
 
 
 @contextmanager
@@ -116,7 +123,7 @@ class Loader:
             "batch_sampler": self.order,
             "num_workers": workers,
             "persistent_workers": workers > 0,
-            "worker_init_fn": _ignore_signals,
+            "worker_init_fn": _begin_worker,
             "pin_memory": device.type == "cuda",
         }
         self.batches: DataLoader[Any] | None = None
@@ -144,6 +151,11 @@ class Loader:
             self.feeder.set_epoch(number)
         if self.batches is None:  # its generator is not the model's, whose random numbers stay the same
             self.batches = DataLoader(self.feeder, generator=torch.Generator(), **self.settings)
+        if self.settings["num_workers"] and len(folder := util.get_temp_dir()) > LONGEST_FOLDER:
+            raise ValueError(
+                f"TMPDIR: {folder} is too long a path for the sockets of workers; name a shorter one, or take "
+                "--num_worker 0"
+            )  # this process makes the folder for its workers: their own would stay behind when they are killed
         others = set(active_children())
         try:
             batches = iter(self.batches)

@@ -6,9 +6,9 @@ The process of rank 0 alone writes files. A process without others has rank 0 an
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
-from processor.runtime.processes import started
+from processor.runtime.processes import leave, started
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -101,9 +101,7 @@ def leave_unless_all_stop(number: int) -> None:
         except RuntimeError:  # the store is of a process that has ended
             pass
         sys.stderr.write(f"process {rank()}: another process of the run has ended, and its message says why\n")
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        os._exit(128 + number)
+        leave(128 + number)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -115,15 +113,18 @@ def launch(program: Path, argv: Sequence[str], number: int) -> int:
         The exit status of the first that failed, or 0.
     """
     os.environ.setdefault("PET_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2")  # its option
-    try:
-        torchrun(["--standalone", "--nproc-per-node", str(number), str(program), *argv])
-    except ChildFailedError as error:
-        first_to_fail, failure = error.get_first_failure()
-        status = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
-        sys.stderr.write(f"process {first_to_fail} of the run ended with status {status}; the others were stopped\n")
-        return status
-    except SignalException as stopped:
-        return 128 + stopped.sigval
+    with tempfile.TemporaryDirectory() as logs:  # torchrun would leave its folder behind
+        try:
+            torchrun(["--standalone", "--log-dir", logs, "--nproc-per-node", str(number), str(program), *argv])
+        except ChildFailedError as error:
+            first_to_fail, failure = error.get_first_failure()
+            status = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+            sys.stderr.write(
+                f"process {first_to_fail} of the run ended with status {status}; the others were stopped\n"
+            )
+            return status
+        except SignalException as stopped:
+            return 128 + stopped.sigval
     return 0
 
 

@@ -266,7 +266,7 @@ class TestSignatures:
             "train_feeder_args:\n  sampling: evn\n  num_clips: 3\n  joint_jitter: -1\n  p_interval: [0.9, 0.5]\n"
             "test_feeder_args: {random_choose: true, sampling: even, stream: joint+bones}"
         )
-        assert not any("num_clips" in problem for problem in found)  # whether clips are drawn depends on `sampling`
+        assert not any("windows are drawn" in problem for problem in found)  # whether clips are drawn depends on `sampling`
         expected = [
             "4: sede: unknown key",
             "5: model_args.aggcn: model.st_tr.Model takes no such argument (did you mean 'agcn'?)",
@@ -277,9 +277,20 @@ class TestSignatures:
             "7: train_feeder_args.sampling: 'evn' must be 'crop' or 'even' or 'random' or 'resize' or 'uniform'",
             "9: train_feeder_args.joint_jitter: -1.0 must be at least 0",
             "10: train_feeder_args.p_interval: [0.9, 0.5] is not one share in (0, 1], or a lowest and a highest",
+            "8: train_feeder_args.num_clips: is for tests",
         ]
         for problem, beginning in zip(found, expected, strict=True):
             assert problem.startswith(f"c.yaml:{beginning}")
+
+    def test_clips_are_for_tests(self) -> None:
+        """It is told with everything else that is wrong, on its line."""
+        clips = "  num_clips: 3\n  sampling: uniform\n  window_size: 8\n"
+        text = f"feeder: feeders.feeder.Feeder\nsede: 1\ntest_feeder_args:\n{clips}train_feeder_args:\n"
+        assert problems(text + clips) == [
+            "c.yaml:3: sede: unknown key (did you mean 'seed'?)",
+            "c.yaml:9: train_feeder_args.num_clips: is for tests; training sees one window of a sample an epoch",
+        ]
+        assert load(text.replace("sede", "seed") + clips.replace("3", "1"))
 
     def test_a_subclass_takes_what_its_constructor_takes(self) -> None:
         Path("mine.py").write_text(

@@ -318,6 +318,12 @@ class TestLimits:
             ("step: [4, 8]", "step: 8; the run ends with epoch 8"),
             ("step: [8, 20]", "step: 8, 20; the run ends with epoch 8; the learning rate never falls"),
             ("step: []\nmomentum: 0", "nesterov: has no effect, for momentum is 0"),
+            (
+                "step: []\noptimizer: torch.optim.RAdam\nweight_decay: 1e-4\nmomentum: 0",
+                "momentum, weight_decay: torch.optim.RAdam takes no settings but base_lr and those in optimizer_args",
+            ),
+            ("step: []\noptimizer: torch.optim.RAdam\noptimizer_args: {weight_decay: 1e-4}", ""),
+            ("step: []\noptimizer: AdamW\nweight_decay: 1e-4", ""),
             ("step: []\nshow_topk: [1, 2]", "show_topk: top-2 of 2 classes is always 100 %"),
             ("step: [7]", ""),
             ("warm_up_epoch: 7\nlr_schedule: cosine", ""),
