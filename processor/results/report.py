@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from data_gen.common.drawing import (
     Axes,
@@ -47,9 +45,8 @@ def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str
         given, classes = plural(len(class_names), "name"), plural(num_class, "class", "classes")
         raise ValueError(f"class_names: {given} for {classes}; give each class one name")
     names = list(class_names or map(str, range(num_class)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that few samples, or all of one class, might be a mistake
-        counts = confusion_matrix(labels, scores.scores.argmax(axis=1), labels=range(num_class))
+    counts = np.zeros((num_class, num_class), np.int64)  # true classes, predicted classes
+    np.add.at(counts, (labels, scores.scores.argmax(axis=1)), 1)
     folder = Path(work_dir)
     write_csv(folder / "per_class_accuracy.csv", _accuracy_rows(counts, names))
     write_csv(

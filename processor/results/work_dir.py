@@ -103,7 +103,7 @@ def write_results(folder: Path, scores: Scores, class_names: Sequence[str] | Non
     """Writes the scores and, as far as they do not fail, the reports."""
     save_scores(folder / SCORE, scores)
     try:
-        from processor.results.report import write_report  # scikit-learn and matplotlib take two seconds to import
+        from processor.results.report import write_report  # matplotlib takes a second to import
 
         write_report(folder, scores, class_names)
     except Exception as error:

@@ -266,7 +266,9 @@ class TestSignatures:
             "train_feeder_args:\n  sampling: evn\n  num_clips: 3\n  joint_jitter: -1\n  p_interval: [0.9, 0.5]\n"
             "test_feeder_args: {random_choose: true, sampling: even, stream: joint+bones}"
         )
-        assert not any("windows are drawn" in problem for problem in found)  # whether clips are drawn depends on `sampling`
+        assert not any(
+            "windows are drawn" in problem for problem in found
+        )  # whether clips are drawn depends on `sampling`
         expected = [
             "4: sede: unknown key",
             "5: model_args.aggcn: model.st_tr.Model takes no such argument (did you mean 'agcn'?)",
@@ -509,7 +511,7 @@ class TestResolved:
         assert "step: [60, 90]\n" in text
         assert "# Optimisation\n" in text
 
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @example(text="0...")
     @given(
         text=st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)

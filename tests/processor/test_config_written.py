@@ -92,7 +92,7 @@ class TestText:
         Path("f.yaml").write_text(text.replace("label_path: b.pkl", "number: 1").replace("a.npy", "2024"))
         assert load_config(["--config", "f.yaml"]).train_feeder_args == {"data_path": "2024", "number": 1}
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(key=st.text(min_size=1, max_size=6), text=st.text(max_size=9))
     def test_any_text_survives_as_a_key_and_a_value(self, folder: Path, key: str, text: str) -> None:
         config = Config(model="parts.Model", model_args={"graph": text, "graph_args": {f"k{key}": [text, {key: text}]}})

@@ -54,7 +54,9 @@ def written(config: Config) -> str:
 
 
 def processes(*words: str, command: Sequence[str] = TORCHRUN) -> subprocess.Popen[str]:
-    """Two processes of a program with its arguments."""
+    """Two processes of a program with its arguments, the last of which is a file."""
+    if command == TORCHRUN:
+        command = (*TORCHRUN, "--log-dir", str(Path(words[-1]).with_name("logs")))
     return subprocess.Popen(
         [sys.executable, *command, *words],
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -43,13 +43,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def config_of(data: Data, folder: Path, **changes: Any) -> Config:
     return make(
         data, folder, work_dir=folder, accumulation=1, batch_size=3, resume="auto", lr_schedule="multi-step",
-        **{"num_epoch": 4, **changes},
+        **{"num_epoch": 3, **changes},
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def whole(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed run of four epochs."""
+    """An undisturbed run of three epochs."""
     folder = tmp_path_factory.mktemp("whole")
     train(config_of(data, folder))
     return folder
@@ -134,7 +134,7 @@ def test_a_run_that_is_asked_to_stop_saves_where_it_is(context: Any, data: Data,
     os.kill(process.pid, signal.SIGTERM)
     process.join()
     assert process.exitcode == 128 + signal.SIGTERM
-    assert 9 <= read_checkpoint(tmp_path / "last.pt")["step"] < 36
+    assert 9 <= read_checkpoint(tmp_path / "last.pt")["step"] < 27
     train(config)
     assert same(whole, tmp_path)
 
@@ -222,7 +222,7 @@ def test_a_damaged_checkpoint_is_kept_under_another_name(data: Data, run_of_two:
     train(config_of(data, run_of_two))
     assert (run_of_two / "last.pt.damaged").read_bytes() == b"an older one"
     assert (run_of_two / "last.pt.damaged2").read_bytes() == b"half"
-    assert read_checkpoint(run_of_two / "last.pt")["epoch"] == 4
+    assert read_checkpoint(run_of_two / "last.pt")["epoch"] == 3
 
 
 @pytest.mark.parametrize("part", ["exp_avg", "zip", "keys"])
@@ -238,7 +238,7 @@ def test_what_proves_damage(data: Data, run_of_two: Path, part: str) -> None:
         raw = bytearray(path.read_bytes())
         raw[len(raw) // 2] ^= 1
         path.write_bytes(raw)
-    train(config_of(data, run_of_two, num_epoch=3))
+    train(config_of(data, run_of_two))
     assert (run_of_two / "last.pt.damaged").is_file()
 
 
@@ -262,8 +262,8 @@ def test_an_evaluation_that_fails_costs_no_epoch(
     config = config_of(data, tmp_path / "run", test_feeder_args={**data["val"], "data_path": str(tmp_path / "nan.npy")})
     with pytest.raises(ValueError, match=r"scores of 1 sample (is|are) not finite"):
         train(config)
-    assert caplog.text.count("could not be evaluated, training goes on") == 3
-    assert read_checkpoint(tmp_path / "run" / "last.pt")["epoch"] == 4
+    assert caplog.text.count("could not be evaluated, training goes on") == 2
+    assert read_checkpoint(tmp_path / "run" / "last.pt")["epoch"] == 3
     whole = train(config_of(data, tmp_path / "run"))  # with sound samples
     assert np.isfinite(whole.scores).all()
 
@@ -271,7 +271,7 @@ def test_an_evaluation_that_fails_costs_no_epoch(
         raise RuntimeError("cannot be drawn")
 
     monkeypatch.setattr("processor.results.report.write_report", fail)
-    train(config_of(data, tmp_path / "run", num_epoch=5))
+    train(config_of(data, tmp_path / "run", num_epoch=4))
     assert "the reports could not be written, the scores are: RuntimeError: cannot be drawn" in caplog.text
 
 

@@ -38,6 +38,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return read_checkpoint(folder / "last.pt")["model"]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_run_learns_and_writes_everything_down(data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     config = make(data, tmp_path, num_epoch=10, accumulation=1)
