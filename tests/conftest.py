@@ -57,7 +57,7 @@ def around(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     if "drawn" not in request.fixturenames:
         for name in ("draw_accuracy", "draw_confusion"):
             monkeypatch.setattr(f"processor.results.report.{name}", lambda *_: None)
-        monkeypatch.setattr("processor.results.report._write_png", lambda path, _: path.touch())
+        monkeypatch.setattr("processor.results.report.save_png", lambda path, *_, **__: path.touch())
     with tempfile.TemporaryDirectory() as folder:
         monkeypatch.setenv("TMPDIR", folder)
         yield

@@ -65,7 +65,8 @@ def set_up_training(config: Config) -> Training:
     run = _set_up(config, ("train", "test"), config.ignore_weights)
     if config.sync_batch_norm:
         distributed.synchronise_batch_norm(run.model)
-    criterion = _loss(config, run)
+    criterion = new_loss(config, run.device)
+    check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
     state = new_state(config, run.model, run.device, run.precision)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
@@ -139,17 +140,6 @@ def new_state(config: Config, model: nn.Module, device: torch.device, precision:
 def new_loss(config: Config, device: torch.device) -> Criterion:
     """The loss of a batch, on the device."""
     return build_loss(config.loss, config.loss_args, label_smoothing=config.label_smoothing, device=device)
-
-
-def _loss(config: Config, run: Run) -> Criterion:
-    """The loss of a batch; a user's own is tried out on the first sample."""
-    criterion, feeder = new_loss(config, run.device), run.loaders["train"].feeder
-    if config.loss != "cross_entropy" and len(feeder):
-        x, label, _ = feeder[0]
-        with torch.no_grad():
-            logits = run.model.eval()(torch.as_tensor(x)[None].to(run.device)).float()
-        check_loss(criterion, logits, torch.as_tensor(label)[None].to(run.device), config.loss)
-    return criterion
 
 
 def loader_args(config: Config, part: str, device: torch.device) -> dict[str, Any]:

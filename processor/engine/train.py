@@ -7,7 +7,7 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import torch
@@ -137,7 +137,7 @@ def step(
     model.train()
     for number, (x, label, _) in enumerate(group.batches, start=group.begin):
         x, label = to_device(x, device), to_device(label, device)
-        with distributed.averaging(model, when=number + 1 == group.end):
+        with nullcontext() if number + 1 == group.end else distributed.accumulating(model):
             with autocast(device, precision):
                 logits = model(x).float()
                 loss = criterion(logits, label)

@@ -110,13 +110,6 @@ def write_results(folder: Path, scores: Scores, class_names: Sequence[str] | Non
         log.warning("the reports could not be written, the scores are: %s", sentence(error))
 
 
-class LogFile(logging.FileHandler):
-    """A log file that loses lines when the disk is full; the next checkpoint, which fails too, names the reason."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Leaves the line out."""
-
-
 @contextmanager
 def journal(folder: Path, step: int = 0) -> Iterator[Record]:
     """Writes log lines of the block to `log.txt`, and the scalars given to it to TensorBoard's event file.
@@ -129,28 +122,24 @@ def journal(folder: Path, step: int = 0) -> Iterator[Record]:
     try:
         if distributed.rank():
             yield lambda *_: None
-        else:
-            with _event_file(folder, step) as record, _log_file(folder), logging_redirect_tqdm():
-                yield record
+            return
+        writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        try:
+            with _log_file(folder), logging_redirect_tqdm():
+                yield writer.add_scalar
+        finally:
+            with suppress(OSError):  # a full disk fails the block itself, too
+                writer.close()
     except Exception as error:
         log_failure(folder, error)
         raise
 
 
 @contextmanager
-def _event_file(folder: Path, step: int) -> Iterator[Record]:
-    writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
-    try:
-        yield writer.add_scalar
-    finally:
-        with suppress(OSError):  # a full disk fails the block itself, too
-            writer.close()
-
-
-@contextmanager
 def _log_file(folder: Path) -> Iterator[None]:
     """Writes log lines of the block to `log.txt`, and those before it that a `MemoryHandler` has kept."""
-    handler = LogFile(folder / LOG, encoding="utf-8")
+    handler = logging.FileHandler(folder / LOG, encoding="utf-8")
+    handler.handleError = lambda _: None  # type: ignore  # on a full disk a line is lost; the next checkpoint says why
     handler.setFormatter(FORMAT)
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(handler)

@@ -23,6 +23,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.nn.functional import all_reduce  # the sum over processes, which can be differentiated
 from torch.distributed.run import main as torchrun
 
 from processor.runtime.processes import leave, started
@@ -169,21 +170,9 @@ def replica(model: nn.Module, device: torch.device) -> nn.Module:
         return nn.parallel.DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
 
-def averaging(model: nn.Module, *, when: bool) -> AbstractContextManager[None]:
-    """Backward in the block averages gradients over processes; with `when` false it only accumulates them."""
-    return nullcontext() if when or not isinstance(model, nn.parallel.DistributedDataParallel) else model.no_sync()
-
-
-class _Total(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *grad: Tensor) -> Tensor:
-        return _Total.apply(grad[0])  # which has a derivative itself
+def accumulating(model: nn.Module) -> AbstractContextManager[None]:
+    """Backward in the block accumulates gradients, and does not average them over processes."""
+    return model.no_sync() if isinstance(model, nn.parallel.DistributedDataParallel) else nullcontext()
 
 
 class SynchronisedBatchNorm(nn.BatchNorm1d):
@@ -196,10 +185,10 @@ class SynchronisedBatchNorm(nn.BatchNorm1d):
         if not self.training:
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        sums = _Total.apply(torch.cat([wide.sum(dim=0), wide.new_tensor([len(x)])]))
+        sums = all_reduce(torch.cat([wide.sum(dim=0), wide.new_tensor([len(x)])]))
         mean, number = sums[:-1] / sums[-1], sums[-1]
         centred = wide - mean
-        variance = _Total.apply(centred.square().sum(dim=0)) / number
+        variance = all_reduce(centred.square().sum(dim=0)) / number
         with torch.no_grad():
             unbiased = variance * number / (number - 1)
             for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):

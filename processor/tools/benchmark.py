@@ -40,11 +40,6 @@ from processor.runtime.device import autocast, choose_device, effective_precisio
 from processor.state.checkpoint import State
 from processor.tools.info import count_flops
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 SECONDS, ROUNDS = 15.0, 5  # each phase is measured for so long, and in so many rounds at least
 SIDE = {"cpu": 2048, "cuda": 8192, "mps": 4096}  # rows and columns of the matrices whose product is the peak
 
@@ -88,12 +83,11 @@ def benchmark(config: Config) -> dict[str, Speed]:
         feeder = open_feeder(config, part) if real else Noise(shape, model.options.num_class)
         check_fit(feeder, model, part)
         with closing(Timed(feeder, **loader_args(config, part, device))) as loader:
+            steps = _evaluation(model, loader, device, precision)
             if part == "train":
                 state = new_state(config, model, device, precision)
                 settings = {"criterion": new_loss(config, device), "max_grad_norm": config.max_grad_norm}
                 steps = _training(state, loader, config.accumulation, device=device, precision=precision, **settings)
-            else:
-                steps = _evaluation(model, loader, device, precision)
             speeds[phase] = _measure(model, steps, loader, flops, device, precision, training=part == "train")
         if not real:
             speeds[phase].waiting = None
@@ -271,8 +265,10 @@ def _memory(device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device)
     if device.type == "mps":
         return torch.mps.driver_allocated_memory()
-    if resource is None:
+    if sys.platform == "win32":
         return None
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -288,19 +284,11 @@ def _name(device: torch.device) -> str:
 def _tables(speeds: dict[str, Speed], peak: float) -> list[str]:
     """The lines of two tables: how fast the phases are, and where the time of a batch goes."""
     rows = [["", "batch", "samples/s", "median", "GFLOP/s", "of peak", "memory", "waiting for data"]]
-    rows += [
-        [
-            phase,
-            f"{speed.batch_size}",
-            f"{speed.samples_per_s:.2f}",
-            f"{speed.median_samples_per_s:.2f}",
-            f"{speed.flops_per_s / 1e9:,.0f}",
-            f"{speed.flops_per_s / peak:.0%}",
-            "unknown" if speed.memory is None else f"{speed.memory / 1e9:.2f} GB",
-            "no data" if speed.waiting is None else f"{speed.waiting:.1%}",
-        ]
-        for phase, speed in speeds.items()
-    ]
+    for phase, speed in speeds.items():
+        memory = "unknown" if speed.memory is None else f"{speed.memory / 1e9:.2f} GB"
+        waiting = "no data" if speed.waiting is None else f"{speed.waiting:.1%}"
+        rates = f"{speed.samples_per_s:.2f}", f"{speed.median_samples_per_s:.2f}", f"{speed.flops_per_s / 1e9:,.0f}"
+        rows.append([phase, f"{speed.batch_size}", *rates, f"{speed.flops_per_s / peak:.0%}", memory, waiting])
     times = [["ms a batch", *SkeletonModel.PARTS, "other"]]
     times += [[phase, *(f"{1000 * x:,.1f}" for x in speed.parts.values())] for phase, speed in speeds.items()]
     return [*table(rows), "", *table(times)]

@@ -266,9 +266,7 @@ class TestSignatures:
             "train_feeder_args:\n  sampling: evn\n  num_clips: 3\n  joint_jitter: -1\n  p_interval: [0.9, 0.5]\n"
             "test_feeder_args: {random_choose: true, sampling: even, stream: joint+bones}"
         )
-        assert not any(
-            "windows are drawn" in problem for problem in found
-        )  # whether clips are drawn depends on `sampling`
+        assert not any("windows are drawn" in problem for problem in found)  # that depends on `sampling`
         expected = [
             "4: sede: unknown key",
             "5: model_args.aggcn: model.st_tr.Model takes no such argument (did you mean 'agcn'?)",
