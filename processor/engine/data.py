@@ -119,6 +119,7 @@ class Loader:
             raise ValueError(f"{few} not suffice for {world()} processes; start fewer")
         self.feeder = feeder
         self.order = Batches(len(feeder), batch_size, seed)
+        self.sizes = self.order.sizes  # how many samples each batch of an epoch has, in all processes together
         self.settings: dict[str, Any] = {
             "batch_sampler": self.order,
             "num_workers": workers,
@@ -138,11 +139,6 @@ class Loader:
                 worker.join()
         self.workers.clear()
         self.batches = None
-
-    @property
-    def sizes(self) -> list[int]:
-        """How many samples each batch of an epoch has, in all processes together."""
-        return self.order.sizes
 
     def epoch(self, number: int, begin: int = 0) -> Iterator[Any]:
         """The batches of an epoch from the one numbered `begin` on, the same whether the run was resumed or not."""

@@ -17,7 +17,7 @@ from torch import nn
 
 from graph.common.files import beginning
 from graph.common.imports import import_object
-from processor.config.schema import Config, names_of_classes, resolved
+from processor.config.schema import Config, resolved
 from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
 from processor.engine.loss import Criterion, build_loss, check_loss
@@ -57,11 +57,7 @@ class Training(Run):
 
 
 def set_up_training(config: Config) -> Training:
-    """The objects of a training; `work_dir` is ready for it.
-
-    Raises:
-        ValueError: a user's mistake.
-    """
+    """The objects of a training, for which `work_dir` is ready; a user's mistake is a ValueError."""
     run = _set_up(config, ("train", "test"), config.ignore_weights)
     if config.sync_batch_norm:
         distributed.synchronise_batch_norm(run.model)
@@ -86,11 +82,7 @@ def set_up_training(config: Config) -> Training:
 
 
 def set_up_test(config: Config) -> Run:
-    """The objects of a test of the file `weights`, or else of the last checkpoint in `work_dir`.
-
-    Raises:
-        ValueError: a user's mistake.
-    """
+    """The objects of a test of the file `weights`, or else of the last checkpoint in `work_dir`; as for a training."""
     last = [config.work_dir / name for name in (LAST, PREVIOUS)]  # a killed run may have left only the previous one
     path = config.weights or next(filter(Path.is_file, last), last[0])
     if not path.is_file():
@@ -116,13 +108,13 @@ def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -
         model = build_model(config.model, model_args)
     args = {part: getattr(config, f"{part}_feeder_args") for part in parts}
     feeders = {part: open_feeder(config, part) for part in parts}
-    names = settle_classes(feeders, args, said=names_of_classes(config), weights=weights, ignored=ignored)
+    said = tuple(config.class_names) if config.class_names else None
+    names = settle_classes(feeders, args, said=said, weights=weights, ignored=ignored)
     check_streams(args, weights)
     for part, feeder in feeders.items():
         check_fit(feeder, model, part, names)
-    names_list = list(names) if names else None
     return Run(
-        config=replace(config, model_args=dict(model_args), class_names=names_list, overwrite=False),
+        config=replace(config, model_args=dict(model_args), class_names=list(names) if names else None, overwrite=False),
         model=model.to(device),
         device=device,
         precision=effective_precision(device, config.precision),
@@ -161,11 +153,11 @@ def open_feeder(config: Config, part: str) -> Any:
     """
     args = dict(getattr(config, f"{part}_feeder_args"))
     if config.make_data is not None:
-        if missing := _missing(args):
+        if missing := missing_files(args):
             log.info("%s not found, making it by %s", missing[0], config.make_data)
         with distributed.one_by_one():  # the function itself checks what data exist, and of which settings
             import_object(config.make_data)(**config.make_data_args)
-    if missing := _missing(args):
+    if missing := missing_files(args):
         made = f" ({config.make_data} ran)" if config.make_data else ""
         raise ValueError(
             f"data: {' and '.join(missing)} not found{beginning(*missing)}{made}\n{config.data_help or ''}".rstrip()
@@ -178,17 +170,13 @@ def open_feeder(config: Config, part: str) -> Any:
     return feeder
 
 
-def has_data(config: Config, part: str) -> bool:
-    """Whether the files of `part` exist, or can be made."""
-    return config.make_data is not None or not _missing(getattr(config, f"{part}_feeder_args"))
-
-
 def _taken(config: Config, *keys: str) -> dict[str, Any]:
     """The values of some keys, as arguments of the same names."""
     return {key: getattr(config, key) for key in keys}
 
 
-def _missing(args: Mapping[str, Any]) -> list[str]:
+def missing_files(args: Mapping[str, Any]) -> list[str]:
+    """The files that feeder arguments name, and that do not exist."""
     return [str(value) for key, value in args.items() if key.endswith("_path") and not Path(value).exists()]
 
 

@@ -86,8 +86,6 @@ def prepare(
         for path in used:
             path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    for path in (path for name in (*CHECKPOINTS, *RESULTS) for path in folder.glob(f"{name}.*.tmp")):
-        path.unlink()  # an earlier run was killed while it wrote this file
     if training or not used:
         write_text(folder / CONFIG, config_text)
 

@@ -26,18 +26,13 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.nn.functional import all_reduce  # the sum over processes, which can be differentiated
 from torch.distributed.run import main as torchrun
 
-from processor.runtime.processes import leave, started
+from processor.runtime.processes import leave, rank, started
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 PATIENCE = timedelta(minutes=30)  # how long a process waits for the others, which may be preparing data
 GRACE = 10.0  # seconds in which a signal to stop reaches all processes of a run
-
-
-def rank() -> int:
-    """The number of this process in the run, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world() -> int:

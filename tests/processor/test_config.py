@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from graph.common.files import ROOT
 from graph.common.imports import import_object
-from processor.config.schema import Config, ConfigError, help_text, load_config, names_of_classes, resolved
+from processor.config.schema import Config, ConfigError, help_text, load_config, resolved
 from processor.config.values import coerce
 
 
@@ -104,9 +104,9 @@ class TestValues:
         assert load(f"device: {written}").device == device
 
     def test_class_names(self) -> None:
-        assert names_of_classes(load("")) is None
-        assert names_of_classes(load("class_names: [a, b]")) == ("a", "b")
-        assert names_of_classes(load("class_names: parts.ACTIONS")) == ("sit down", "stand up")
+        assert load("").class_names is None
+        assert load("class_names: [a, b]").class_names == ["a", "b"]
+        assert load("class_names: parts.ACTIONS").class_names == ["sit down", "stand up"]
         assert problems("class_names: parts.ACTION") == [
             "c.yaml:2: class_names: 'parts.ACTION': parts has no 'ACTION' (did you mean 'ACTIONS'?)"
         ]
