@@ -114,7 +114,9 @@ def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -
     for part, feeder in feeders.items():
         check_fit(feeder, model, part, names)
     return Run(
-        config=replace(config, model_args=dict(model_args), class_names=list(names) if names else None, overwrite=False),
+        config=replace(
+            config, model_args=dict(model_args), class_names=list(names) if names else None, overwrite=False
+        ),
         model=model.to(device),
         device=device,
         precision=effective_precision(device, config.precision),

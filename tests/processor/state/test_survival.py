@@ -48,7 +48,7 @@ def config_of(data: Data, folder: Path, **changes: Any) -> Config:
 
 
 @pytest.fixture(scope="module")
-def whole(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed run of three epochs."""
     folder = tmp_path_factory.mktemp("whole")
     train(config_of(data, folder))
@@ -94,8 +94,8 @@ def start(context: Any, config: Config, limit: int = 0) -> Any:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = read_checkpoint(folder / "last.pt")["model"]
-    return found
+    state: dict[str, torch.Tensor] = read_checkpoint(folder / "last.pt")["model"]
+    return state
 
 
 def same(a: Path, b: Path) -> bool:
@@ -126,7 +126,9 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_weights(
     assert len(set(moments)) > kills / 4
 
 
-def test_a_run_that_is_asked_to_stop_saves_where_it_is(context: Any, data: Data, whole: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_asked_to_stop_saves_where_it_is(
+    context: Any, data: Data, undisturbed: Path, tmp_path: Path
+) -> None:
     config = config_of(data, tmp_path)
     process = start(context, config)
     while not (tmp_path / "last.pt").exists():
@@ -136,12 +138,12 @@ def test_a_run_that_is_asked_to_stop_saves_where_it_is(context: Any, data: Data,
     assert process.exitcode == 128 + signal.SIGTERM
     assert 9 <= read_checkpoint(tmp_path / "last.pt")["step"] < 27
     train(config)
-    assert same(whole, tmp_path)
+    assert same(undisturbed, tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["a bit", "cut", "gone", "empty"])
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
-    data: Data, whole: Path, run_of_two: Path, caplog: pytest.LogCaptureFixture, damage: str
+    data: Data, undisturbed: Path, run_of_two: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     path = run_of_two / "last.pt"
     content = bytearray(path.read_bytes())
@@ -154,7 +156,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     train(config_of(data, run_of_two))
     assert ("is damaged" in caplog.text) == (damage != "gone")
     assert "resumed after epoch 2 and 0 samples" in caplog.text
-    assert same(whole, run_of_two)
+    assert same(undisturbed, run_of_two)
 
 
 def test_without_a_sound_checkpoint_nothing_is_begun_anew(data: Data, run_of_two: Path) -> None:
@@ -264,8 +266,8 @@ def test_an_evaluation_that_fails_costs_no_epoch(
         train(config)
     assert caplog.text.count("could not be evaluated, training goes on") == 2
     assert read_checkpoint(tmp_path / "run" / "last.pt")["epoch"] == 3
-    whole = train(config_of(data, tmp_path / "run"))  # with sound samples
-    assert np.isfinite(whole.scores).all()
+    undisturbed = train(config_of(data, tmp_path / "run"))  # with sound samples
+    assert np.isfinite(undisturbed.scores).all()
 
     def fail(*_: Any) -> None:
         raise RuntimeError("cannot be drawn")

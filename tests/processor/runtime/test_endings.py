@@ -62,21 +62,21 @@ def start(config: Config, *words: str, processes: int = 1, **environment: str) -
     return subprocess.Popen(
         [sys.executable, *(launcher if processes > 1 else []), str(ROOT / "main.py"), "--config", str(file), *words],
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent), **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
     )  # fmt: skip
 
 
 def left_behind(session: int) -> list[str]:
     """The processes of a session that are not just waiting to be counted."""
-    found = []
+    numbers = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, _, its_session = path.read_text().rpartition(")")[2].split()[:4]
         except (OSError, ValueError):
             continue
         if int(its_session) == session and state != "Z":
-            found.append(path.parent.name)
-    return found
+            numbers.append(path.parent.name)
+    return numbers
 
 
 def ended(run: subprocess.Popen[str], limit: float) -> str:

@@ -22,7 +22,7 @@ from processor.state.checkpoint import State, read_checkpoint
 from processor.state.weights import load_weights, read_weights
 
 ST_TR = "model.st_tr.Model"
-VARIANTS = json.loads((Path(__file__).parents[1] / "golden" / "st_tr.json").read_text())["variants"]
+VARIANTS = json.loads((Path(__file__).parents[2] / "golden" / "st_tr.json").read_text())["variants"]
 
 
 @pytest.fixture

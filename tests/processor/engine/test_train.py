@@ -97,9 +97,9 @@ def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(
             train(stopped)
     torch.manual_seed(12345)  # another process has another state
     train(stopped)
-    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    undisturbed, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
+    assert undisturbed.keys() == resumed.keys()
+    assert all(torch.equal(undisturbed[name], resumed[name]) for name in undisturbed)
     assert read_checkpoint(tmp_path / "stopped" / "last.pt")["epoch"] == 4
 
 

@@ -399,10 +399,10 @@ class TestFilesThatAreNone:
         ],
     )
     def test_words_of_the_command_line(self, words: list[str], problem: str) -> None:
-        (found,) = problems("", *words)
-        assert found.startswith("command line: ")
-        assert problem in found
-        assert len(found) < 300
+        (told,) = problems("", *words)
+        assert told.startswith("command line: ")
+        assert problem in told
+        assert len(told) < 300
 
     def test_a_checkpoint_holds_a_configuration(self) -> None:
         for text in ("[" * 5000, "a: &a [*a]", "\0", "x" * 2_000_000):
