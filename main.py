@@ -57,13 +57,17 @@ def _process_group() -> AbstractContextManager[None]:
 
 def _run(config: Config, argv: Sequence[str]) -> int:
     """Runs the phase of a configuration, in several processes if it names several GPUs; returns the exit status."""
+    import torch
+
     from processor.engine import folds
     from processor.runtime import distributed
     from processor.runtime.device import keep_memory
 
-    if number := _processes(config):
-        return distributed.launch(Path(__file__), argv, number)
-    if distributed.world() > 1 and config.phase not in ("train", "test"):
+    is_shared = config.phase in ("train", "test")  # several processes can do it together
+    gpus = config.device if isinstance(config.device, list) and is_shared else []
+    if len(gpus) > 1 and torch.cuda.is_available() and not started():
+        return distributed.launch(Path(__file__), argv, len(gpus))
+    if distributed.world() > 1 and not is_shared:
         raise ValueError(f"phase: {config.phase} is for one process; leave torchrun out")
     keep_memory()
     if config.phase == "info":
@@ -90,15 +94,6 @@ def _where_to_look(error: Exception, config: Config | None) -> str:
             return f"; the traceback is in {path}"
     traceback.print_exception(error)
     return ""
-
-
-def _processes(config: Config) -> int:
-    """How many processes to start for the GPUs that are named; 0: this process does it."""
-    if not isinstance(config.device, list) or len(config.device) < 2 or config.phase not in ("train", "test"):
-        return 0
-    import torch
-
-    return len(config.device) if torch.cuda.is_available() and not started() else 0
 
 
 def _say(message: str, status: int) -> int:

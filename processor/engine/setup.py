@@ -68,7 +68,7 @@ def set_up_training(config: Config) -> Training:
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
     text, stream = resolved(run.config), stream_of(config.train_feeder_args)
     about = {"config": text, "class_names": run.config.class_names, "stream": stream}
-    resumed = _resume(state, config, run.device, about)
+    resumed = _resume(state, config, about)
     work_dir.prepare(config.work_dir, text, training=True, resumed=resumed, **_taken(config, "overwrite", "resume"))
     return Training(
         **vars(run),
@@ -182,12 +182,12 @@ def missing_files(args: Mapping[str, Any]) -> list[str]:
     return [str(value) for key, value in args.items() if key.endswith("_path") and not Path(value).exists()]
 
 
-def _resume(state: State, config: Config, device: torch.device, about: Mapping[str, Any]) -> Path | None:
+def _resume(state: State, config: Config, about: Mapping[str, Any]) -> Path | None:
     """Loads `state` from the checkpoint that `resume` names, and returns its path; None for a new run."""
     if config.resume != "auto":
         path = Path(config.resume) if config.resume else None
     else:  # one process searches, for it may rename damaged files
-        path = distributed.from_rank_0(lambda: state.load_newest(config.work_dir, device, about))
+        path = distributed.from_rank_0(lambda: state.load_newest(config.work_dir, about))
     if path and (config.resume != "auto" or distributed.rank()):
-        state.load(path, device, about)
+        state.load(path, about)
     return path

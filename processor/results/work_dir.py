@@ -12,7 +12,7 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from graph.common.files import ROOT, write_text
+from graph.common.files import ROOT, delete_leftovers, write_text
 from processor.results.scores import SCORE, Scores, save_scores
 from processor.runtime import distributed
 from processor.runtime.failure import is_expected, sentence
@@ -86,6 +86,8 @@ def prepare(
         for path in used:
             path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
+    for name in (*CHECKPOINTS, *RESULTS):
+        delete_leftovers(folder / name)
     if training or not used:
         write_text(folder / CONFIG, config_text)
 

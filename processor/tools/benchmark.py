@@ -229,18 +229,12 @@ def _parts(
 
 def seconds_of(function: Callable[[], object], device: torch.device) -> float:
     """How long a call takes until the device is done."""
-    _wait(device)
+    wait = torch.get_device_module(device).synchronize
+    wait()
     started = time.perf_counter()
     function()
-    _wait(device)
+    wait()
     return time.perf_counter() - started
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def _peak(device: torch.device, precision: str) -> float:

@@ -187,7 +187,7 @@ def test_a_checkpoint_of_something_else_is_refused(begun: Path, tmp_path: Path) 
     ):
         torch.save({**good, key: value}, tmp_path / "forged.pt")
         with pytest.raises(DamagedError, match="does not hold what a run saves"):
-            State(model, torch.optim.AdamW(model.parameters())).load(tmp_path / "forged.pt", torch.device("cpu"))
+            State(model, torch.optim.AdamW(model.parameters())).load(tmp_path / "forged.pt")
 
 
 def test_the_checkpoint_that_a_run_goes_on_from_is_not_replaced_by_a_damaged_one(
@@ -196,7 +196,7 @@ def test_the_checkpoint_that_a_run_goes_on_from_is_not_replaced_by_a_damaged_one
     (run_of_two / "last.pt").write_bytes(b"")
     model = Model(**MODEL)
     state = State(model, torch.optim.AdamW(model.parameters()))
-    state.load_newest(run_of_two, torch.device("cpu"))
+    state.load_newest(run_of_two)
     assert read_checkpoint(run_of_two / "last.pt")["evaluated"] == 1  # saved before the evaluation
     assert not (run_of_two / "previous.pt").exists()
 
