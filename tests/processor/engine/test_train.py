@@ -405,4 +405,4 @@ def test_only_a_gpu_computes_in_float16() -> None:
     cpu = torch.device("cpu")
     assert effective_precision(cpu, "float16") == "float32"
     assert effective_precision(torch.device("cuda"), "float16") == "float16"
-    assert not gradient_scaler(cpu, "float16").is_enabled()
+    assert not gradient_scaler(cpu, effective_precision(cpu, "float16")).is_enabled()
