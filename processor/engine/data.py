@@ -62,10 +62,23 @@ class Batches(Sampler[list[int]]):
         return torch.randperm(self.size, generator=generator)
 
 
-def _begin_worker(worker: int) -> None:
-    """Leaves a signal to the whole process group to the main process, which still needs its workers and ends them.
+def _make_folder_of_workers() -> None:
+    """Makes the temporary folder for the sockets of workers, which would leave folders behind when they are killed.
 
-    A worker that is not ended so has lost its main process, and deletes the temporary folder that it had of it.
+    Raises:
+        ValueError: its path is too long; a worker could send no batch, and the run would wait for ever.
+    """
+    folder = util.get_temp_dir()
+    if len(folder) > LONGEST_FOLDER and torch.multiprocessing.get_sharing_strategy() == "file_descriptor":
+        raise ValueError(
+            f"TMPDIR: {folder} is too long a path for sockets of workers; name a shorter one, or take --num_worker 0"
+        )
+
+
+def _begin_worker(worker: int) -> None:
+    """Ignores signals to the process group: the main process still needs its workers, and ends them itself.
+
+    A worker that ends otherwise has lost the main process, and deletes the temporary folder of both.
     """
     for number in STOP:
         signal.signal(number, signal.SIG_IGN)
@@ -147,11 +160,8 @@ class Loader:
             self.feeder.set_epoch(number)
         if self.batches is None:  # its generator is not the model's, whose random numbers stay the same
             self.batches = DataLoader(self.feeder, generator=torch.Generator(), **self.settings)
-        if self.settings["num_workers"] and len(folder := util.get_temp_dir()) > LONGEST_FOLDER:
-            raise ValueError(
-                f"TMPDIR: {folder} is too long a path for the sockets of workers; name a shorter one, or take "
-                "--num_worker 0"
-            )  # this process makes the folder for its workers: their own would stay behind when they are killed
+        if self.settings["num_workers"]:
+            _make_folder_of_workers()
         others = set(active_children())
         try:
             batches = iter(self.batches)

@@ -23,7 +23,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.nn.functional import all_reduce  # the sum over processes, which can be differentiated
 from torch.distributed.run import main as torchrun
 
 from processor.runtime.processes import leave, rank, started
@@ -170,6 +169,20 @@ def accumulating(model: nn.Module) -> AbstractContextManager[None]:
     return model.no_sync() if isinstance(model, nn.parallel.DistributedDataParallel) else nullcontext()
 
 
+class _Total(torch.autograd.Function):
+    """The sum over all processes, whose derivative is that of the derivatives."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> Tensor:
+        return _Total.apply(grad[0])  # which has a derivative itself
+
+
 class SynchronisedBatchNorm(nn.BatchNorm1d):
     """Batch norm (n, C) whose statistics in training are those of the batches of all processes, on a CPU too.
 
@@ -180,10 +193,10 @@ class SynchronisedBatchNorm(nn.BatchNorm1d):
         if not self.training:
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        sums = all_reduce(torch.cat([wide.sum(dim=0), wide.new_tensor([len(x)])]))
+        sums = _Total.apply(torch.cat([wide.sum(dim=0), wide.new_tensor([len(x)])]))
         mean, number = sums[:-1] / sums[-1], sums[-1]
         centred = wide - mean
-        variance = all_reduce(centred.square().sum(dim=0)) / number
+        variance = _Total.apply(centred.square().sum(dim=0)) / number
         with torch.no_grad():
             unbiased = variance * number / (number - 1)
             for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
