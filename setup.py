@@ -31,7 +31,6 @@ setup(
         "pyyaml>=6.0",
         "tqdm>=4.66",
         "tensorboard>=2.16",
-        "scikit-learn>=1.4",
         "matplotlib>=3.8",
     ],
 )

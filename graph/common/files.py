@@ -25,7 +25,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     is locked meanwhile, so that another process which writes `path` knows that it is in use.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _delete_leftovers(path)
+    delete_leftovers(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)  # it might be a link
     try:
@@ -44,7 +44,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _delete_leftovers(path: Path) -> None:
+def delete_leftovers(path: Path) -> None:
     """Deletes the temporary files of `path` that killed processes left."""
     for left in path.parent.glob(f"{escape(path.name)}.*.tmp"):
         with suppress(OSError):  # a running process still writes it

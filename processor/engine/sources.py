@@ -30,11 +30,7 @@ def stream_of(args: Mapping[str, Any]) -> str | None:
 
 
 def classes_of(args: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of the classes in the file beside the array; None: there is no file, or it holds numbers alone.
-
-    Raises:
-        ValueError: the file is no text.
-    """
+    """The names of the classes in the file beside the array; None: there is no file, or it holds numbers alone."""
     path = args.get("data_path")
     return load_classes(path) if isinstance(path, str) else None
 
@@ -99,11 +95,7 @@ def match_classes(feeder: Any, of_data: Sequence[str] | None, of_model: Sequence
 
 
 def check_streams(args: Mapping[str, Mapping[str, Any]], weights: Weights | None = None) -> None:
-    """Checks by the feeder arguments of each part that the model is tested on the stream that it learns or learnt from.
-
-    Raises:
-        ValueError: the streams differ.
-    """
+    """Refuses feeder arguments, given by part, of a test on another stream than the model learns or learnt from."""
     trained = {"train_feeder_args": stream_of(args["train"])} if "train" in args else {}
     if weights and weights.stream:
         trained[f"weights: {weights.path}"] = weights.stream

@@ -7,7 +7,7 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import torch
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graph.common.words import plural
-from processor.config.schema import names_of_classes
 from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
 from processor.engine.loss import Criterion
@@ -137,7 +136,7 @@ def step(
     model.train()
     for number, (x, label, _) in enumerate(group.batches, start=group.begin):
         x, label = to_device(x, device), to_device(label, device)
-        with distributed.averaging(model, when=number + 1 == group.end):
+        with nullcontext() if number + 1 == group.end else distributed.accumulating(model):
             with autocast(device, precision):
                 logits = model(x).float()
                 loss = criterion(logits, label)
@@ -241,7 +240,7 @@ def _not_finite(state: State, folder: Path) -> str:
 
 def _finish(run: Run, scores: Scores, weights: str) -> None:
     """Writes scores and reports, and logs the accuracy."""
-    work_dir.write_results(run.config.work_dir, scores, names_of_classes(run.config))
+    work_dir.write_results(run.config.work_dir, scores, run.config.class_names)
     log.info("test of %s: %s", weights, _accuracy(scores, run.config.show_topk))
     log.info("scores, reports, checkpoints and log are in %s", run.config.work_dir)
 

@@ -54,17 +54,19 @@ def written(config: Config) -> str:
 
 
 def processes(*words: str, command: Sequence[str] = TORCHRUN) -> subprocess.Popen[str]:
-    """Two processes of a program with its arguments."""
+    """Two processes of a program with its arguments, the last of which is a file."""
+    if command == TORCHRUN:
+        command = (*TORCHRUN, "--log-dir", str(Path(words[-1]).with_name("logs")))
     return subprocess.Popen(
         [sys.executable, *command, *words],
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{Path(__file__).parents[1]}"},
     )  # fmt: skip
 
 
 def start_together(folder: Path, *files: str) -> subprocess.Popen[str]:
     """Two processes that train with the configurations of files, one after another (`together.py`)."""
-    return processes(str(Path(__file__).with_name("together.py")), str(folder / "order"), *files)
+    return processes(str(Path(__file__).parents[1] / "together.py"), str(folder / "order"), *files)
 
 
 def said_by(run: subprocess.Popen[str]) -> str:

@@ -22,7 +22,7 @@ from processor.state.checkpoint import State, read_checkpoint
 from processor.state.weights import load_weights, read_weights
 
 ST_TR = "model.st_tr.Model"
-VARIANTS = json.loads((Path(__file__).parents[1] / "golden" / "st_tr.json").read_text())["variants"]
+VARIANTS = json.loads((Path(__file__).parents[2] / "golden" / "st_tr.json").read_text())["variants"]
 
 
 @pytest.fixture
@@ -196,9 +196,9 @@ def test_strange_files_are_refused_in_a_sentence(
     torch.save({"state_dict": model.state_dict(), "optimizer": {}, "epoch": 3}, tmp_path / "foreign.pt")
     for name in ("good", "foreign"):
         with pytest.raises(ValueError, match="holds weights, not a run"):
-            state.load(tmp_path / f"{name}.pt", torch.device("cpu"))
+            state.load(tmp_path / f"{name}.pt")
     with pytest.raises(ValueError, match=r"resume: .*is no file"):
-        state.load(tmp_path / "absent.pt", torch.device("cpu"))
+        state.load(tmp_path / "absent.pt")
 
 
 def test_a_file_of_another_model_is_refused(

@@ -57,25 +57,26 @@ def start(config: Config, *words: str, processes: int = 1, **environment: str) -
     """The program in a session of its own."""
     file = config.work_dir.with_suffix(".yaml")
     file.write_text(resolved(config), encoding="utf-8")
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    logs = str(config.work_dir.with_name("logs"))
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--log-dir", logs, "--nproc-per-node", str(processes)]
     return subprocess.Popen(
         [sys.executable, *(launcher if processes > 1 else []), str(ROOT / "main.py"), "--config", str(file), *words],
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent), **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
     )  # fmt: skip
 
 
 def left_behind(session: int) -> list[str]:
     """The processes of a session that are not just waiting to be counted."""
-    found = []
+    numbers = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, _, its_session = path.read_text().rpartition(")")[2].split()[:4]
         except (OSError, ValueError):
             continue
         if int(its_session) == session and state != "Z":
-            found.append(path.parent.name)
-    return found
+            numbers.append(path.parent.name)
+    return numbers
 
 
 def ended(run: subprocess.Popen[str], limit: float) -> str:
@@ -240,6 +241,14 @@ def test_workers_are_ended_whatever_they_are_doing(data: Data, monkeypatch: pyte
     monkeypatch.setenv("FAULT", "none")
     assert len(list(loader.epoch(0))) == 10  # by others
     loader.close()
+
+
+def test_a_temporary_directory_with_a_long_path_is_refused(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker could not make its socket there, and the run would wait for its batches for ever."""
+    monkeypatch.setattr("multiprocessing.util.get_temp_dir", lambda: "/tmp/" + "x" * 90)
+    loader = Loader(Feeder(**data["val"]), batch_size=1, workers=1, device=torch.device("cpu"))
+    with pytest.raises(ValueError, match=r"TMPDIR: /tmp/x+ is too long a path .* or take --num_worker 0"):
+        next(loader.epoch(0))
 
 
 def test_open_files_do_not_grow_with_the_number_of_batches(data: Data, tmp_path: Path) -> None:

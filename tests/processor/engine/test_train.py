@@ -38,6 +38,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return read_checkpoint(folder / "last.pt")["model"]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_run_learns_and_writes_everything_down(data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     config = make(data, tmp_path, num_epoch=10, accumulation=1)
@@ -96,9 +97,9 @@ def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(
             train(stopped)
     torch.manual_seed(12345)  # another process has another state
     train(stopped)
-    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    undisturbed, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
+    assert undisturbed.keys() == resumed.keys()
+    assert all(torch.equal(undisturbed[name], resumed[name]) for name in undisturbed)
     assert read_checkpoint(tmp_path / "stopped" / "last.pt")["epoch"] == 4
 
 
@@ -404,4 +405,4 @@ def test_only_a_gpu_computes_in_float16() -> None:
     cpu = torch.device("cpu")
     assert effective_precision(cpu, "float16") == "float32"
     assert effective_precision(torch.device("cuda"), "float16") == "float16"
-    assert not gradient_scaler(cpu, "float16").is_enabled()
+    assert not gradient_scaler(cpu, effective_precision(cpu, "float16")).is_enabled()

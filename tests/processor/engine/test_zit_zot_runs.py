@@ -16,7 +16,7 @@ from runs import Data, make, say, train, write_data
 from processor.config.schema import resolved
 from processor.results.scores import load_scores
 
-ZOOM = json.loads((Path(__file__).resolve().parents[1] / "golden" / "zoom.json").read_text())["variants"]
+ZOOM = json.loads((Path(__file__).resolve().parents[2] / "golden" / "zoom.json").read_text())["variants"]
 ZOOM = ZOOM["zoom-volleyball"]
 MODEL: dict[str, Any] = {
     "num_class": 3, "num_point": 20, "num_person": 1, "graph": "graph.nw_ucla.Graph", "max_T": 8, "num_head": 2,

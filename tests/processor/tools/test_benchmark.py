@@ -36,14 +36,14 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_table_and_file(data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture, precision: str) -> None:
     config = make(data, tmp_path, phase="benchmark", precision=precision, test_batch_size=5)
     with caplog.at_level(logging.INFO):
-        found = benchmark(config)
+        measured = benchmark(config)
     content = json.loads((config.work_dir / "benchmark.json").read_text(encoding="utf-8"))
     assert sorted(path.name for path in config.work_dir.iterdir()) == ["benchmark.json"]
     with torch.utils.flop_counter.FlopCounterMode(display=False) as counter, torch.no_grad():
         Model(**MODEL).eval()(torch.zeros(1, 3, 8, 20, 1))
     assert content["model"]["flops"] == counter.get_total_flops()
     for phase, factor, size in (("training", 3, 6), ("evaluation", 1, 5)):
-        speed, written = found[phase], content[phase]
+        speed, written = measured[phase], content[phase]
         assert speed.batch_size == size
         assert 0 < speed.median_samples_per_s <= speed.samples_per_s
         assert speed.flops_per_s == pytest.approx(factor * counter.get_total_flops() * speed.samples_per_s)
@@ -58,9 +58,9 @@ def test_table_and_file(data: Data, tmp_path: Path, caplog: pytest.LogCaptureFix
 
 def test_without_data_on_random_numbers(data: Data, tmp_path: Path) -> None:
     absent = {"data_path": str(tmp_path / "absent.npy"), "label_path": str(tmp_path / "absent.pkl")}
-    found = benchmark(make(data, tmp_path, test_feeder_args=absent))
-    assert found["evaluation"].waiting is None
-    assert found["training"].waiting is not None
+    measured = benchmark(make(data, tmp_path, test_feeder_args=absent))
+    assert measured["evaluation"].waiting is None
+    assert measured["training"].waiting is not None
 
 
 def test_clips_of_a_sample_are_so_many_forward_passes(data: Data, tmp_path: Path) -> None:
@@ -74,14 +74,14 @@ def test_clips_of_a_sample_are_so_many_forward_passes(data: Data, tmp_path: Path
 def test_every_part_is_measured_once() -> None:
     """A graph convolution beside an attention is the graph convolution's time, not the attention's."""
     model = Model(**{**MODEL, "only_attention": False, "tcn_attention": True, "only_temporal_attention": False})
-    found = model.parts()
+    measured = model.parts()
     lower = next(block.gcn1 for block in model.backbone if isinstance(block.gcn1, GCN))
     upper = next(block.gcn1 for block in model.backbone if isinstance(block.gcn1, SpatialAttention))
-    assert (found[lower], lower.conv in found) == (("gcn", None), False)
-    assert (found[upper], found[upper.conv], upper.attention in found) == (
+    assert (measured[lower], lower.conv in measured) == (("gcn", None), False)
+    assert (measured[upper], measured[upper.conv], upper.attention in measured) == (
         ("attention", None), ("gcn", "attention"), False,
     )  # fmt: skip
-    assert found[model.tcn0] == ("tcn", None)
+    assert measured[model.tcn0] == ("tcn", None)
 
 
 def test_parts_leave_the_model_as_it_was(data: Data, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ class TestText:
         Path("f.yaml").write_text(text.replace("label_path: b.pkl", "number: 1").replace("a.npy", "2024"))
         assert load_config(["--config", "f.yaml"]).train_feeder_args == {"data_path": "2024", "number": 1}
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(key=st.text(min_size=1, max_size=6), text=st.text(max_size=9))
     def test_any_text_survives_as_a_key_and_a_value(self, folder: Path, key: str, text: str) -> None:
         config = Config(model="parts.Model", model_args={"graph": text, "graph_args": {f"k{key}": [text, {key: text}]}})
@@ -318,6 +318,12 @@ class TestLimits:
             ("step: [4, 8]", "step: 8; the run ends with epoch 8"),
             ("step: [8, 20]", "step: 8, 20; the run ends with epoch 8; the learning rate never falls"),
             ("step: []\nmomentum: 0", "nesterov: has no effect, for momentum is 0"),
+            (
+                "step: []\noptimizer: torch.optim.RAdam\nweight_decay: 1e-4\nmomentum: 0",
+                "momentum, weight_decay: torch.optim.RAdam takes no settings but base_lr and those in optimizer_args",
+            ),
+            ("step: []\noptimizer: torch.optim.RAdam\noptimizer_args: {weight_decay: 1e-4}", ""),
+            ("step: []\noptimizer: AdamW\nweight_decay: 1e-4", ""),
             ("step: []\nshow_topk: [1, 2]", "show_topk: top-2 of 2 classes is always 100 %"),
             ("step: [7]", ""),
             ("warm_up_epoch: 7\nlr_schedule: cosine", ""),
@@ -393,10 +399,10 @@ class TestFilesThatAreNone:
         ],
     )
     def test_words_of_the_command_line(self, words: list[str], problem: str) -> None:
-        (found,) = problems("", *words)
-        assert found.startswith("command line: ")
-        assert problem in found
-        assert len(found) < 300
+        (told,) = problems("", *words)
+        assert told.startswith("command line: ")
+        assert problem in told
+        assert len(told) < 300
 
     def test_a_checkpoint_holds_a_configuration(self) -> None:
         for text in ("[" * 5000, "a: &a [*a]", "\0", "x" * 2_000_000):

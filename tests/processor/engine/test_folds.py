@@ -41,11 +41,11 @@ def test_each_fold_is_the_run_that_it_is_alone(data: Data, tmp_path: Path) -> No
     together = run(config)
     alone = of_fold(make(data, tmp_path, folds=[1, 2], num_epoch=2, work_dir=tmp_path / "alone"), 2)
     expected = train(alone)
-    own = load_scores(config.work_dir / "fold2" / "test_score.npz")
-    np.testing.assert_array_equal(own.scores, expected.scores)
+    second = load_scores(config.work_dir / "fold2" / "test_score.npz")
+    np.testing.assert_array_equal(second.scores, expected.scores)
     first = load_scores(config.work_dir / "fold1" / "test_score.npz")
-    assert together.names == first.names + own.names
-    accuracy = [100 * s.top_k(1) for s in (first, own)]
+    assert together.names == first.names + second.names
+    accuracy = [100 * s.top_k(1) for s in (first, second)]
     assert rows(config.work_dir / "folds.csv") == [
         ["fold", "samples", "top1"],
         *([str(i), "10", f"{a:.4f}"] for i, a in enumerate(accuracy, 1)),
@@ -73,10 +73,10 @@ def test_an_interrupted_validation_goes_on(
 
 def test_every_mark_is_filled(tmp_path: Path) -> None:
     config = Config(folds=[3], weights=tmp_path / "w{fold}.pt", class_names=["{fold}a"], resume="r{fold}.pt")
-    own = of_fold(config, 3)
-    assert (own.weights, own.class_names, own.resume) == (tmp_path / "w3.pt", ["3a"], "r3.pt")
-    assert own.work_dir == config.work_dir / "fold3"
-    assert not own.folds
+    second = of_fold(config, 3)
+    assert (second.weights, second.class_names, second.resume) == (tmp_path / "w3.pt", ["3a"], "r3.pt")
+    assert second.work_dir == config.work_dir / "fold3"
+    assert not second.folds
 
 
 def test_mistakes_are_told_before_anything_is_trained(

@@ -19,6 +19,8 @@ from data_gen.common.drawing import new_figure
 from processor.results.report import _percent, draw_accuracy, draw_confusion, write_report
 from processor.results.scores import Scores
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 #  true        0  0  0  1  1  3   (class 2 has no samples)
 PREDICTED = (0, 0, 1, 1, 3, 2)
 LABELS = np.array([0, 0, 0, 1, 1, 3])
