@@ -48,9 +48,14 @@ _MAX_CLASSES_BYTES = 1 << 20  # 400 names have 0.01 MB
 
 
 def beside(array: str | Path, name: str) -> Path:
-    """The path of `{part}_{name}` beside the array `{part}_data*.npy`."""
-    array = Path(array)
-    return array.with_name(f"{array.name.partition('_data')[0]}_{name}")
+    """The path of `{part}_{name}` beside the array `{part}_data*.npy`; `prepared.yaml` has no part.
+
+    Where NTU's plain arrays (`{part}_data.npy`) differ from the preprocessed joints of the same folder, `plain_` stands
+    before the name; they share their labels.
+    """
+    part, _, stream = Path(array).name.partition("_data")
+    plain = "plain_" if stream == ".npy" and name in (LENGTH, MISSING, PREPARED) else ""
+    return Path(array).with_name(f"{plain}{name}" if name == PREPARED else f"{part}_{plain}{name}")
 
 
 def load_array(path: str | Path, *, mmap: bool = True) -> np.ndarray:
@@ -225,7 +230,7 @@ def load_prepared(array: str | Path) -> Prepared | None:
     Raises:
         ValueError: the file does not describe an array, or not one with so many channels.
     """
-    path = Path(array).with_name(PREPARED)
+    path = beside(array, PREPARED)
     if not path.exists():
         return None
     try:

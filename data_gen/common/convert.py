@@ -20,13 +20,13 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from data_gen import __version__
 from data_gen.common.command_line import Report
 from data_gen.common.derived import outdated
 from data_gen.common.parallel import ordered_map
 from data_gen.common.storage import ArrayWriter, Staging, require_space, staged
 from feeders.arrays import LABEL, LENGTH, MISSING, PREPARED, beside, pack_missing
 from graph.channels import Channels
+from graph.common.files import VERSION
 from graph.common.words import plural
 from graph.common.yaml_text import dump
 
@@ -172,7 +172,7 @@ def write_arrays(
     sizes = []
     with staged() as staging:
         parts = {array: _Part(staging, folder / array, capacity[array], row_shape) for array in arrays}
-        for path in {(folder / array).with_name(PREPARED) for array in arrays}:
+        for path in {beside(folder / array, PREPARED) for array in arrays}:
             if channels is None:
                 staging.remove(path)
             else:
@@ -223,7 +223,7 @@ class _Part:
 def made_by(script: str, **options: Any) -> dict[str, Any]:
     """How arrays are made, for `prepared.yaml`: the script, its version, and the options that decide the numbers."""
     given = {name: value for name, value in options.items() if value is not None}
-    return {"script": script, "options": given, "version": __version__}
+    return {"script": script, "options": given, "version": VERSION}
 
 
 def _cuts(sizes: Sequence[tuple[int, int]], row_shape: tuple[int, ...], unit: str) -> list[str]:
