@@ -16,30 +16,41 @@ import numpy as np
 
 from data_gen.common.command_line import Parser, Report, default_workers
 from data_gen.common.convert import Row, Sample, convert_files, to_row
-from data_gen.formats.ntu_skeleton import NUM_JOINT, read_skeleton
+from data_gen.formats.ntu_skeleton import FRAME_RATE, NUM_JOINT, read_skeleton
 from data_gen.ntu.splits import LISTS, NTU60, Dataset, SampleName, parse_name
-from data_gen.ntu.steps import plain, preprocessed
+from data_gen.ntu.steps import Kept, follow, plain, preprocessed, swaps
 from feeders.arrays import JOINT, PARTS
+from graph.channels import Channels
 from graph.common.words import plural
 
 NUM_FRAME, NUM_BODY = 300, 2
+NUM_READ, NUM_FOLLOWED = 4, 16  # places in a frame's list: those of the published code; and where identities count
 ROW_SHAPE = (3, NUM_FRAME, NUM_JOINT, NUM_BODY)
 
-Steps = Callable[[np.ndarray], np.ndarray]  # bodies (M, T, V, C) -> those to keep (at most 2, at most 300, V, C)
+CHANNELS = Channels(("x", "y", "z"), "metres")
+
+Steps = Callable[[np.ndarray], Kept]  # bodies (M, T, V, C) -> what is kept: at most 2 bodies, at most 300 frames
 
 
-def convert_file(path: Path, *, steps: Steps) -> Row:
-    """Read a file and apply `steps` to its bodies.
+def convert_file(path: Path, *, steps: Steps, follow_identity: bool = False) -> Row:
+    """Read a file and apply `steps` to its bodies, which are places in the frames' lists, or identities.
 
     Raises:
         ValueError: the file is broken or holds no body; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    bodies, num_frame = read_skeleton(path, max_frame=NUM_FRAME)
+    bodies, identity, num_frame = read_skeleton(
+        path, max_body=NUM_FOLLOWED if follow_identity else NUM_READ, max_frame=NUM_FRAME
+    )
+    is_swapped = swaps(identity[:NUM_READ])
+    if follow_identity:
+        bodies = follow(bodies, identity)
     # the same files are left out whatever the steps are, so that plain and preprocessed arrays share their labels
     if not (bodies[:NUM_BODY] != bodies[:NUM_BODY, :, :1]).any():
         raise ValueError("no body in any frame")
-    return to_row(steps(bodies).swapaxes(0, 1), NUM_FRAME, NUM_BODY)._replace(num_frame=num_frame)
+    kept = steps(bodies)
+    row = to_row(kept.bodies.swapaxes(0, 1), kept.bodies.shape[1], NUM_BODY, kept.present.swapaxes(0, 1))
+    return row._replace(num_frame=num_frame, frames=kept.frames, length=kept.length, is_swapped=is_swapped)
 
 
 def convert(
