@@ -100,7 +100,7 @@ def gendata(
     nothing = f"{data_path}: no sequence of SBU (s01s02/01/001/skeleton_pos.txt) there"
     sequences = [sequence for _, sequence in read_each(_read, files, report, nothing=nothing)]
     arrays = [_array(fold, part) for fold in range(len(TEST_PAIRS)) for part in PARTS]
-    write_sequences(out_folder, arrays, sequences, report)
+    write_sequences(out_folder, arrays, [(*sequence, None) for sequence in sequences], report)
     return report
 
 

@@ -83,7 +83,8 @@ def gendata(
     nothing = f"{data_path}: no sequence of NW-UCLA's JSON form there"
     sequences = [sequence for _, sequence in read_each(_read, files, report, nothing=nothing)]
     texts = {UNSEEN: _unseen(sequences, report)}
-    write_sequences(out_folder, [f"{part}_{JOINT}" for part in PARTS], sequences, report, texts=texts)
+    arrays = [f"{part}_{JOINT}" for part in PARTS]
+    write_sequences(out_folder, arrays, [(*sequence, None) for sequence in sequences], report, texts=texts)
     return report
 
 

@@ -15,6 +15,7 @@ if sys.platform != "win32":
     import fcntl
 
 ROOT = Path(__file__).resolve().parents[2]  # the project: its packages and config/
+VERSION = "0.1.0"  # of the project, as in setup.py
 
 
 @contextmanager

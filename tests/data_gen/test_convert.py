@@ -80,7 +80,7 @@ def test_a_sample_goes_to_several_arrays_and_cuts_are_reported(tmp_path: Path) -
 
 
 def test_sequences_in_memory_are_padded_to_the_longest(tmp_path: Path) -> None:
-    sequences = [(Sample(f"s{T}", 0, ("train_data.npy",)), np.ones((T, 1, 4, 2))) for T in (2, 6, 3)]
+    sequences = [(Sample(f"s{T}", 0, ("train_data.npy",)), np.ones((T, 1, 4, 2)), None) for T in (2, 6, 3)]
     write_sequences(tmp_path, ["train_data.npy"], sequences, Report())
     array = np.load(tmp_path / "train_data.npy")
     assert array.shape == (3, 2, 6, 4, 1)
