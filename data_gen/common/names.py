@@ -1,0 +1,116 @@
+"""Where files lie: every file below a folder, links followed, and names matched as people write them.
+
+A list names files otherwise than a disk does: in another Unicode form (macOS takes `ü` apart), letter case, without the
+suffix or with another, with a leading folder or without. `match` pairs what can be paired without a guess, and says of
+everything else why not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from graph.common.words import did_you_mean, plural
+
+
+class Match(NamedTuple):
+    """Names in a list, and what they are on the disk."""
+
+    found: dict[str, str]  # the disk's name by the list's
+    differs: dict[str, str]  # in which respect they differ, where they do
+    problems: dict[str, str]  # why there is none, by the list's name
+
+    def note(self, listed_in: str) -> list[str]:
+        """Sentences about names that were paired although they differ."""
+        notes = []
+        for what, count in Counter(self.differs.values()).items():
+            name = next(name for name, how in self.differs.items() if how == what)
+            are = plural(count, "name", "names")
+            notes.append(f"{are} in {listed_in} differ in {what} ({name} is {self.found[name]}) and were matched")
+        return notes
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Every folder below a folder, itself first, in order; links are followed, each folder once."""
+    seen: set[str] = set()
+    for path, folders, _ in os.walk(folder, followlinks=True):
+        real = os.path.realpath(path)
+        if real in seen:
+            folders[:] = []
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield Path(path)
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    """Every file below a folder by its name relative to it (`s01/walk.csv`), in order; hidden ones are left out."""
+    files = {}
+    for inner in walk(folder):
+        for path in sorted(inner.iterdir()):
+            if path.is_file() and not path.name.startswith("."):
+                files[path.relative_to(folder).as_posix()] = path
+    return files
+
+
+def nfc(name: str) -> str:
+    """A name in one Unicode form, with slashes, without a leading `./`."""
+    return PurePosixPath(unicodedata.normalize("NFC", name.replace("\\", "/"))).as_posix()
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\.[A-Za-z][A-Za-z0-9]{0,9}$", "", name)
+
+
+_STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("", lambda name: name),
+    ("Unicode form", nfc),
+    ("letter case", lambda name: nfc(name).casefold()),
+    ("suffix", lambda name: _stem(nfc(name)).casefold()),
+    ("leading folder", lambda name: nfc(name).casefold().rpartition("/")[2]),
+    ("leading folder and suffix", lambda name: _stem(nfc(name).casefold().rpartition("/")[2])),
+)
+
+
+def match(listed: Iterable[str], there: Iterable[str]) -> Match:
+    """Pair the names of a list with those on the disk, the most alike first; none is paired twice or by guess."""
+    there = list(there)
+    open_names, result = list(dict.fromkeys(listed)), Match({}, {}, {})
+    taken: set[str] = set()
+    for what, key in _STEPS:
+        if not open_names:
+            break
+        index: dict[str, list[str]] = {}
+        for name in there:
+            index.setdefault(key(name), []).append(name)
+        rest = []
+        for name in open_names:
+            hits = [hit for hit in index.get(key(name), []) if "folder" not in what or _is_tail(name, hit)]
+            hits = [hit for hit in hits if hit not in taken]
+            if len(hits) == 1:
+                result.found[name] = hits[0]
+                taken.add(hits[0])
+                if what:
+                    result.differs[name] = what
+            elif hits:
+                result.problems[name] = f"{' and '.join(sorted(hits)[:3])} differ from it in {what} alone; name one"
+            else:
+                rest.append(name)
+        open_names = rest
+    near = {nfc(name).casefold().rpartition("/")[2]: name for name in there} if len(there) <= 20_000 else {}
+    for name in open_names:
+        result.problems[name] = did_you_mean(nfc(name).rpartition("/")[2], near).strip() if len(open_names) < 50 else ""
+    return result
+
+
+def _is_tail(a: str, b: str) -> bool:
+    """Whether the folders of one name are the last ones of the other."""
+    a_parts, b_parts = (nfc(name).casefold().split("/")[:-1] for name in (a, b))
+    shorter, longer = sorted((a_parts, b_parts), key=len)
+    return longer[len(longer) - len(shorter) :] == shorter
+

@@ -1,0 +1,67 @@
+"""Recording: the one thing that every reader gives, and that everything else takes.
+
+Axis legend: T frames, M persons, V joints, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.channels import Channels
+from graph.tools import Skeleton
+
+MAX_VALUE = 1e6  # far beyond any room in millimetres and any picture in pixels
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded sequence; a joint that is missing is zero in all channels and False in `present`."""
+
+    name: str
+    joints: NDArray[np.float32]  # (T, M, V, C), finite
+    present: NDArray[np.bool_]  # (T, M, V)
+    channels: Channels
+    frame_rate: float | None = None  # frames a second
+    skeleton: Skeleton | None = None
+    identity: NDArray[np.int64] | None = None  # (T, M): the number of the person in each place; -1: not told
+    label: int | str | None = None
+    split: str | None = None
+    notes: tuple[str, ...] = ()  # what a user should know of how the file was read
+    format: str = ""  # a key of `reading.FORMATS`
+
+    def __post_init__(self) -> None:
+        T, M, V, C = self.joints.shape
+        if len(self.channels.names) != C or self.present.shape != (T, M, V):
+            raise RuntimeError(f"joints {self.joints.shape}, present {self.present.shape}, {self.channels} do not fit")
+        if self.identity is not None and self.identity.shape != (T, M):
+            raise RuntimeError(f"identity {self.identity.shape} does not fit joints {self.joints.shape}")
+
+    @classmethod
+    def of(cls, name: str, joints: np.ndarray, channels: Channels, **fields: Any) -> Recording:
+        """The recording of `joints` (T, M, V, C) as recorded, where a NaN in any channel makes its joint missing.
+
+        A joint whose score is not above 0 is missing where its position is zero, too, as pose estimators write it; and
+        a person whose numbers in a frame are all zero is absent.
+
+        Raises:
+            ValueError: a number is beyond any measure, or nothing is there; the message is the rest of a sentence that
+                names the file.
+        """
+        joints = np.asarray(joints)
+        if joints.ndim != 4 or 0 in joints.shape[1:]:
+            raise ValueError(f"shape (T, M, V, C) expected, found {joints.shape}")
+        if len(joints) == 0:
+            raise ValueError("it has no frame")
+        if (np.abs(joints) >= MAX_VALUE).any():  # NaN compares false
+            raise ValueError(f"a coordinate is beyond any measure ({MAX_VALUE:g})")
+        present = ~np.isnan(joints).any(axis=3)
+        if channels.score is not None:
+            position = joints[..., list(channels.position)]
+            present &= (joints[..., channels.score] > 0) | (position != 0).any(axis=3)
+        kept = np.where(present[..., None], joints, 0).astype(np.float32)
+        present &= kept.any(axis=(2, 3))[..., None]
+        return cls(name, kept, present, channels, **fields)
