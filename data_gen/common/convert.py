@@ -135,7 +135,7 @@ def to_row(joints: np.ndarray, num_frame: int, num_person: int, present: np.ndar
     x[:, :T, :, :M] = kept.transpose(3, 0, 2, 1)
     if not x.any():
         raise ValueError(f"no body in any {f'of the first {T} frames' if len(joints) > T else 'frame'}")
-    return Row(x, *joints.shape[:2], missing)
+    return Row(x, len(joints), joints.shape[1], missing)
 
 
 def write_arrays(

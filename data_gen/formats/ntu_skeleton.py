@@ -102,7 +102,8 @@ def _regular(text: bytes) -> _Table | None:
     num_frame, num_body, before = len(counts), int(counts.sum()), np.cumsum(counts) - counts
     frame_row = 1 + np.arange(num_frame) + _BODY_LINES * before
     if (
-        values[0] != num_frame
+        num_body == 0
+        or values[0] != num_frame
         or len(short) != 1 + num_frame + num_body
         or len(ends) != 1 + num_frame + _BODY_LINES * num_body
         or not np.array_equal(short[is_frame], frame_row)
