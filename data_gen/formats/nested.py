@@ -55,7 +55,7 @@ def recording_of(name: str, joints: np.ndarray, source: Source, **fields: Any) -
         raise ValueError(f"shape (T, V, C) or (T, M, V, C) expected, found {joints.shape}")
     joints = joints if joints.ndim == 4 else joints[:, None]
     V, C = joints.shape[2:]
-    if source.skeleton and V != source.skeleton.num_point:
+    if source.skeleton and source.skeleton.num_point != V:
         raise ValueError(f"{plural(V, 'joint')} in shape {joints.shape}, the skeleton has {source.skeleton.num_point}")
     if C < 2 or source.channel not in (None, C):
         raise ValueError(f"{plural(C, 'channel')} in shape {joints.shape}, {source.channel or 'at least 2'} expected")
