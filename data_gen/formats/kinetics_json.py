@@ -73,7 +73,7 @@ def read_clip(path: Path) -> Clip:
 
 def is_kinetics(source: Source) -> bool:
     """Whether a JSON file is of the form of a clip."""
-    content = source.json
+    content = source.json if source.is_json else None
     return isinstance(content, dict) and {"data", "label_index"} <= content.keys()
 
 

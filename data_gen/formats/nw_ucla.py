@@ -18,7 +18,7 @@ NUM_CLASS = 10
 
 
 def is_nw_ucla(source: Source) -> bool:
-    content = source.json
+    content = source.json if source.is_json else None
     return isinstance(content, dict) and {"skeletons", "label"} <= content.keys()
 
 

@@ -52,7 +52,7 @@ class Person(NamedTuple):
 
 def looks_like_poses(source: Source, program: str) -> bool:
     """Whether a JSON file or a folder is what this program writes."""
-    content = source.json if source.head else None
+    content = source.json if source.is_json else None
     listed = _listed(content) if content else []
     first = next((entry for entry in (listed.values() if isinstance(listed, dict) else listed) if entry), None)
     match program:
@@ -92,8 +92,6 @@ def _is_yolo_line(path: Path) -> bool:
 def read_poses(source: Source) -> Iterator[Recording]:
     """The recording of a JSON file; errors as `Recording.of`, or another form."""
     content = source.json
-    if content is None:
-        raise ValueError("it is no JSON file")
     fields, picture = _facts(content)
     listed = [content] if _is_openpose(content) else _listed(content)
     yield _recording(source, _frames(listed), picture=picture, **fields)

@@ -163,6 +163,8 @@ def recording_of(
     if C not in (2, 3):
         raise ValueError(f"keypoint has {plural(C, 'channel')}, 2 or 3 are expected")
     channels = guess_channels(joints) if joints.size else Channels(("x", "y", "z")[:C])
+    if "frame_inds" in annotation and C == 3:
+        channels = Channels(("x", "y", "score"))
     if "keypoint_score" in annotation:
         score = _array(annotation, "keypoint_score", "MTV")
         if score.shape != (joints.shape[1], T, joints.shape[2]):

@@ -44,8 +44,8 @@ class Table(NamedTuple):
 
 
 def is_table(source: Source) -> bool:
-    """Whether the first bytes are text in lines."""
-    return bool(source.head) and b"\0" not in source.head.replace(b"\xff\xfe", b"", 1).replace(b"\0", b"", 2048)
+    """Whether the first bytes are text."""
+    return bool(source.head) and (source.head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in source.head)
 
 
 def read_table(source: Source) -> Iterator[Recording]:
