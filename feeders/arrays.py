@@ -40,6 +40,7 @@ from graph.tools import Skeleton
 
 PARTS = ("train", "val")
 JOINT, BONE, JOINT_BONES = "data_joint.npy", "data_bone.npy", "data_joint_bones.npy"  # after `train_` or `val_`
+_STREAMS = {BONE: "bone", JOINT_BONES: "joint+bone"}
 LABEL, LENGTH, MISSING = "label.pkl", "length.npy", "missing.npy"
 PREPARED = "prepared.yaml"
 CLASSES = "classes.txt"
@@ -56,6 +57,11 @@ def beside(array: str | Path, name: str) -> Path:
     part, _, stream = Path(array).name.partition("_data")
     plain = "plain_" if stream == ".npy" and name in (LENGTH, MISSING, PREPARED) else ""
     return Path(array).with_name(f"{plain}{name}" if name == PREPARED else f"{part}_{plain}{name}")
+
+
+def stream_in(path: str | Path) -> str:
+    """What an array holds, by its name: `joint`, `bone` or `joint+bone`."""
+    return next((stream for name, stream in _STREAMS.items() if str(path).endswith(f"_{name}")), "joint")
 
 
 def load_array(path: str | Path, *, mmap: bool = True) -> np.ndarray:

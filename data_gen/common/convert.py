@@ -45,11 +45,17 @@ class Sample(NamedTuple):
 class Row(NamedTuple):
     """A sample's numbers, and what is known of them that zeros cannot tell."""
 
-    x: np.ndarray  # (C, T, V, M) float32
+    x: np.ndarray  # (C, T', V, M) float32
     num_frame: int  # how many frames and persons it had before it was cut
     num_person: int
-    missing: np.ndarray | None = None  # (T, V, M) bool: joints that are missing of a person who is present; None: none
+    missing: np.ndarray | None = None  # (T', V, M) bool: joints that are missing of a person who is present; None: none
+    frames: np.ndarray | None = None  # (T,) which of the T' frames are those of the array; None: all, in their order
     length: int | None = None  # recorded frames of the T, without repetitions; None: `num_frame`, at most T
+    is_swapped: bool = False  # persons change places between frames
+
+    def in_order(self, values: np.ndarray) -> np.ndarray:
+        """(..., T', V, M) -> (..., T, V, M): `values` in the order of the array's frames."""
+        return values if self.frames is None else values.take(self.frames, axis=-3)
 
 
 def read_each(
@@ -120,7 +126,7 @@ def to_row(joints: np.ndarray, num_frame: int, num_person: int, present: np.ndar
     kept = joints[:num_frame, :num_person]
     T, M, V, C = kept.shape
     x, missing = np.zeros((C, num_frame, V, num_person), np.float32), None
-    if present is not None:
+    if present is not None and not present.all():
         kept_present = present[:T, :M]
         kept = np.where(kept_present[..., None], kept, 0)  # NaN too becomes zero
         if (lost := kept_present.any(axis=2, keepdims=True) & ~kept_present).any():
@@ -129,7 +135,7 @@ def to_row(joints: np.ndarray, num_frame: int, num_person: int, present: np.ndar
     x[:, :T, :, :M] = kept.transpose(3, 0, 2, 1)
     if not x.any():
         raise ValueError(f"no body in any {f'of the first {T} frames' if len(joints) > T else 'frame'}")
-    return Row(x, *joints.shape[:2], missing)
+    return Row(x, len(joints), joints.shape[1], missing)
 
 
 def write_arrays(
@@ -169,7 +175,7 @@ def write_arrays(
     capacity = Counter(array for sample in samples for array in sample.arrays)
     row_bytes = 4 * math.prod(row_shape) + math.ceil(math.prod(row_shape[1:]) / 8)
     require_space(folder, row_bytes * capacity.total())
-    sizes = []
+    sizes, num_swapped = [], 0
     with staged() as staging:
         parts = {array: _Part(staging, folder / array, capacity[array], row_shape) for array in arrays}
         for path in {beside(folder / array, PREPARED) for array in arrays}:
@@ -182,12 +188,16 @@ def write_arrays(
             staging.text(folder / name, text)
         for sample, row in rows:
             sizes.append((row.num_frame, row.num_person))
+            num_swapped += row.is_swapped
+            x = row.in_order(row.x)
             for array in sample.arrays:
-                parts[array].append(sample, row)
+                parts[array].append(sample, row, x)
         for part in parts.values():
             part.finish()
     report.written |= {part.path: part.x.shape for part in parts.values()}
     report.notes += _cuts(sizes, row_shape, unit)
+    if num_swapped:
+        report.notes.append(f"persons change places between frames in {plural(num_swapped, unit)}")
     report.notes += [note for array in arrays for note in outdated(folder / array)]
 
 
@@ -201,18 +211,18 @@ class _Part:
         self._names, self._labels, self._lengths = list[str](), list[int](), list[int]()
         staging.labels(beside(path, LABEL), self._names, self._labels)
 
-    def append(self, sample: Sample, row: Row) -> None:
+    def append(self, sample: Sample, row: Row, x: np.ndarray) -> None:
         if row.missing is not None and self._missing is None:
             width = math.ceil(math.prod(self._row_shape[1:]) / 8)
             self._missing = self._staging.array(beside(self.path, MISSING), self._capacity, (width,), np.uint8)
             self._missing.extend(np.zeros((len(self._names), width), np.uint8))
         if self._missing is not None:
-            mask = np.zeros(self._row_shape[1:], bool) if row.missing is None else row.missing
+            mask = np.zeros(self._row_shape[1:], bool) if row.missing is None else row.in_order(row.missing)
             self._missing.extend(pack_missing(mask[None]))
-        self.x.extend(row.x[None])
+        self.x.extend(x[None])
         self._names.append(sample.name)
         self._labels.append(sample.label)
-        self._lengths.append(min(row.num_frame, row.x.shape[1]) if row.length is None else row.length)
+        self._lengths.append(min(row.num_frame, x.shape[1]) if row.length is None else row.length)
 
     def finish(self) -> None:
         self._staging.npy(beside(self.path, LENGTH), np.array(self._lengths, np.int32))

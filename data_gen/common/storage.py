@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graph.common.files import atomic_write
+from graph.common.files import atomic_write, delete
 
 
 class ArrayWriter:
@@ -107,7 +107,7 @@ class Staging:
             with _writing(path):
                 self._temporary(path).write_bytes(content())
         for path in self._removed:
-            path.unlink(missing_ok=True)
+            delete(path)
 
     def close(self) -> None:
         """Close all files as they are."""

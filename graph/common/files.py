@@ -54,6 +54,12 @@ def _delete_leftovers(path: Path) -> None:
             left.unlink()
 
 
+def delete(path: Path) -> None:
+    """Deletes a file, if it is there, and what killed processes left of it."""
+    path.unlink(missing_ok=True)
+    _delete_leftovers(path)
+
+
 def _lock(file: BinaryIO) -> None:
     """Locks a file until it is closed; Windows needs no lock, for it deletes no open file.
 

@@ -45,6 +45,7 @@ class Config:
     feeder: str = option("feeders.feeder.Feeder", "import path of the data set's class", title="Data")
     train_feeder_args: dict[str, Any] = option({}, "its arguments for training")
     test_feeder_args: dict[str, Any] = option({}, "its arguments for evaluation and test")
+    average: Literal["logits", "probabilities"] = option("logits", "what is averaged over the clips of a test sample")
     class_names: str | list[str] | None = option(None, "names for reports, or the import path of a tuple of them")
     folds: list[int] = option(
         [], "cross-validation: run each of them; {fold} in any value stands for its number", low=0, high=9999

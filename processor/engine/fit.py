@@ -41,7 +41,7 @@ def check_fit(feeder: Any, model: nn.Module, part: str, class_names: Sequence[st
     if not isinstance(model, SkeletonModel):
         _try_out(feeder, model, part)
         return
-    if part == "train" and getattr(feeder, "num_clips", 1) > 1:
+    if part == "train" and (getattr(feeder, "num_clips", None) or 1) > 1:
         raise ValueError("train_feeder_args: num_clips is for tests; training sees one window of a sample an epoch")
     options = model.options
     C, T, V, M = feeder[0][0].shape[-4:]

@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from feeders.arrays import BONE, CLASSES, JOINT_BONES, load_classes
+from feeders.arrays import CLASSES, load_classes, stream_in
 from feeders.feeder import Feeder
 from processor.state.weights import Weights
-
-FILES = {f"_{BONE}": "bone", f"_{JOINT_BONES}": "joint+bone"}  # what arrays hold, by the end of their name
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +24,7 @@ def stream_of(args: Mapping[str, Any]) -> str | None:
     path = args.get("data_path")
     if not isinstance(path, str):
         return None
-    in_file = next((stream for end, stream in FILES.items() if path.endswith(end)), "joint")
+    in_file = stream_in(path)
     stream = str(args.get("stream", "joint"))
     return stream if in_file == "joint" else in_file if stream == "joint" else f"{stream} of {in_file}"
 

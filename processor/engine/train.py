@@ -111,7 +111,7 @@ def train(run: Training) -> Scores:
             if stopped and not last:
                 raise StoppedError(signal.Signals(stopped), f"after epoch {state.epoch}")
         if scores is None:  # the run was complete when it was resumed
-            scores = evaluate(run.model, test_loader, device, precision)
+            scores = evaluate(run.model, test_loader, device, precision, config.average)
         log.info("trained for %.1f minutes, seed %d", state.seconds / 60, config.seed)
         _finish(run, scores, f"epoch {state.epoch}, the last")
     return scores
@@ -194,7 +194,7 @@ class Losses:
 def test(run: Run) -> Scores:
     """Tests the model, and writes scores and reports."""
     with closing(run.loaders["test"]) as loader, work_dir.journal(run.config.work_dir):
-        scores = evaluate(run.model, loader, run.device, run.precision)
+        scores = evaluate(run.model, loader, run.device, run.precision, run.config.average)
         _finish(run, scores, str(run.config.weights))
     return scores
 
@@ -222,7 +222,7 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
 def _evaluate(run: Training, *, may_fail: bool) -> Scores | None:
     """The scores of an evaluation in training; None: it failed, which is logged."""
     try:
-        return evaluate(run.model, run.loaders["test"], run.device, run.precision)
+        return evaluate(run.model, run.loaders["test"], run.device, run.precision, run.config.average)
     except Exception as error:
         if not may_fail:
             raise
