@@ -30,18 +30,6 @@ def valid_frames(x: Sample) -> Sample:
     return x[:, begin : max(end, 1)]
 
 
-def recorded(x: Sample, length: int | None = None) -> slice:
-    """The frames of `recorded_frames`, as a slice."""
-    begin, end = map(int, spans(present(x).any(axis=1)))
-    end = max(end if length is None else min(end, length), 1)
-    if length is not None:
-        return slice(min(begin, end - 1), end)
-    x = x[:, begin:end]
-    T = end - begin
-    again = np.flatnonzero((x[0, 1:] == x[0, :1]).all(axis=(1, 2))) + 1  # candidates, by the first channel only
-    return slice(begin, begin + next((int(t) for t in again if np.array_equal(x[:, t:], x[:, : T - t])), T))
-
-
 def recorded_frames(x: Sample, length: int | None = None) -> Sample:
     """The valid frames without the repetitions that fill NTU arrays to 300 frames.
 
@@ -50,7 +38,13 @@ def recorded_frames(x: Sample, length: int | None = None) -> Sample:
         length: how many frames were recorded. None: unknown; then only exact repetitions are left out, and two persons
             that repeat after different numbers of frames keep all frames.
     """
-    return x[:, recorded(x, length)]
+    if length is not None:
+        return valid_frames(x[:, : max(length, 1)])
+    x = valid_frames(x)
+    T = x.shape[1]
+    y = np.nan_to_num(x) if np.isnan(x[0]).any() else x  # missing joints are equal, too
+    again = np.flatnonzero((y[0, 1:] == y[0, :1]).all(axis=(1, 2))) + 1  # candidates, by the first channel only
+    return x[:, : next((t for t in again if np.array_equal(y[:, t:], y[:, : T - t])), T)]
 
 
 def pad(x: Sample, size: int, begin: int = 0) -> Sample:

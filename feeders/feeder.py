@@ -97,17 +97,14 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     def _joints(self, index: int, *, cut: bool) -> augment.Sample:
         """A sample of the array (C, T, V, M), NaN where a joint is missing; with `cut` its recorded frames only."""
         x = np.array(self.data[index], dtype=np.float32)
-        frames = slice(None)
-        if cut:
-            length = None if self.lengths is None else int(self.lengths[index])
-            frames = augment.recorded(x, length)
-        x = x[:, frames]
         if self.missing is not None:
-            missing = self.missing[index][frames]
+            missing = self.missing[index]
             for group, kind in zip(np.split(x, len(self.layout.groups)), self.layout.groups, strict=True):
                 gone = missing | missing[:, self.parents] if kind == "bone" else missing
                 group[:, gone] = np.nan
-        return x
+        if not cut:
+            return x
+        return augment.recorded_frames(x, None if self.lengths is None else int(self.lengths[index]))
 
     def _prepared(self, x: augment.Sample) -> augment.Sample:
         """Centred, and the stream unless this is made last."""

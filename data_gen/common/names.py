@@ -83,15 +83,14 @@ def match(listed: Iterable[str], there: Iterable[str]) -> Match:
     open_names, result = list(dict.fromkeys(listed)), Match({}, {}, {})
     taken: set[str] = set()
     for what, key in _STEPS:
-        if not open_names:
-            break
         index: dict[str, list[str]] = {}
-        for name in there:
+        for name in there if open_names else ():
             index.setdefault(key(name), []).append(name)
         rest = []
         for name in open_names:
-            hits = [hit for hit in index.get(key(name), []) if "folder" not in what or _is_tail(name, hit)]
-            hits = [hit for hit in hits if hit not in taken]
+            alike = index.get(key(name), [])
+            same_folder = [hit for hit in alike if "folder" not in what or _is_tail(name, hit)]
+            hits = [hit for hit in same_folder if hit not in taken]
             if len(hits) == 1:
                 result.found[name] = hits[0]
                 taken.add(hits[0])
@@ -99,12 +98,16 @@ def match(listed: Iterable[str], there: Iterable[str]) -> Match:
                     result.differs[name] = what
             elif hits:
                 result.problems[name] = f"{' and '.join(sorted(hits)[:3])} differ from it in {what} alone; name one"
+            elif same_folder:
+                result.problems[name] = f"{same_folder[0]} is named by another line already"
+            elif alike and what == "leading folder":
+                result.problems[name] = f"{alike[0]} lies in another folder"
             else:
                 rest.append(name)
         open_names = rest
-    near = {nfc(name).casefold().rpartition("/")[2]: name for name in there} if len(there) <= 20_000 else {}
-    for name in open_names:
-        result.problems[name] = did_you_mean(nfc(name).rpartition("/")[2], near).strip() if len(open_names) < 50 else ""
+    for number, name in enumerate(open_names):
+        near = did_you_mean(name, there) if number < 20 and len(there) <= 20_000 else ""
+        result.problems[name] = near.strip(" ()?").replace("did you mean", "the nearest is")
     return result
 
 
@@ -113,4 +116,3 @@ def _is_tail(a: str, b: str) -> bool:
     a_parts, b_parts = (nfc(name).casefold().split("/")[:-1] for name in (a, b))
     shorter, longer = sorted((a_parts, b_parts), key=len)
     return longer[len(longer) - len(shorter) :] == shorter
-

@@ -111,8 +111,8 @@ class Source:
 
     @cached_property
     def json(self) -> Any:
-        """The content of a JSON file, or None if it is of another kind; errors as `read_json`."""
-        return read_json(self.path, self.max_mb) if self.is_json else None
+        """The content of a JSON file; errors as `read_json`."""
+        return read_json(self.path, self.max_mb)
 
     @cached_property
     def text(self) -> str:

@@ -22,8 +22,10 @@ _CHANNEL = {name: name for name in "xyz"} | dict.fromkeys(
 )
 _FRAME = ("frame", "frame id", "frame number", "frame index", "frame idx", "frameid", "frame num", "frame no", "f")
 _PERSON = ("person", "person id", "personid", "track", "track id", "body", "body id", "bodyid", "subject id", "player")
-_JOINT = ("joint", "joint id", "joint name", "landmark", "landmark id", "landmark index", "landmark name", "keypoint",
-          "keypoint id", "keypoint name", "kp", "joint index", "jointid", "part", "bodypart", "body part", "marker")  # fmt: skip
+_JOINT = (
+    *("joint", "joint id", "joint name", "joint index", "jointid", "part", "body part", "bodypart", "kp", "marker"),
+    *("landmark", "landmark id", "landmark index", "landmark name", "keypoint", "keypoint id", "keypoint name"),
+)
 _NO_JOINT = {"bbox", "box"}
 
 

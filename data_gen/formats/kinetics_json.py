@@ -63,7 +63,9 @@ def read_clip(path: Path) -> Clip:
     values = np.concatenate([np.empty((0, _NUM_POSE + _NUM_SCORE)), *bodies])
     frames = np.repeat(np.array(kept, int), [len(rows) for rows in bodies])
     pose, score = values[:, :_NUM_POSE].reshape(-1, SKELETON.num_point, 2), values[:, _NUM_POSE:]
-    sound = (np.abs(values) < _MAX_VALUE).all(axis=1) & (score >= 0).all(axis=1)  # NaN compares false
+    absent = np.isnan(pose).any(axis=2) | np.isnan(score)  # a joint without its numbers is missing
+    pose[absent], score[absent] = 0, 0
+    sound = (np.abs(values) < _MAX_VALUE).all(axis=1) & (score >= 0).all(axis=1)
     if not sound.all():
         raise ValueError(f"frame_index {frames[~sound][0]}: a number is no fraction of the picture, or no score")
     return Clip(label, frames, pose, score, max(numbers_of, default=-1) + 1)
@@ -71,7 +73,7 @@ def read_clip(path: Path) -> Clip:
 
 def is_kinetics(source: Source) -> bool:
     """Whether a JSON file is of the form of a clip."""
-    content = source.json
+    content = source.json if source.is_json else None
     return isinstance(content, dict) and {"data", "label_index"} <= content.keys()
 
 

@@ -6,6 +6,7 @@ and a marker whose residual is negative is missing. Where a skeleton is given, i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -31,13 +32,15 @@ def _load(package: str) -> Any:
     try:
         return import_module(package)
     except ImportError as error:
-        raise ValueError(f"reading it needs the package {package}: pip install {package}") from error
+        raise ValueError(f"reading it needs the package {package}; install it with pip install {package}") from error
 
 
 def read_bvh(source: Source) -> Iterator[Recording]:
     """The positions of all joints of a hierarchy, without the ends of its last bones."""
-    check_size(source.path, source.max_mb)
     bvhio = _load("bvhio")
+    frames = re.search(r"^MOTION\s+Frames:\s*(\d{1,9})\s+Frame Time:[^\n]*\n", source.text, re.MULTILINE)
+    if frames is None or source.text[frames.end() :].rstrip().count("\n") + 1 != int(frames[1]):
+        raise ValueError("it is no complete BVH file: Frames is not the number of its lines of motion")
     try:
         content = bvhio.readAsBvh(str(source.path))
         root = bvhio.readAsHierarchy(str(source.path))
@@ -47,8 +50,6 @@ def read_bvh(source: Source) -> Iterator[Recording]:
         for frame in range(T):
             root.loadPose(frame)
             positions[frame, 0] = [list(joint.PositionWorld) for joint, _ in layout]
-    except (OSError, ValueError):
-        raise
     except Exception as error:  # a damaged file can raise anything
         raise ValueError("it is no complete BVH file") from error
     names = [str(joint.Name) for joint, _ in layout]
@@ -75,8 +76,6 @@ def read_c3d(source: Source) -> Iterator[Recording]:
         names = [str(name) for name in parameters["LABELS"]["value"]][: points.shape[1]]
         units = parameters["UNITS"]["value"] if "UNITS" in parameters else []
         rate = float(parameters["RATE"]["value"][0])
-    except OSError:
-        raise
     except Exception as error:  # a damaged file can raise anything
         raise ValueError("it is no complete C3D file") from error
     positions = points[:3].transpose(2, 1, 0).astype(np.float64)

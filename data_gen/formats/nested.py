@@ -21,6 +21,7 @@ from data_gen.formats.recording import Recording
 from graph.channels import Channels, Unit
 from graph.common.words import plural
 
+_MAX_SCORE = 1.1
 _MAX_NPZ_MB = 16_384  # the joints of NTU RGB+D 120 take 10 GB
 _JOINTS, _SCORES = ("keypoints", "keypoint", "joints", "data", "arr_0"), ("scores", "keypoint_scores", "keypoint_score")
 
@@ -28,8 +29,8 @@ _JOINTS, _SCORES = ("keypoints", "keypoint", "joints", "data", "arr_0"), ("score
 def guess_channels(joints: np.ndarray) -> Channels:
     """What unnamed channels of `joints` (..., C) are, as far as the numbers tell.
 
-    x and y are pixels where a coordinate is beyond 10; then a third channel between 0 and 1 is a score. A fourth one
-    between 0 and 1 is a score, too.
+    x and y are pixels where a coordinate is beyond 10; then a third channel between 0 and 1 is a score (a heat
+    map's may be a little more). So is a fourth one.
     """
     C = joints.shape[-1]
     flat = joints.reshape(-1, C)
@@ -37,10 +38,10 @@ def guess_channels(joints: np.ndarray) -> Channels:
     unit: Unit = "pixels" if max(high[:2]) > 10 and min(low[:2]) > -0.5 * max(high[:2]) else "unknown"
     if C == 2:
         return Channels(("x", "y"), unit)
-    if C == 3 and unit == "pixels" and low[2] >= 0 and high[2] <= 1:
+    if C == 3 and unit == "pixels" and low[2] >= 0 and high[2] <= _MAX_SCORE:
         return Channels(("x", "y", "score"), unit)
     names = ["x", "y", "z", *(f"channel {number}" for number in range(4, C + 1))]
-    if C == 4 and low[3] >= 0 and high[3] <= 1:
+    if C == 4 and low[3] >= 0 and high[3] <= _MAX_SCORE:
         names[3] = "score"
     return Channels(tuple(names))
 
@@ -53,12 +54,12 @@ def recording_of(name: str, joints: np.ndarray, source: Source, **fields: Any) -
     """
     if joints.ndim not in (3, 4) or not joints.size:
         raise ValueError(f"shape (T, V, C) or (T, M, V, C) expected, found {joints.shape}")
-    joints = joints if joints.ndim == 4 else joints[:, None]
-    V, C = joints.shape[2:]
-    if source.skeleton and V != source.skeleton.num_point:
+    V, C = joints.shape[-2:]
+    if source.skeleton and source.skeleton.num_point != V:
         raise ValueError(f"{plural(V, 'joint')} in shape {joints.shape}, the skeleton has {source.skeleton.num_point}")
     if C < 2 or source.channel not in (None, C):
         raise ValueError(f"{plural(C, 'channel')} in shape {joints.shape}, {source.channel or 'at least 2'} expected")
+    joints = joints if joints.ndim == 4 else joints[:, None]
     return Recording.of(name, joints, fields.pop("channels", None) or guess_channels(joints), **fields)
 
 

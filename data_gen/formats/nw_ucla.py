@@ -1,6 +1,6 @@
 """Reader of NW-UCLA in the JSON form of CTR-GCN: {file_name, skeletons [T][20][3], label 1..10}, one person.
 
-No joint of the data set is missing, so a joint at the origin is there.
+A joint at the origin, the camera's own place, is missing (12 joints of the data set are), as is one without numbers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_gen.formats.files import Source
-from data_gen.formats.recording import Recording
+from data_gen.formats.recording import MAX_VALUE, Recording
 from graph.channels import Channels
 from graph.nw_ucla import SKELETON
 
@@ -18,7 +18,7 @@ NUM_CLASS = 10
 
 
 def is_nw_ucla(source: Source) -> bool:
-    content = source.json
+    content = source.json if source.is_json else None
     return isinstance(content, dict) and {"skeletons", "label"} <= content.keys()
 
 
@@ -33,10 +33,11 @@ def read_nw_ucla(source: Source) -> Iterator[Recording]:
         raise ValueError("not of the form {skeletons: [T][20][3], label: 1..10}") from error
     if joints.ndim != 3 or not len(joints) or joints.shape[1:] != (SKELETON.num_point, 3):
         raise ValueError(f"skeletons of shape [T][20][3] expected, found {list(joints.shape)}")
-    if not np.isfinite(joints).all() or (np.abs(joints) >= 1e6).any():
+    if (np.abs(joints) >= MAX_VALUE).any():  # NaN compares false
         raise ValueError("a coordinate is no position in metres")
-    if not joints.astype(np.float32).any():
+    if not np.nan_to_num(joints).astype(np.float32).any():
         raise ValueError("no body in any frame")
+    joints[(joints == 0).all(axis=2)] = np.nan
     if type(label) is not int or not 1 <= label <= NUM_CLASS:
         raise ValueError(f"label {label!r} is none of 1 to {NUM_CLASS}")
-    yield Recording.of(source.name, joints[:, None], Channels(), label=label - 1, skeleton=SKELETON)
+    yield Recording.of(source.name, joints[:, None], Channels(unit="metres"), label=label - 1, skeleton=SKELETON)

@@ -18,7 +18,7 @@ from data_gen.formats.recording import Recording
 
 def follow(recording: Recording) -> tuple[Recording, bool]:
     """The recording with each person at one place, and whether anybody changed places in the file."""
-    there = recording.present.any(axis=2)  # (T, M)
+    there = np.asarray(recording.present.any(axis=2))  # (T, M)
     M = int(there.sum(axis=1).max())
     if recording.joints.shape[1] < 2 or M < 1:
         return recording, False

@@ -12,15 +12,16 @@
     mediapipe   MediaPipe's landmarks                  [[{x, y, z, visibility}, ...], ...], with or without a mapping
                                                        {frame, landmarks} around each frame
 
-A person is found by the names that these programs use, whatever else is there. A joint at (0, 0) of a
-picture, and one in 3-D with score 0 at the origin, is missing. Frames are those that the file numbers; a number left out is a frame without anybody. Persons are in the
-file's order; `Recording.identity` holds the tracker's numbers, -1 where there are none.
+A person is found by the names that these programs use, whatever else is there. A joint at (0, 0) of a picture, and one
+in 3-D with score 0 at the origin, is missing. Frames are those that the file numbers; a number left out is a
+frame without anybody. Persons are in the file's order; `Recording.identity` holds the tracker's numbers, -1 where there
+are none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +52,7 @@ class Person(NamedTuple):
 
 def looks_like_poses(source: Source, program: str) -> bool:
     """Whether a JSON file or a folder is what this program writes."""
-    content = source.json if source.head else None
+    content = source.json if source.is_json else None
     listed = _listed(content) if content else []
     first = next((entry for entry in (listed.values() if isinstance(listed, dict) else listed) if entry), None)
     match program:
@@ -91,8 +92,6 @@ def _is_yolo_line(path: Path) -> bool:
 def read_poses(source: Source) -> Iterator[Recording]:
     """The recording of a JSON file; errors as `Recording.of`, or another form."""
     content = source.json
-    if content is None:
-        raise ValueError("it is no JSON file")
     fields, picture = _facts(content)
     listed = [content] if _is_openpose(content) else _listed(content)
     yield _recording(source, _frames(listed), picture=picture, **fields)
@@ -234,7 +233,7 @@ def _person(points: Any, entry: dict[str, Any]) -> list[Person]:
 
 
 def _identity(entry: dict[str, Any]) -> int:
-    value = next((entry[key] for key in _IDENTITY if entry.get(key) is not None), -1)
+    value: Any = next((entry[key] for key in _IDENTITY if entry.get(key) is not None), -1)
     value = value[0] if isinstance(value, list) and value else value
     whole = isinstance(value, int | float) and value == round(value) and 0 <= value < 1 << 62
     return int(value) if whole else -1

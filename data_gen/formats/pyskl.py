@@ -9,12 +9,13 @@
 - Kinetics-400: `frame_inds` (K,) names the frame of each of K bodies, `keypoint` (K, V, 3) has x, y, score; it lies in
   the annotation or in `raw_file`, a pickle {frame_dir: {keypoint}} beside the annotation file.
 
-A joint whose score is not above 0 is missing; without score, one at (0, 0) of a picture or at the origin of 3-D.
+A joint with a NaN, or whose score is not above 0, is missing; without score, one whose coordinates are all zero.
 Axis legend: M persons, T frames, V joints, C channels. Nothing that a pickle names is called.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ class Annotations(NamedTuple):
     """The content of an annotation file."""
 
     by_name: dict[str, dict[str, Any]]
-    splits: dict[Any, Any]  # as in the file; empty where there are none
+    splits: dict[Any, Any] | None  # as in the file; None: it is a list of annotations alone
     problems: list[str]  # annotations that cannot be used
 
 
@@ -45,11 +46,12 @@ def load_annotations(path: Path) -> Annotations:
     Raises:
         ValueError: another form of file; the message names it.
     """
+    splits: dict[Any, Any] | None
     match load_pickle(path):
         case {"split": dict(splits), "annotations": list(annotations)}:
             pass
         case list(annotations) if annotations and all(isinstance(item, dict) for item in annotations):
-            splits = {}
+            splits = None
         case _:
             raise ValueError(f"{path}: split and annotations, or a list of annotations, are expected")
     by_name: dict[str, dict[str, Any]] = {}
@@ -81,14 +83,22 @@ def names_of(listed: Any) -> list[str]:
     return [str(name) for name in names]  # numpy's text too
 
 
+def part_of_file(path: Path) -> str | None:
+    """The part that the name of a file without splits tells (`ntu60_xsub_train.pkl`), or None."""
+    words = re.split(r"[\W_]+", path.stem.lower())
+    return next((part for part in ("train", "val", "test") if part in words), None)
+
+
 def read_pyskl(source: Source) -> Iterator[Recording]:
     """The recordings of an annotation file, with their labels, and splits where there is one train split."""
     try:
         content = load_annotations(source.path)
     except ValueError as error:
         raise ValueError(str(error).removeprefix(f"{source.path}").lstrip(": ")) from error
-    split_of: dict[str, str] = {}
-    if sum("train" in str(split) for split in content.splits) == 1:
+    split_of: dict[str, str | None] = {}
+    if content.splits is None:
+        split_of = dict.fromkeys(content.by_name, part_of_file(source.path))
+    elif sum("train" in str(split) for split in content.splits) == 1:
         for split, listed in content.splits.items():
             part = next((part for part in ("train", "val", "test") if part in str(split)), None)
             split_of |= dict.fromkeys(names_of(listed), part) if part else {}
@@ -153,6 +163,8 @@ def recording_of(
     if C not in (2, 3):
         raise ValueError(f"keypoint has {plural(C, 'channel')}, 2 or 3 are expected")
     channels = guess_channels(joints) if joints.size else Channels(("x", "y", "z")[:C])
+    if "frame_inds" in annotation and C == 3:
+        channels = Channels(("x", "y", "score"))
     if "keypoint_score" in annotation:
         score = _array(annotation, "keypoint_score", "MTV")
         if score.shape != (joints.shape[1], T, joints.shape[2]):
@@ -162,8 +174,6 @@ def recording_of(
             raise ValueError(f"with keypoint_score, keypoint has 2 channels, not {C}")
         joints = np.concatenate([joints, score.astype(np.float64).swapaxes(0, 1)[..., None]], axis=3)
         channels = Channels(("x", "y", "score"), channels.unit)
-    if not (np.abs(joints) < MAX_VALUE).all() and "frame_inds" not in annotation:  # NaN compares false
-        raise ValueError("a coordinate or score is NaN or beyond any measure")
     if channels.is_flat:
         channels = Channels(channels.names, "pixels", _picture(annotation))
     if 0 in joints.shape:
@@ -173,10 +183,8 @@ def recording_of(
 
 def _without_missing(joints: np.ndarray, channels: Channels) -> np.ndarray:
     """`joints` in which what pyskl means by missing is NaN."""
-    if channels.score is not None:
-        absent = joints[..., channels.score] <= 0
-    else:
-        absent = (joints == 0).all(axis=-1)
+    score = channels.score
+    absent = (joints == 0).all(axis=-1) if score is None else ~(joints[..., score] > 0)
     return np.where(absent[..., None], np.nan, joints)
 
 

@@ -106,6 +106,8 @@ def format_of(source: Source) -> str:
         raise
     except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(f"its format cannot be told ({type(error).__name__})") from error
+    if found is None and source.path.is_file() and not source.head:
+        raise ValueError("the file is empty")
     if found is None:
         what = "its files are frames of no known format" if source.path.is_dir() else "it is of no known format"
         raise ValueError(f"{what} ({', '.join(FORMATS)})")

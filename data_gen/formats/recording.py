@@ -5,6 +5,7 @@ Axis legend: T frames, M persons, V joints, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.channels import Channels
+from graph.common.words import plural
 from graph.tools import Skeleton
 
 MAX_VALUE = 1e6  # far beyond any room in millimetres and any picture in pixels
@@ -58,10 +60,33 @@ class Recording:
             raise ValueError("it has no frame")
         if (np.abs(joints) >= MAX_VALUE).any():  # NaN compares false
             raise ValueError(f"a coordinate is beyond any measure ({MAX_VALUE:g})")
-        present = ~np.isnan(joints).any(axis=3)
+        present: NDArray[np.bool_] = ~np.asarray(np.isnan(joints).any(axis=3))
         if channels.score is not None:
             position = joints[..., list(channels.position)]
             present &= (joints[..., channels.score] > 0) | (position != 0).any(axis=3)
         kept = np.where(present[..., None], joints, 0).astype(np.float32)
-        present &= kept.any(axis=(2, 3))[..., None]
+        present &= np.asarray(kept.any(axis=(2, 3)))[..., None]
         return cls(name, kept, present, channels, **fields)
+
+    def outside(self) -> tuple[int, bool]:
+        """How many joints lie outside the picture, and whether none would if its width and height were exchanged."""
+        if self.channels.picture is None or self.channels.unit != "pixels":
+            return 0, False
+        x, y = (self.joints[..., axis][self.present] for axis in self.channels.position[:2])
+        width, height = self.channels.picture
+        count, turned = (
+            int(((x < 0) | (x > a) | (y < 0) | (y > b)).sum()) for a, b in ((width, height), (height, width))
+        )
+        return count, count > 0 and turned == 0
+
+
+def outside_notes(results: Iterable[tuple[int, bool]], unit: str) -> list[str]:
+    """A sentence about recordings with joints outside their pictures, of what `Recording.outside` gives."""
+    wrong = [result for result in results if result[0]]
+    if not wrong:
+        return []
+    have = plural(len(wrong), f"{unit} has", f"{unit}s have")
+    note = f"{have} joints outside the picture, {sum(count for count, _ in wrong):,} in all"
+    if turned := sum(is_turned for _, is_turned in wrong):
+        note += f"; in {turned} of them all would be inside if width and height were exchanged (is img_shape turned?)"
+    return [note]

@@ -2,7 +2,8 @@
 
 A line is a frame: its number, then 15 joints (x, y, z) of the one person and of the other, separated by commas. x and y
 are fractions of the picture, z a depth. Joints are read in metres, converted as on the data set's page:
-X = 1.28 - 2.56 x (to the left of the picture), Y = 0.96 - 1.92 y (upwards), Z = 1.28 z (away from the camera).
+X = 1.28 - 2.56 x (to the left of the picture), Y = 0.96 - 1.92 y (upwards), Z = 1.28 z (away from the camera). A joint
+without a number, or with x = y = z = 0, is missing.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def read_sbu(source: Source) -> Iterator[Recording]:
             raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {count}")
     rows = np.array([read_numbers(line, number) for number, line in enumerate(lines, 1)])
     _check(rows)
-    x, y, z = np.moveaxis(rows[:, 1:].reshape(-1, NUM_PERSON, SKELETON.num_point, 3), -1, 0)
+    recorded = rows[:, 1:].reshape(-1, NUM_PERSON, SKELETON.num_point, 3)
+    recorded[(recorded == 0).all(axis=3)] = np.nan
+    x, y, z = np.moveaxis(recorded, -1, 0)
     joints = np.stack([1.28 - 2.56 * x, 0.96 - 1.92 * y, 1.28 * z], axis=-1)
     yield Recording.of(source.name, joints, Channels(unit="metres"), skeleton=SKELETON)
 
@@ -53,7 +56,7 @@ def _check(rows: np.ndarray) -> None:
     recorded = rows[:, 1:].reshape(len(rows), NUM_PERSON, -1)
     for wrong, problem in (
         (rows[:, 0] != rows[0, 0] + np.arange(len(rows)), "the frame number does not follow the one before it"),
-        (~(np.abs(recorded) < _MAX_RECORDED).all(axis=(1, 2)), "a number is no position"),  # NaN compares false
+        ((np.abs(recorded) >= _MAX_RECORDED).any(axis=(1, 2)), "a number is no position"),  # NaN compares false
         ((recorded == 0).all(axis=2).any(axis=1), "all numbers of a person are zero"),
     ):
         if wrong.any():

@@ -44,8 +44,8 @@ class Table(NamedTuple):
 
 
 def is_table(source: Source) -> bool:
-    """Whether the first bytes are text in lines."""
-    return bool(source.head) and b"\0" not in source.head.replace(b"\xff\xfe", b"", 1).replace(b"\0", b"", 2048)
+    """Whether the first bytes are text."""
+    return bool(source.head) and (source.head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in source.head)
 
 
 def read_table(source: Source) -> Iterator[Recording]:
@@ -170,7 +170,7 @@ def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
         order, V = [place[word] for word in words], len(place)
     else:
         V = len(columns.places) // M
-    if source.skeleton and V != source.skeleton.num_point:
+    if source.skeleton and source.skeleton.num_point != V:
         raise ValueError(f"its heading names {plural(V, 'joint')}, the skeleton has {source.skeleton.num_point}")
     if len(set(zip(frames, persons, order, strict=True))) < len(cells):
         raise ValueError("two lines are of the same frame and person")
@@ -216,7 +216,7 @@ def _without_heading(table: Table, source: Source) -> Recording:
         values, notes = values[:, 1:], (*notes, f"left out column {first + 1}, the numbers of frames")
     each, rest = divmod(values.shape[1], V)
     channel = source.channel
-    if channel is None and each == 6 and V == KINECT_V2.num_point and np.nanmax(np.abs(values), initial=0) < 100:
+    if channel is None and each == 6 and KINECT_V2.num_point == V and np.nanmax(np.abs(values), initial=0) < 100:
         channel = 3  # PKU-MMD: two persons in metres
     numbers_are = plural(values.shape[1], "number a line is", "numbers a line are")
     joints = plural(V, "joint")
@@ -236,11 +236,11 @@ def _without_heading(table: Table, source: Source) -> Recording:
 def _joint_a_line(values: np.ndarray, source: Source, notes: tuple[str, ...]) -> Recording:
     V = source.skeleton.num_point if source.skeleton else 0
     T, rest = divmod(len(values), V)
-    width = values.shape[1]
+    width = int(values.shape[1])
     lines = plural(len(values), f"line of {plural(width, 'number')} is", f"lines of {plural(width, 'number')} are")
     if rest or width < 2:
         raise ValueError(f"{lines} neither frames nor joints of {V} a frame")
-    blocks = values.reshape(T, V, width)
+    blocks: np.ndarray = values.reshape(T, V, width)
     if width > 2 and (blocks[:, :, 0] == blocks[:, :1, 0]).all() and _counts(blocks[:, 0, 0]) and T > 1:
         blocks, notes = blocks[:, :, 1:], (*notes, "left out the numbers of frames")
     if source.channel not in (None, blocks.shape[-1]):
