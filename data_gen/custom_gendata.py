@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.convert import Row, Sample, convert_files, drop_unusual, made_by, read_each, to_row
 from data_gen.common.names import files_below, match, nfc, walk
-from data_gen.formats.labels import Labels, read_labels
+from data_gen.formats.labels import Labels, labels_in, read_labels
 from data_gen.formats.persons import follow
 from data_gen.formats.reading import read
-from data_gen.formats.recording import Recording, outside_notes
+from data_gen.formats.recording import Recording, fitted, outside_notes
 from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON
 from graph.channels import Channels
 from graph.common.words import plural
@@ -71,10 +71,7 @@ def load(source: Path | Recording, *, skeleton: Skeleton, format: str, channel: 
         if len(recordings) != 1:
             raise ValueError(f"it holds {plural(len(recordings), 'recording')}; name this file as --data_path")
         (recording,) = recordings
-    V = recording.joints.shape[2]
-    if skeleton.num_point != V:
-        raise ValueError(f"it has {plural(V, 'joint')}, the skeleton has {skeleton.num_point}")
-    return recording
+    return fitted(recording, skeleton)
 
 
 def read_kept(
@@ -166,7 +163,7 @@ def gendata(
         sources: dict[str, Any] = _files(data_path, Path(label_path), labels, report)
     else:
         sources = _recordings_of(data_path, report, **reading)
-        labels = read_labels(Path(label_path), report) if label_path else _labels_of(data_path, sources, report)
+        labels = read_labels(Path(label_path), report) if label_path else labels_in(data_path, sources, report)
         sources = _paired(labels, sources, str(data_path), Path(label_path or data_path).name, report)
         num_worker = 1  # they are in memory
     kept = partial(read_facts, persons=persons, max_frame=max_frame, num_person=num_person, **reading)
@@ -264,29 +261,6 @@ def _recordings_of(path: Path, report: Report, **reading: Any) -> dict[str, Reco
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return recordings
-
-
-def _labels_of(path: Path, recordings: Mapping[str, Recording], report: Report) -> Labels:
-    """The labels and splits that recordings hold themselves.
-
-    Raises:
-        ValueError: one has no label.
-    """
-    if without := next((name for name, recording in recordings.items() if recording.label is None), None):
-        raise ValueError(f"{path} holds no label of {without}; name a CSV file of labels with --label_path")
-    words = {name: recording.label for name, recording in recordings.items()}
-    named = [word for word in words.values() if isinstance(word, str)]
-    if named and len(named) < len(words):
-        raise ValueError(f"{path}: labels are numbers and names ({named[0]}); give one kind")
-    classes = sorted(set(named)) or [str(number) for number in range(1 + max(map(int, words.values())))]  # type: ignore[arg-type]
-    if all(recording.split is None for recording in recordings.values()):
-        report.notes.append(f"{path.name} has no splits that are one train and one val: all its recordings are train")
-    parts = {"train": "train", "val": "val", "test": "val", None: "train"}
-    return Labels(
-        classes,
-        {name: classes.index(word) if isinstance(word, str) else int(word or 0) for name, word in words.items()},
-        {name: parts[recording.split] for name, recording in recordings.items()},
-    )
 
 
 def _channel_words(fact: Facts) -> str:

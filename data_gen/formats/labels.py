@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from data_gen.common.command_line import Report
 from data_gen.formats.files import MAX_MB, is_number
+from data_gen.formats.recording import Recording
 from graph.common.words import plural
 
 PART_OF_SPLIT = {"train": "train", "val": "val", "test": "val"}
@@ -64,6 +65,28 @@ def read_labels(path: Path, report: Report) -> Labels:
         classes,
         {name: number[word] for name, word in words.items()},
         {name: PART_OF_SPLIT[split] for name, split in splits.items()},
+    )
+
+
+def labels_in(path: Path, recordings: Mapping[str, Recording], report: Report) -> Labels:
+    """The labels and splits that recordings hold themselves.
+
+    Raises:
+        ValueError: one has no label.
+    """
+    if without := next((name for name, recording in recordings.items() if recording.label is None), None):
+        raise ValueError(f"{path} holds no label of {without}; name a CSV file of labels with --label_path")
+    words = {name: recording.label for name, recording in recordings.items()}
+    named = [word for word in words.values() if isinstance(word, str)]
+    if named and len(named) < len(words):
+        raise ValueError(f"{path}: labels are numbers and names ({named[0]}); give one kind")
+    classes = sorted(set(named)) or [str(number) for number in range(1 + max(map(int, words.values())))]  # type: ignore[arg-type]
+    if all(recording.split is None for recording in recordings.values()):
+        report.notes.append(f"{path.name} has no splits that are one train and one val: all its recordings are train")
+    return Labels(
+        classes,
+        {name: classes.index(word) if isinstance(word, str) else int(word or 0) for name, word in words.items()},
+        {name: PART_OF_SPLIT[recording.split or "train"] for name, recording in recordings.items()},
     )
 
 

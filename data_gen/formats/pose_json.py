@@ -30,6 +30,7 @@ import numpy as np
 from data_gen.formats.files import Source, check_size, missing, natural_key, read_json
 from data_gen.formats.nested import guess_channels
 from data_gen.formats.recording import Recording
+from graph import coco, kinetics, mediapipe, openpose
 from graph.channels import Channels, Unit
 
 _FRAMES = ("instance_info", "annotations", "frames", "data", "predictions", "poses", "results")
@@ -39,6 +40,7 @@ _POINTS = ("pose_keypoints_2d", "pose_keypoints_3d", "pose_keypoints", "keypoint
 _SCORES = ("keypoint_scores", "scores", "score", "visible", "confidence", "visibility", "keypoints_visible")
 _IDENTITY = ("track_id", "person_id", "idx", "trackid")
 _NUMBER = ("frame_id", "frame_index", "frame_idx", "frame", "frame_number", "image_id", "frame_num")
+_SKELETONS = {module.SKELETON.num_point: module.SKELETON for module in (coco, kinetics, openpose, mediapipe)}
 _MAX_FRAME_MB = 4  # of a folder's file; 100 persons with face and hands have 0.5
 
 
@@ -259,8 +261,6 @@ def _recording(
         (a, _), (b, _), *_ = sorted(forms)
         raise ValueError(f"persons have different joints: {a[0]} in {a[1]} channels, and {b[0]} in {b[1]}")
     ((shape, names),) = forms
-    if source.skeleton and shape[0] != source.skeleton.num_point:
-        raise ValueError(f"its persons have {shape[0]} joints, the skeleton has {source.skeleton.num_point}")
     if source.channel not in (None, shape[1]):
         raise ValueError(f"its channels are {', '.join(names)}, not --channel {source.channel}")
     places, T = _places(list(frames))
@@ -274,6 +274,7 @@ def _recording(
     if unit is None:
         unit = _unit(joints, names, source)
     channels = Channels(names, unit, picture if unit == "pixels" else None)
+    fields["skeleton"] = _SKELETONS.get(joints.shape[2])
     return Recording.of(source.name, joints, channels, identity=identity, **fields)
 
 

@@ -6,7 +6,7 @@ Axis legend: T frames, M persons, V joints, C channels.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from graph.channels import Channels
 from graph.common.words import plural
+from graph.mapping import as_skeleton, canonical_names
 from graph.tools import Skeleton
 
 MAX_VALUE = 1e6  # far beyond any room in millimetres and any picture in pixels
@@ -78,6 +79,26 @@ class Recording:
             int(((x < 0) | (x > a) | (y < 0) | (y > b)).sum()) for a, b in ((width, height), (height, width))
         )
         return count, count > 0 and turned == 0
+
+
+def fitted(recording: Recording, skeleton: Skeleton) -> Recording:
+    """The recording with the joints of `skeleton`, made by name (`graph.mapping`) where the recording names its own.
+
+    Raises:
+        ValueError: the numbers of joints differ, and the names do not tell how to make the one from the other.
+    """
+    V, own = recording.joints.shape[2], recording.skeleton
+    if own is None or own == skeleton:
+        if skeleton.num_point != V:
+            raise ValueError(f"it has {plural(V, 'joint')}, the skeleton has {skeleton.num_point}")
+        return recording
+    names, wanted = canonical_names(own), canonical_names(skeleton)
+    if names == wanted or (skeleton.num_point == V and set(names) != set(wanted)):
+        strange = [] if names == wanted else [f"took the joints of {own.name} for those of {skeleton.name}, in order"]
+        return replace(recording, notes=(*recording.notes, *strange))
+    joints, present = as_skeleton(recording.joints, recording.present, own, skeleton)
+    note = f"made the joints of {skeleton.name} of those of {own.name}"
+    return replace(recording, joints=joints, present=present, skeleton=skeleton, notes=(*recording.notes, note))
 
 
 def outside_notes(results: Iterable[tuple[int, bool]], unit: str) -> list[str]:
