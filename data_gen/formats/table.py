@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_gen.formats.files import Source, is_number, missing
-from data_gen.formats.headings import Columns, columns_of, ordered
+from data_gen.formats.headings import Columns, columns_of, ordered, words_of
 from data_gen.formats.nested import guess_channels
 from data_gen.formats.recording import Recording
 from graph.channels import Channels
@@ -159,7 +159,8 @@ def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
     if columns.joint is None:
         left_out = [names[column] for column in (columns.frame, columns.person) if column is not None] + left_out
     notes = (f"left out the columns {', '.join(left_out)}",) if left_out else ()
-    if columns.joint is None and len(columns.places) == 1 and source.skeleton:
+    is_bare = len(columns.places) == 1 and len(words_of(names[columns.places[0][0]])) == 1  # x, y without a joint
+    if columns.joint is None and is_bare and source.skeleton:
         return _joint_a_line(cells, source, notes)
     order = [0] * len(cells)
     if columns.joint is not None:
