@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from graph.common.words import plural
+from processor.engine.shared import SharedBatches
 from processor.runtime.distributed import rank, world
 from processor.runtime.signals import STOP
 
@@ -143,7 +144,8 @@ class Loader:
         if hasattr(self.feeder, "set_epoch"):
             self.feeder.set_epoch(number)
         if self.batches is None:  # its generator is not the model's, whose random numbers stay the same
-            self.batches = DataLoader(self.feeder, generator=torch.Generator(), **self.settings)
+            collate = SharedBatches(self.settings["num_workers"])
+            self.batches = DataLoader(self.feeder, collate_fn=collate, generator=torch.Generator(), **self.settings)
         others = set(active_children())
         try:
             batches = iter(self.batches)
