@@ -80,43 +80,46 @@ def read_skeleton(path: Path, *, max_body: int = 4, max_frame: int = 300) -> Ske
 def _regular(text: bytes) -> _Table | None:
     """The content of a file as Kinect's recorder writes it, all lines at once; None for any other form.
 
-    Counts fit the lines, and one blank stands between numbers. `_any` reads what differs, and names what is wrong.
+    Counts fit the lines, line ends are alike, and one blank stands between numbers. `_any` reads what differs, and
+    names what is wrong.
     """
-    text = text.replace(b"\r\n", b"\n") if b"\r" in text else text
     characters = np.frombuffer(text, np.uint8)
-    is_blank = characters <= ord(" ")
     (ends,) = np.nonzero(characters == ord("\n"))
-    start = np.concatenate([[0], ends[:-1] + 1])
-    (short,) = np.nonzero(ends - start <= 3)  # the lines of counts: ten numbers take more
-    if is_blank[0] or (is_blank[1:] & is_blank[:-1]).any() or len(short) < 2:
-        return None
-    values = np.zeros(len(short), int)
-    for place in range(3):
-        within = start[short] + place < ends[short]
-        digit = characters[start[short] + place * within] - ord("0")  # as uint8, what is below 0 is above 9
-        if (digit > 9).any():
+    start, stop, end = np.concatenate([[0], ends[:-1] + 1]), ends, b"\n"
+    if b"\r" in text:
+        stop, end = ends - 1, b"\r\n"
+        if (characters[stop] != ord("\r")).any():
             return None
-        values = np.where(within, 10 * values + digit, values)
-    is_frame = np.append(False, values[1:] != NUM_JOINT)  # the others are joint counts, but for the first
+    is_blank = characters <= ord(" ")
+    num_double = np.count_nonzero(is_blank[1:] & is_blank[:-1])
+    (short,) = np.nonzero(stop - start <= 3)  # the lines of counts: ten numbers take more
+    words = [text[i:j] for i, j in zip(start[short].tolist(), stop[short].tolist(), strict=True)]
+    if is_blank[0] or num_double != (len(end) - 1) * len(ends) or not all(map(bytes.isdigit, words)):
+        return None
+    values = np.array(list(map(int, words)), int)
+    is_frame = values != NUM_JOINT  # the others are joint counts, but for the first
+    is_frame[:1] = False
     counts = values[is_frame]  # bodies of each frame
     num_frame, num_body, before = len(counts), int(counts.sum()), np.cumsum(counts) - counts
     frame_row = 1 + np.arange(num_frame) + _BODY_LINES * before
     if (
         num_body == 0
-        or values[0] != num_frame
+        or values[0] != num_frame  # there is one, for there are bodies
         or len(short) != 1 + num_frame + num_body
         or len(ends) != 1 + num_frame + _BODY_LINES * num_body
         or not np.array_equal(short[is_frame], frame_row)
     ):
         return None
-    separators = b"".join([b"\n", *(b"\n" + count * _BODY_SEPARATORS for count in counts.tolist())])
+    of_body = _BODY_SEPARATORS.replace(b"\n", end)
+    separators = b"".join([end, *(end + count * of_body for count in counts.tolist())])
     if text.translate(None, _NUMBER_CHARACTERS) != separators:
         return None
     place = np.arange(num_body) - np.repeat(before, counts)
     row = np.repeat(frame_row + 1, counts) + _BODY_LINES * place
+    windows: np.ndarray = np.ndarray((len(text) - _LONGEST + 1,), f"V{_LONGEST}", text, strides=(1,))
     xyz, field = [], start[_joint_rows(row)]
     for _ in range(3):
-        numbers = _decimals(text, field)
+        numbers = _decimals(text, windows, field)
         if numbers is None:
             return None
         xyz.append(numbers[0])
@@ -125,24 +128,23 @@ def _regular(text: bytes) -> _Table | None:
     return _Table(num_frame, np.repeat(np.arange(num_frame), counts), place, row, heads, np.stack(xyz, axis=1))
 
 
-def _decimals(text: bytes, first: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def _decimals(text: bytes, windows: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """The numbers that begin at `first` and end with a blank, as `float` reads them, and their ends; None: no number.
 
+    `windows` are the `_LONGEST` characters from each character of `text` on; nine more fields follow each number.
     Numbers such as -1.234567 are read together: a whole number and a power of ten, both exact in float64, have the
     quotient that `float` gives. The others are read one by one.
     """
-    characters = np.frombuffer(text, np.uint8)
-    begin = first + (characters[first] == ord("-"))
-    words = np.lib.stride_tricks.sliding_window_view(characters, _LONGEST)[begin]  # nine more fields follow each
+    begin = first + (np.frombuffer(text, np.uint8)[first] == ord("-"))
+    words = windows[begin].view(np.uint8).reshape(-1, _LONGEST)
     width = (words == ord(" ")).argmax(axis=1)
     digits = np.ascontiguousarray(words.T) - np.uint8(ord("0"))  # a column a number; other characters are above 9
     is_plain = (width > 2) & (digits[0] <= 9) & (words[:, 1] == ord("."))
     most = int(width.max(where=is_plain, initial=2))
-    digits[1] = 0
     digits[2:most] *= np.arange(2, most, dtype=np.uint8)[:, None] < width.astype(np.uint8)
     is_plain &= (digits[2:most] <= 9).all(axis=0)
     values = np.zeros(len(first))
-    for digit in np.delete(digits[:most], 1, axis=0):
+    for digit in digits[[0, *range(2, most)]]:
         values *= 10
         values += digit
     values /= 10.0 ** (most - 2)

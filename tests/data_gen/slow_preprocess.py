@@ -53,9 +53,8 @@ def preprocessed(bodies: np.ndarray, num_frame: int = 300) -> np.ndarray:
     seen = (sample != 0).any(axis=3)  # (M, T, V)
     for body, joints in zip(sample, seen, strict=True):
         for t, frame in enumerate(body):
-            for v in range(25):
-                if joints[t, v]:
-                    frame[v] -= spine[t, 0]
+            if not _empty(frame):
+                frame -= spine[t] * joints[t, :, None]
     for start, end, axis in ((0, 1, (0.0, 0.0, 1.0)), (4, 8, (1.0, 0.0, 0.0))):
         for t in range(num_frame):
             if seen[0, t, start] and seen[0, t, end]:
@@ -96,7 +95,7 @@ def _empty(frame: np.ndarray) -> bool:
 
 
 def _energy(body: np.ndarray) -> float:
-    seen = np.array([joint for frame in body for joint in frame if joint.any()])
+    seen = np.concatenate([frame[frame.any(axis=1)] for frame in body])
     return sum(float(seen[:, axis].std()) for axis in range(3)) if len(seen) else 0.0
 
 
