@@ -189,7 +189,10 @@ def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
     if columns.person is not None:
         identity = np.where(np.isnan(array).all(axis=(2, 3)), -1, np.arange(M))
     channels = Channels(columns.names, guess_channels(array).unit if "z" not in columns.names else "unknown")
-    return Recording.of(source.name, array, channels, identity=identity, notes=notes)
+    numbers = None
+    if columns.frame is not None and all(row[columns.frame].isdecimal() for row in table.rows):
+        numbers = np.unique([int(row[columns.frame]) for row in table.rows])
+    return Recording.of(source.name, array, channels, identity=identity, notes=notes, frames=numbers)
 
 
 def _ranks(table: Table, column: int) -> list[int]:
@@ -213,6 +216,7 @@ def _without_heading(table: Table, source: Source) -> Recording:
     if width <= 5 and width < 2 * V:
         return _joint_a_line(values, source, notes)
     counted = width % V == 1 and _counts(values[:, 0])
+    frames = values[:, 0].astype(np.int64) if counted else None
     if counted:
         values, notes = values[:, 1:], (*notes, f"left out column {first + 1}, the numbers of frames")
     each, rest = divmod(values.shape[1], V)
@@ -231,7 +235,7 @@ def _without_heading(table: Table, source: Source) -> Recording:
     if each % channel:
         raise ValueError(f"{numbers_are} {each} for each of {joints}, not --channel {channel}")
     joints_of = values.reshape(T, each // channel, V, channel)
-    return Recording.of(source.name, joints_of, guess_channels(joints_of), notes=notes)
+    return Recording.of(source.name, joints_of, guess_channels(joints_of), notes=notes, frames=frames)
 
 
 def _joint_a_line(values: np.ndarray, source: Source, notes: tuple[str, ...]) -> Recording:

@@ -347,6 +347,30 @@ def test_a_file_of_many_recordings_needs_no_csv(folder: Folder, with_csv: bool) 
     )
 
 
+def test_a_line_of_labels_may_name_a_part_of_a_recording(folder: Folder) -> None:
+    """UTKinect has ten actions a file, and counts its frames from anywhere."""
+    joints = moves(0, 30, 4, 3)
+    lines = [f"{200 + 2 * t} " + " ".join(map(repr, frame.ravel().tolist())) for t, frame in enumerate(joints)]
+    (folder.path / "raw" / "joints_s01_e01.txt").write_text("\n".join(lines))
+    folder.rows[0] += ["start", "end"]
+    folder.rows += [
+        ["joints_s01_e01.txt", "walk", "train", "204", "213"],
+        ["joints_s01_e01.txt", "sit down", "train", "230", "240"],
+        ["joints_s01_e01.txt", "walk", "val", "250", "1000"],
+        ["joints_s01_e01.txt", "walk", "val", "900", "950"],
+        ["joints_s01_e01.txt", "walk", "val", "30", "3"],
+    ]
+    report = folder.convert("--persons", "file")
+    assert folder.labels() == (["joints_s01_e01.txt:204-213", "joints_s01_e01.txt:230-240"], [1, 0])
+    assert np.load(folder.path / "out" / "train_length.npy").tolist() == [5, 6]
+    np.testing.assert_array_equal(folder.array()[0, :, :5, :, 0], np.float32(joints[2:7]).transpose(2, 0, 1))
+    assert folder.labels("val")[0] == ["joints_s01_e01.txt:250-1000"]
+    assert report.skipped == [
+        "labels.csv, line 6: start '30' and end '3' are not two frames in order",
+        "joints_s01_e01.txt:900-950: no frame is from 900 to 950; its frames are 200 to 258",
+    ]
+
+
 def test_joints_are_made_of_those_of_a_known_skeleton(folder: Folder) -> None:
     landmarks = [{"x": v / 40, "y": 0.5, "z": 0.1, "visibility": 0.9} for v in range(33)]
     (folder.path / "raw" / "a.json").write_text(json.dumps([landmarks] * 3))
