@@ -19,7 +19,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -42,6 +42,13 @@ Persons = Literal["auto", "file", "track"]
 _PUBLISHED = ("ntu", "kinetics")  # formats whose published preparation keeps the file's order of persons
 
 
+class Listed(NamedTuple):
+    """What a line of labels names: a file, a folder or a recording in memory, whole or from one frame to another."""
+
+    source: Path | Recording
+    span: tuple[int, int] | None = None
+
+
 class Facts(NamedTuple):
     """What is known of a recording without its numbers."""
 
@@ -57,25 +64,30 @@ class Facts(NamedTuple):
     notes: tuple[str, ...]
 
 
-def load(source: Path | Recording, *, skeleton: Skeleton, format: str, channel: int | None) -> Recording:
-    """The recording of a file or folder, checked against the skeleton.
+@lru_cache(1)  # the parts of a recording are read one after the other
+def _read_one(path: Path, format: str, skeleton: Skeleton, channel: int | None) -> Recording:
+    recordings = list(read(path, format, skeleton=skeleton, channel=channel))
+    if len(recordings) != 1:
+        raise ValueError(f"it holds {plural(len(recordings), 'recording')}; name this file as --data_path")
+    return recordings[0]
+
+
+def load(listed: Listed, *, skeleton: Skeleton, format: str, channel: int | None) -> Recording:
+    """The recording of a line of labels, with the joints of the skeleton.
 
     Raises:
         ValueError: the file has another form; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    if isinstance(source, Recording):
-        recording = source
-    else:
-        recordings = list(read(source, format, skeleton=skeleton, channel=channel))
-        if len(recordings) != 1:
-            raise ValueError(f"it holds {plural(len(recordings), 'recording')}; name this file as --data_path")
-        (recording,) = recordings
+    recording = listed.source
+    if not isinstance(recording, Recording):
+        recording = _read_one(recording, format, skeleton, channel)
+    recording = recording.between(*listed.span) if listed.span else recording
     return fitted(recording, skeleton)
 
 
 def read_kept(
-    source: Path | Recording, *, persons: Persons, max_frame: int | None, num_person: int | None, **options: Any
+    listed: Listed, *, persons: Persons, max_frame: int | None, num_person: int | None, **options: Any
 ) -> tuple[Row, Facts]:
     """A recording as a row, in which missing joints are zero, and what is known of it; None: as many as it has.
 
@@ -83,7 +95,7 @@ def read_kept(
         ValueError: the file has another form, or no joint is left; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    recording = load(source, **options)
+    recording = load(listed, **options)
     followed, changes = follow(recording)
     tracked = recording.identity is not None and recording.format not in _PUBLISHED
     tracked = persons == "track" or (persons == "auto" and tracked)
@@ -105,14 +117,14 @@ def read_kept(
     )
 
 
-def read_facts(source: Path | Recording, **options: Any) -> Facts:
+def read_facts(listed: Listed, **options: Any) -> Facts:
     """What is known of a recording; arguments and errors as `read_kept`."""
-    return read_kept(source, **options)[1]
+    return read_kept(listed, **options)[1]
 
 
-def read_row(source: Path | Recording, **options: Any) -> Row:
+def read_row(listed: Listed, **options: Any) -> Row:
     """A recording as a row; arguments and errors as `read_kept`."""
-    return read_kept(source, **options)[0]
+    return read_kept(listed, **options)[0]
 
 
 def gendata(
@@ -151,6 +163,7 @@ def gendata(
             that cannot be used.
     """
     data_path, out_folder, report = Path(data_path), Path(out_folder), Report(strict=strict)
+    _read_one.cache_clear()  # files may have changed since an earlier call
     _check_options(max_frame=max_frame, num_person=num_person, channel=channel)
     bones = load_skeleton(skeleton)
     if not data_path.exists():
@@ -160,11 +173,11 @@ def gendata(
         if label_path is None:
             raise ValueError(f"{data_path}: --label_path must name the CSV file of labels of these recordings")
         labels = read_labels(Path(label_path), report)
-        sources: dict[str, Any] = _files(data_path, Path(label_path), labels, report)
+        sources = _files(data_path, Path(label_path), labels, report)
     else:
-        sources = _recordings_of(data_path, report, **reading)
-        labels = read_labels(Path(label_path), report) if label_path else labels_in(data_path, sources, report)
-        sources = _paired(labels, sources, str(data_path), Path(label_path or data_path).name, report)
+        held = _recordings_of(data_path, report, **reading)
+        labels = read_labels(Path(label_path), report) if label_path else labels_in(data_path, held, report)
+        sources = _paired(labels, held, str(data_path), Path(label_path or data_path).name, report)
         num_worker = 1  # they are in memory
     kept = partial(read_facts, persons=persons, max_frame=max_frame, num_person=num_person, **reading)
     nothing = f"{data_path}: no recording that {label_path or 'it holds'} lists can be used"
@@ -222,7 +235,7 @@ def _model_args(out_folder: Path, row_shape: tuple[int, int, int, int], num_clas
     )
 
 
-def _files(data_path: Path, label_path: Path, labels: Labels, report: Report) -> dict[str, Path]:
+def _files(data_path: Path, label_path: Path, labels: Labels, report: Report) -> dict[str, Listed]:
     """Every file or folder that has a label, by its name relative to the data's folder, in order."""
     files = files_below(data_path)
     files = {name: path for name, path in files.items() if path.resolve() != label_path.resolve()}
@@ -230,24 +243,31 @@ def _files(data_path: Path, label_path: Path, labels: Labels, report: Report) ->
     folders = {path.relative_to(data_path).as_posix(): path for path in walk(data_path)}
     candidates = files | {name: path for name, path in folders.items() if name in holding}
     paired = _paired(labels, candidates, str(data_path), label_path.name, report)
-    used = {path for path in paired.values() if path.is_dir()}
-    unlisted = [name for name, path in files.items() if not used & {*path.parents} and path not in set(paired.values())]
+    used = {listed.source for listed in paired.values()}
+    unlisted = [name for name, path in files.items() if not used & {path, *path.parents}]
     if unlisted:
         are = plural(len(unlisted), "file is", "files are")
         report.notes.append(f"{are} not listed in {label_path.name} ({unlisted[0]} ...)")
     return paired
 
 
-def _paired(labels: Labels, sources: Mapping[str, Any], place: str, listed_in: str, report: Report) -> dict[str, Any]:
-    """The sources that have a label, by their names, in order; `labels` gets these names, too."""
-    pairs = match(labels.label, sources)
+def _paired(
+    labels: Labels, sources: Mapping[str, Path | Recording], place: str, listed_in: str, report: Report
+) -> dict[str, Listed]:
+    """What has a label, by name, in order; `labels` gets these names, too."""
+    files = {name: labels.span[name][0] if name in labels.span else name for name in labels.label}
+    pairs = match(files.values(), sources)
     for name, problem in pairs.problems.items():
         report.skip(f"{name}: it is listed in {listed_in} but not in {place}{f' ({problem})' if problem else ''}")
     report.notes += pairs.note(listed_in)
-    named = {nfc(there): (listed, there) for listed, there in pairs.found.items()}
-    for name, (listed, _) in named.items():
-        labels.label[name], labels.part[name] = labels.label[listed], labels.part[listed]
-    return {name: sources[named[name][1]] for name in sorted(named)}
+    listed = {}
+    for name, file in files.items():
+        if file in pairs.found:
+            found, span = pairs.found[file], labels.span[name][1:] if name in labels.span else None
+            new = nfc(found) + (f":{span[0]}-{span[1]}" if span else "")
+            labels.label[new], labels.part[new] = labels.label[name], labels.part[name]
+            listed[new] = Listed(sources[found], span)
+    return {name: listed[name] for name in sorted(listed)}
 
 
 def _recordings_of(path: Path, report: Report, **reading: Any) -> dict[str, Recording]:

@@ -30,8 +30,9 @@ class Match(NamedTuple):
         notes = []
         for what, count in Counter(self.differs.values()).items():
             name = next(name for name, how in self.differs.items() if how == what)
-            are = plural(count, "name", "names")
-            notes.append(f"{are} in {listed_in} differ in {what} ({name} is {self.found[name]}) and were matched")
+            differ = "differs" if count == 1 else "differ"
+            example = f"{name} is {self.found[name]}"
+            notes.append(f"{plural(count, 'name')} in {listed_in} {differ} in {what} from the disk ({example})")
         return notes
 
 
@@ -63,17 +64,28 @@ def nfc(name: str) -> str:
     return PurePosixPath(unicodedata.normalize("NFC", name.replace("\\", "/"))).as_posix()
 
 
+def _fold(name: str) -> str:
+    return nfc(name).casefold()
+
+
 def _stem(name: str) -> str:
-    return re.sub(r"\.[A-Za-z][A-Za-z0-9]{0,9}$", "", name)
+    return re.sub(r"\.[a-z][a-z0-9]{0,9}$", "", _fold(name))
 
 
-_STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
-    ("", lambda name: name),
-    ("Unicode form", nfc),
-    ("letter case", lambda name: nfc(name).casefold()),
-    ("suffix", lambda name: _stem(nfc(name)).casefold()),
-    ("leading folder", lambda name: nfc(name).casefold().rpartition("/")[2]),
-    ("leading folder and suffix", lambda name: _stem(nfc(name).casefold().rpartition("/")[2])),
+def _last(name: str) -> str:
+    return _fold(name).rpartition("/")[2]
+
+
+_Key = Callable[[str], str]
+_STEPS: tuple[
+    tuple[str, _Key, tuple[_Key, ...]], ...
+] = (  # in what names differ; what is equal, on the disk and listed
+    ("", str, (str,)),
+    ("Unicode form", nfc, (nfc,)),
+    ("letter case", _fold, (_fold,)),
+    ("suffix", _stem, (_stem, _fold)),  # `walk.v2` may be `walk.v2.csv`
+    ("leading folder", _last, (_last,)),
+    ("leading folder and suffix", lambda name: _stem(_last(name)), (lambda name: _stem(_last(name)), _last)),
 )
 
 
@@ -82,13 +94,13 @@ def match(listed: Iterable[str], there: Iterable[str]) -> Match:
     there = list(there)
     open_names, result = list(dict.fromkeys(listed)), Match({}, {}, {})
     taken: set[str] = set()
-    for what, key in _STEPS:
+    for what, key_there, keys in _STEPS:
         index: dict[str, list[str]] = {}
         for name in there if open_names else ():
-            index.setdefault(key(name), []).append(name)
+            index.setdefault(key_there(name), []).append(name)
         rest = []
         for name in open_names:
-            alike = index.get(key(name), [])
+            alike = next((index[key(name)] for key in keys if key(name) in index), [])
             same_folder = [hit for hit in alike if "folder" not in what or _is_tail(name, hit)]
             hits = [hit for hit in same_folder if hit not in taken]
             if len(hits) == 1:

@@ -75,11 +75,10 @@ def _recording(source: Source, T: int, bodies: list[tuple[int, int, int, list[li
     joints[frames, places] = np.where((table == 0).all(axis=2, keepdims=True), np.nan, table)
     identity = np.full(joints.shape[:2], -1)
     identity[frames, places] = numbers
+    if not np.nan_to_num(joints[..., 2:]).any():
+        joints = joints[..., :2]  # a picture's joints, filled up with zeros
     channels = guess_channels(joints)
-    if channels.names == ("x", "y", "z") and not np.nan_to_num(joints[..., 2]).any():
-        joints = joints[..., :2]  # a plane, as 2-D pose estimators fill it up
-        channels = guess_channels(joints)
-    elif joints.shape[2] == 25 and channels.unit == "unknown":
+    if joints.shape[2:] == (25, 3) and channels.unit == "unknown":
         channels = Channels(channels.names, "metres")
     return Recording.of(source.name, joints, channels, identity=identity)
 

@@ -138,7 +138,7 @@ def ordered(joints: Iterable[str], skeleton: Skeleton | None) -> list[str]:
         return joints
     lacking = next((name for name in skeleton.joints if _key(name) not in map(_key, joints)), None)
     strange = next((joint for joint in joints if _key(joint) not in known), joints[0])
-    told = f"; the skeleton has {lacking!r}, which it has not{did_you_mean(lacking, joints)}" if lacking else ""
+    told = f", and {lacking!r} of the skeleton is not there{did_you_mean(lacking, joints)}" if lacking else ""
     raise ValueError(
         f"the order of its {plural(len(joints), 'joint')} cannot be told: {strange!r} is no joint of the skeleton{told}"
     )

@@ -16,6 +16,8 @@ from graph.common.words import plural
 
 PART_OF_SPLIT = {"train": "train", "val": "val", "test": "val"}
 COLUMNS = ("file", "label", "split")
+SPAN = ("start", "end")  # further columns of recordings that show several actions
+_FRAME = re.compile(r"\d{1,9}", re.ASCII)
 _CLASS = re.compile(r"\d{1,4}", re.ASCII)  # no data set has more than 10,000 classes
 
 
@@ -25,10 +27,13 @@ class Labels(NamedTuple):
     classes: list[str]  # the names of the classes
     label: dict[str, int]  # the class of each file, from 0, by the file's name
     part: dict[str, str]  # `train` or `val`, by the file's name
+    span: dict[str, tuple[str, int, int]]  # file, first and last frame, by the name of a part of a recording
 
 
 def read_labels(path: Path, report: Report) -> Labels:
     """Read a CSV file whose first line names the columns `file`, `label` and `split`; other columns are ignored.
+
+    Columns `start` and `end` make a line a part of a recording: the frames with these numbers, both among them.
 
     Labels are names of classes, which are numbered in sorted order, or numbers from 0. A split is train, val or test,
     which means val. Lines that cannot be used are skipped, and listed in `report`.
@@ -41,7 +46,17 @@ def read_labels(path: Path, report: Report) -> Labels:
     lines: dict[str, int] = {}
     words: dict[str, str] = {}
     splits: dict[str, str] = {}
-    for line, (name, word, split) in _rows(path, report):
+    spans: dict[str, tuple[str, int, int]] = {}
+    for line, (name, word, split, *span) in _rows(path, report):
+        if any(span):
+            if not all(map(_FRAME.fullmatch, span)) or int(span[0]) > int(span[1]):
+                report.skip(
+                    f"{path.name}, line {line}: start {span[0]!r} and end {span[1]!r} are not two frames in order"
+                )
+                continue
+            file, (first, last) = name, map(int, span)
+            name = f"{file}:{first}-{last}"
+            spans[name] = file, first, last
         if name in lines:
             problem = f"{name} is listed on line {lines[name]} already, and that line counts"
         elif split not in PART_OF_SPLIT:
@@ -65,6 +80,7 @@ def read_labels(path: Path, report: Report) -> Labels:
         classes,
         {name: number[word] for name, word in words.items()},
         {name: PART_OF_SPLIT[split] for name, split in splits.items()},
+        {name: span for name, span in spans.items() if name in words},
     )
 
 
@@ -87,11 +103,12 @@ def labels_in(path: Path, recordings: Mapping[str, Recording], report: Report) -
         classes,
         {name: classes.index(word) if isinstance(word, str) else int(word or 0) for name, word in words.items()},
         {name: PART_OF_SPLIT[recording.split or "train"] for name, recording in recordings.items()},
+        {},
     )
 
 
-def _rows(path: Path, report: Report) -> Iterator[tuple[int, tuple[str, str, str]]]:
-    """Line number, and file, label and split of each line; backslashes in the file's name become slashes."""
+def _rows(path: Path, report: Report) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Line number, and file, label, split, start, end of each line; backslashes in a file's name become slashes."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such CSV file of labels ({','.join(COLUMNS)})")
     if path.stat().st_size > MAX_MB << 20:
@@ -107,11 +124,11 @@ def _rows(path: Path, report: Report) -> Iterator[tuple[int, tuple[str, str, str
         if any(header.count(column) != 1 for column in COLUMNS):
             given = ascii(",".join(header)[:80])
             raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}, separated by commas; it is {given}")
-        places = [header.index(column) for column in COLUMNS]
+        places = [header.index(column) for column in (*COLUMNS, *(SPAN if set(SPAN) <= set(header) else ()))]
         for row in reader:
             if len(row) == len(header):
-                file, label, split = (row[place].strip() for place in places)
-                yield reader.line_num, (file.replace("\\", "/"), " ".join(label.split()), split.lower())
+                file, label, split, *span = (row[place].strip() for place in places)
+                yield reader.line_num, (file.replace("\\", "/"), " ".join(label.split()), split.lower(), *span)
             elif row:
                 problem = f"{plural(len(row), 'field')} where the first line has {len(header)}"
                 report.skip(f"{path.name}, line {reader.line_num}: {problem}")

@@ -263,7 +263,7 @@ def _recording(
     ((shape, names),) = forms
     if source.channel not in (None, shape[1]):
         raise ValueError(f"its channels are {', '.join(names)}, not --channel {source.channel}")
-    places, T = _places(list(frames))
+    places, T, first = _places(list(frames))
     M = max(map(len, frames.values()))
     joints, identity = missing((T, M, *shape)), np.full((T, M), -1)
     for place, people in zip(places, frames.values(), strict=True):
@@ -274,6 +274,7 @@ def _recording(
     if unit is None:
         unit = _unit(joints, names, source)
     channels = Channels(names, unit, picture if unit == "pixels" else None)
+    fields["frames"] = first + np.arange(T)
     fields["skeleton"] = _SKELETONS.get(joints.shape[2])
     return Recording.of(source.name, joints, channels, identity=identity, **fields)
 
@@ -287,17 +288,17 @@ def _unit(joints: np.ndarray, names: tuple[str, ...], source: Source) -> Unit:
     return "normalised" if "score" in names and joints.shape[2] == 33 else "unknown"
 
 
-def _places(numbers: list[Any]) -> tuple[list[int], int]:
-    """The index of each frame, and how many frames there are; numbers that are left out are frames, too."""
+def _places(numbers: list[Any]) -> tuple[list[int], int, int]:
+    """The index of each frame, how many frames there are (numbers that are left out, too), and the first number."""
     counted = [_number(number) for number in numbers]
     if None in counted or len(set(counted)) < len(counted):
-        return list(range(len(numbers))), len(numbers)
+        return list(range(len(numbers))), len(numbers), 0
     whole = [number for number in counted if number is not None]
     first, last = min(whole), max(whole)
     if last - first >= 10 * len(whole) + 300:  # numbers of pictures, not of frames
         rank = {number: place for place, number in enumerate(sorted(whole))}
-        return [rank[number] for number in whole], len(whole)
-    return [number - first for number in whole], last - first + 1
+        return [rank[number] for number in whole], len(whole), 0
+    return [number - first for number in whole], last - first + 1, first
 
 
 def _number(number: Any) -> int | None:

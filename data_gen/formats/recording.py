@@ -31,6 +31,7 @@ class Recording:
     frame_rate: float | None = None  # frames a second
     skeleton: Skeleton | None = None
     identity: NDArray[np.int64] | None = None  # (T, M): the number of the person in each place; -1: not told
+    frames: NDArray[np.int64] | None = None  # (T,): the number of each frame where the file tells it; else from 0
     label: int | str | None = None
     split: str | None = None
     notes: tuple[str, ...] = ()  # what a user should know of how the file was read
@@ -68,6 +69,21 @@ class Recording:
         kept = np.where(present[..., None], joints, 0).astype(np.float32)
         present &= np.asarray(kept.any(axis=(2, 3)))[..., None]
         return cls(name, kept, present, channels, **fields)
+
+    def between(self, first: int, last: int) -> Recording:
+        """The frames with these numbers, both ends among them.
+
+        Raises:
+            ValueError: there is none.
+        """
+        numbers = np.arange(len(self.joints)) if self.frames is None else self.frames
+        kept = (numbers >= first) & (numbers <= last)
+        if not kept.any():
+            raise ValueError(f"no frame is from {first} to {last}; its frames are {numbers[0]} to {numbers[-1]}")
+        identity = None if self.identity is None else self.identity[kept]
+        return replace(
+            self, joints=self.joints[kept], present=self.present[kept], identity=identity, frames=numbers[kept]
+        )
 
     def outside(self) -> tuple[int, bool]:
         """How many joints lie outside the picture, and whether none would if its width and height were exchanged."""

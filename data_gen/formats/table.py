@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_gen.formats.files import Source, is_number, missing
-from data_gen.formats.headings import Columns, columns_of, ordered
+from data_gen.formats.headings import Columns, columns_of, ordered, words_of
 from data_gen.formats.nested import guess_channels
 from data_gen.formats.recording import Recording
 from graph.channels import Channels
@@ -159,7 +159,8 @@ def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
     if columns.joint is None:
         left_out = [names[column] for column in (columns.frame, columns.person) if column is not None] + left_out
     notes = (f"left out the columns {', '.join(left_out)}",) if left_out else ()
-    if columns.joint is None and len(columns.places) == 1 and source.skeleton:
+    is_bare = len(columns.places) == 1 and len(words_of(names[columns.places[0][0]])) == 1  # x, y without a joint
+    if columns.joint is None and is_bare and source.skeleton:
         return _joint_a_line(cells, source, notes)
     order = [0] * len(cells)
     if columns.joint is not None:
@@ -188,7 +189,10 @@ def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
     if columns.person is not None:
         identity = np.where(np.isnan(array).all(axis=(2, 3)), -1, np.arange(M))
     channels = Channels(columns.names, guess_channels(array).unit if "z" not in columns.names else "unknown")
-    return Recording.of(source.name, array, channels, identity=identity, notes=notes)
+    numbers = None
+    if columns.frame is not None and all(row[columns.frame].isdecimal() for row in table.rows):
+        numbers = np.unique([int(row[columns.frame]) for row in table.rows])
+    return Recording.of(source.name, array, channels, identity=identity, notes=notes, frames=numbers)
 
 
 def _ranks(table: Table, column: int) -> list[int]:
@@ -212,6 +216,7 @@ def _without_heading(table: Table, source: Source) -> Recording:
     if width <= 5 and width < 2 * V:
         return _joint_a_line(values, source, notes)
     counted = width % V == 1 and _counts(values[:, 0])
+    frames = values[:, 0].astype(np.int64) if counted else None
     if counted:
         values, notes = values[:, 1:], (*notes, f"left out column {first + 1}, the numbers of frames")
     each, rest = divmod(values.shape[1], V)
@@ -230,7 +235,7 @@ def _without_heading(table: Table, source: Source) -> Recording:
     if each % channel:
         raise ValueError(f"{numbers_are} {each} for each of {joints}, not --channel {channel}")
     joints_of = values.reshape(T, each // channel, V, channel)
-    return Recording.of(source.name, joints_of, guess_channels(joints_of), notes=notes)
+    return Recording.of(source.name, joints_of, guess_channels(joints_of), notes=notes, frames=frames)
 
 
 def _joint_a_line(values: np.ndarray, source: Source, notes: tuple[str, ...]) -> Recording:

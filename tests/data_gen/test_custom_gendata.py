@@ -284,8 +284,103 @@ def test_listed_and_existing_files_are_compared(folder: Folder) -> None:
         "labels.csv, line 6: a.npy is listed on line 2 already, and that line counts",
         f"../arm.yaml: it is listed in labels.csv but not in {folder.path / 'raw'}",
     ]
-    assert "1 name in labels.csv differ in suffix (c is c.npy) and were matched" in report.notes
+    assert "1 name in labels.csv differs in suffix from the disk (c is c.npy)" in report.notes
     assert "1 file is not listed in labels.csv (notes.txt ...)" in report.notes
+
+
+def test_links_folders_of_frames_and_other_unicode_forms_are_recordings(folder: Folder) -> None:
+    elsewhere = folder.path / "elsewhere"
+    write_file(elsewhere / "Mu\u0308ller.npy", moves(0, 3, 4, 3) * 0.1)
+    (folder.path / "raw" / "linked").symlink_to(elsewhere)
+    folder.add("linked/M\u00fcller.npy", None)
+    report = folder.convert("--strict")
+    assert folder.labels()[0] == ["linked/M\u00fcller.npy"]
+    assert "1 name in labels.csv differs in Unicode form" in report.notes[0]
+
+
+def persons_of(frame: int) -> list[Any]:
+    """Two persons of four joints whose order changes with each frame."""
+    bodies = [np.add(np.arange(12).reshape(4, 3), [base + frame, 100, -2.5]).clip(0.5).tolist() for base in (100, 500)]
+    return [{"pose_keypoints_2d": np.ravel(body).tolist()} for body in (bodies if frame % 2 else bodies[::-1])]
+
+
+@pytest.mark.parametrize(("words", "is_tracked"), [((), True), (("--persons", "file"), False)])
+def test_persons_of_a_pose_estimator_are_joined_over_time(folder: Folder, words: Any, is_tracked: bool) -> None:
+    for frame in range(5):
+        path = folder.path / "raw" / "walk" / f"walk_{frame:012}_keypoints.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"people": persons_of(frame)}))
+    folder.add("walk", None)
+    report = folder.convert("--strict", *words)
+    x = folder.array()[0, 0, :, 0]  # (T, M)
+    assert x.shape == (5, 2)
+    if is_tracked:
+        np.testing.assert_array_equal(x[:, 0] - x[:, 1], [400] * 5)
+    else:
+        np.testing.assert_array_equal(x[:, 0] - x[:, 1], [400, -400, 400, -400, 400])
+    rest = "now each has one place" if is_tracked else "--persons track gives each one place"
+    assert f"in 1 recording persons change places between frames; {rest}" in report.notes
+    assert folder.labels()[0] == ["walk"]
+
+
+@pytest.mark.parametrize("with_csv", [False, True])
+def test_a_file_of_many_recordings_needs_no_csv(folder: Folder, with_csv: bool) -> None:
+    clips = [
+        {"frame_dir": name, "label": label, "total_frames": 3, "keypoint": moves(label, 1, 3, 4, 3)}
+        for label, name in enumerate(["b", "a", "c"])
+    ]
+    path = folder.path / "clips.pkl"
+    path.write_bytes(pickle.dumps({"split": {"train": ["a", "b"], "val": ["c"]}, "annotations": clips}))
+    words = ["--data_path", path, "--skeleton", folder.path / "arm.yaml", "--out_folder", folder.path / "out"]
+    if with_csv:
+        (folder.path / "own.csv").write_text("file,label,split\na,wave,val\nb,bow,train\n")
+        words += ["--label_path", folder.path / "own.csv"]
+    main(list(map(str, words)))
+    if with_csv:
+        assert folder.labels() == (["b"], [0])
+        assert folder.labels("val") == (["a"], [1])
+    else:
+        assert folder.labels() == (["a", "b"], [1, 0])
+        assert folder.labels("val") == (["c"], [2])
+    np.testing.assert_array_equal(
+        folder.array()[-1, :, :, :, 0], np.float32(moves(0, 1, 3, 4, 3)[0]).transpose(2, 0, 1)
+    )
+
+
+def test_a_line_of_labels_may_name_a_part_of_a_recording(folder: Folder) -> None:
+    """UTKinect has ten actions a file, and counts its frames from anywhere."""
+    joints = moves(0, 30, 4, 3)
+    lines = [f"{200 + 2 * t} " + " ".join(map(repr, frame.ravel().tolist())) for t, frame in enumerate(joints)]
+    (folder.path / "raw" / "joints_s01_e01.txt").write_text("\n".join(lines))
+    folder.rows[0] += ["start", "end"]
+    folder.rows += [
+        ["joints_s01_e01.txt", "walk", "train", "204", "213"],
+        ["joints_s01_e01.txt", "sit down", "train", "230", "240"],
+        ["joints_s01_e01.txt", "walk", "val", "250", "1000"],
+        ["joints_s01_e01.txt", "walk", "val", "900", "950"],
+        ["joints_s01_e01.txt", "walk", "val", "30", "3"],
+    ]
+    report = folder.convert("--persons", "file")
+    assert folder.labels() == (["joints_s01_e01.txt:204-213", "joints_s01_e01.txt:230-240"], [1, 0])
+    assert np.load(folder.path / "out" / "train_length.npy").tolist() == [5, 6]
+    np.testing.assert_array_equal(folder.array()[0, :, :5, :, 0], np.float32(joints[2:7]).transpose(2, 0, 1))
+    assert folder.labels("val")[0] == ["joints_s01_e01.txt:250-1000"]
+    assert report.skipped == [
+        "labels.csv, line 6: start '30' and end '3' are not two frames in order",
+        "joints_s01_e01.txt:900-950: no frame is from 900 to 950; its frames are 200 to 258",
+    ]
+
+
+def test_joints_are_made_of_those_of_a_known_skeleton(folder: Folder) -> None:
+    landmarks = [{"x": v / 40, "y": 0.5, "z": 0.1, "visibility": 0.9} for v in range(33)]
+    (folder.path / "raw" / "a.json").write_text(json.dumps([landmarks] * 3))
+    folder.add("a.json", None)
+    (folder.path / "arm.yaml").write_text(
+        "name: arm\njoints: [right wrist, left wrist, hip center]\nbones: [[0, 2], [1, 2]]\ncenter: hip center\n"
+    )
+    report = folder.convert("--strict")
+    np.testing.assert_allclose(folder.array()[0, 0, 0, :, 0], [16 / 40, 15 / 40, 23.5 / 40], rtol=1e-6)
+    assert "made the joints of arm of those of MediaPipe (1 recording)" in report.notes
 
 
 def labels_of(tmp_path: Path, content: str | bytes, *, strict: bool = True) -> tuple[Any, Report]:
