@@ -49,9 +49,14 @@ _MAX_CLASSES_BYTES = 1 << 20  # 400 names have 0.01 MB
 
 
 def beside(array: str | Path, name: str) -> Path:
-    """The path of `{part}_{name}` beside the array `{part}_data*.npy`."""
-    array = Path(array)
-    return array.with_name(f"{array.name.partition('_data')[0]}_{name}")
+    """The path of `{part}_{name}` beside the array `{part}_data*.npy`; `prepared.yaml` has no part.
+
+    Where NTU's plain arrays (`{part}_data.npy`) differ from the preprocessed joints of the same folder, `plain_` stands
+    before the name; they share their labels.
+    """
+    part, _, stream = Path(array).name.partition("_data")
+    plain = "plain_" if stream == ".npy" and name in (LENGTH, MISSING, PREPARED) else ""
+    return Path(array).with_name(f"{plain}{name}" if name == PREPARED else f"{part}_{plain}{name}")
 
 
 def stream_in(path: str | Path) -> str:
@@ -73,10 +78,28 @@ def load_array(path: str | Path, *, mmap: bool = True) -> np.ndarray:
     except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(f"{path} is not a complete .npy array of numbers; make it again") from error
     if not isinstance(array, np.ndarray) or array.ndim != 5 or array.dtype.kind != "f":
-        raise ValueError(f"{path} is not an array (N, C, T, V, M) of floats")
+        raise ValueError(f"{path} {_what_it_is(array)}")
     if 0 in array.shape[1:]:
         raise ValueError(f"{path} has the shape {array.shape}: its samples are empty; make it again")
     return array
+
+
+def _what_it_is(array: Any) -> str:
+    """What a file holds that is no array (N, C, T, V, M) of floats, and how it becomes one."""
+    if not isinstance(array, np.ndarray):
+        with array:
+            names = ", ".join(array.files)
+        return (
+            f"holds the arrays {names:.80}; data_gen/custom_gendata.py --data_path makes arrays (N, C, T, V, M) of it"
+        )
+    held = f"holds an array {array.shape} of {array.dtype}, where (N, C, T, V, M) of floats is expected"
+    if array.ndim == 5 and array.dtype.kind in "iu":
+        return f'{held}; save it again as x.astype("float32")'
+    if array.ndim == 4 and array.shape[1] in (2, 3, 4) and array.shape[3] not in (2, 3, 4):
+        return f"{held}: it looks like (N, C, T, V), without persons; save it again as x[..., None]"
+    if array.ndim == 4 and array.shape[3] in (2, 3, 4):
+        return f"{held}: it looks like (N, T, V, C); save it again as x.transpose(0, 3, 1, 2)[..., None]"
+    return f"{held}; data_gen/custom_gendata.py makes arrays of recordings"
 
 
 def read_chunks(path: str | Path, size: int = 64) -> Iterator[np.ndarray]:
@@ -231,7 +254,7 @@ def load_prepared(array: str | Path) -> Prepared | None:
     Raises:
         ValueError: the file does not describe an array, or not one with so many channels.
     """
-    path = Path(array).with_name(PREPARED)
+    path = beside(array, PREPARED)
     if not path.exists():
         return None
     try:

@@ -15,6 +15,7 @@ if sys.platform != "win32":
     import fcntl
 
 ROOT = Path(__file__).resolve().parents[2]  # the project: its packages and config/
+VERSION = "0.1.0"  # of the project, as in setup.py
 
 
 @contextmanager
@@ -51,6 +52,12 @@ def delete_leftovers(path: Path) -> None:
             with left.open("r+b") as file:
                 _lock(file)
             left.unlink()
+
+
+def delete(path: Path) -> None:
+    """Deletes a file, if it is there, and what killed processes left of it."""
+    path.unlink(missing_ok=True)
+    _delete_leftovers(path)
 
 
 def _lock(file: BinaryIO) -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from data_gen.ntu.convert import read_ignored
-from data_gen.ntu.splits import NTU60, NTU120, Dataset, parse_name
+from data_gen.common.command_line import Report
+from data_gen.ntu.files import read_ignored
+from data_gen.ntu.splits import NTU60, NTU120, Dataset, SampleName, find_names, parse_name
 
 
 @pytest.mark.parametrize(
@@ -30,12 +31,13 @@ def test_counts_are_the_published_ones(
         assert Counter(map(split.part, names)) == {"train": train, "val": val}
     assert {dataset.label(name) for name in names} == set(range(dataset.num_class))
     (missing,) = statistics.glob("*missing_skeletons.txt")
-    assert not read_ignored(missing) & set(names)
+    assert not read_ignored(missing, Report()) & set(names)
 
 
 def test_a_name_says_its_numbers() -> None:
     assert parse_name("S012C003P034R002A056.skeleton") == (12, 3, 34, 2, 56)
-    assert parse_name("S012C003P034R002A056") == (12, 3, 34, 2, 56)
+    assert parse_name("S012C003P034R002A056") == parse_name("s012c003p034r002a056.SKELETON") == (12, 3, 34, 2, 56)
+    assert SampleName(12, 3, 34, 2, 56).file == "S012C003P034R002A056.skeleton"
     for wrong in (
         "S1C1P1R1A1",
         "._S012C003P034R002A056.skeleton",
@@ -54,7 +56,7 @@ def test_whatever_is_no_name_is_refused(text: str) -> None:
         name = parse_name(text)
     except ValueError:
         return
-    assert text.removesuffix(".skeleton") == "S{:03}C{:03}P{:03}R{:03}A{:03}".format(*name)
+    assert name.file in (text.upper().removesuffix(".SKELETON") + ".skeleton", text)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -67,10 +69,32 @@ def test_a_list_to_leave_out_is_understood_or_refused(tmp_path: Path, before: by
     listed = tmp_path / "missing.txt"
     name = b"S012C003P034R002A056"
     listed.write_bytes(bom + name + end + before.replace(name, b"") + end + b" " + name[:-1] + b"7.skeleton " + end)
-    assert {(12, 3, 34, 2, 56), (12, 3, 34, 2, 57)} <= read_ignored(listed)
+    assert {(12, 3, 34, 2, 56), (12, 3, 34, 2, 57)} <= read_ignored(listed, Report())
     listed.write_bytes((bom + name + end).decode("utf-8").encode("utf-16"))
-    with pytest.raises(ValueError, match="no line of it is a sample name"):
-        read_ignored(listed)
+    with pytest.raises(ValueError, match="no line of it names a sample"):
+        read_ignored(listed, Report())
+
+
+def test_a_line_may_name_samples_in_any_clear_form(tmp_path: Path) -> None:
+    listed, report = tmp_path / "missing.txt", Report()
+    forms = [
+        "{}",
+        '"{}"',
+        "ntu/{}.skeleton",
+        "{}.skeleton.npy",
+        "  [{}],",
+        "C:\\raw\\{}.skeleton;1",
+        "{}_rgb.avi",
+        "'{}',",
+    ]
+    names = [f"S001C001P001R001A{number:03}" for number in range(len(forms))]
+    lines = [form.format(name) for form, name in zip(forms, names, strict=True)]
+    strange = ["Missing skeletons:", "S001C001P001R001A1", "xS001C001P001R001A099", "S001C001P001R001A0990"]
+    listed.write_text("\n".join([*strange, *lines, "", "s001c001p001r001a050, S001C001P001R001A051"]))
+    assert read_ignored(listed, report) == {(1, 1, 1, 1, action) for action in (*range(len(forms)), 50, 51)}
+    shown = "1: 'Missing skeletons:', 2: 'S001C001P001R001A1', 3: 'xS001C001P001R001A099', ..."
+    assert report.notes == [f"{listed}: 4 lines without a sample's name left out ({shown})"]
+    assert find_names("S001C001P001R001A0") == []
 
 
 def test_actions_of_another_release_have_no_label() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slow_preprocess
+from conftest import ROOT
 from recordings import random_bodies, skeleton_text, write_recordings
 
 from data_gen import preprocess_120
@@ -23,8 +24,9 @@ from data_gen.ntu.splits import NTU120
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_gendata import gendata
 from data_gen.preprocess import main, preprocess
+from feeders.arrays import load_lengths, load_missing, load_prepared
+from graph.channels import Channels
 
-ROOT = Path(__file__).resolve().parents[2]
 GOOD = [
     "S001C001P001R001A001.skeleton",
     "S001C002P003R001A002.skeleton",
@@ -175,7 +177,7 @@ def test_ntu_120_lies_in_two_folders(two_folders: tuple[Path, Path], tmp_path: P
         ),
         (
             ["--part1_path", "part2", "--part2_path", "part2"],
-            "part2: 2 of its files (S018C001P103R001A061.skeleton ...) are in another folder too; --part2_path takes",
+            "part2 has 2 .skeleton files (S018C001P103R001A061.skeleton ...), but none of S001 to S017: unpack",
         ),
     ],
 )
@@ -188,8 +190,124 @@ def test_half_of_ntu_120_is_refused(
         preprocess_120.main([*arguments, "--out_folder", "out"])
     assert message in str(error.value)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ValueError, match=r"NTU RGB\+D 120 lies in 2 folders: part1_path .*; 1 is named"):
+    with pytest.raises(ValueError, match=r"part2 has 2 \.skeleton files .*none of S001 to S017"):
         preprocess(two_folders[1], "out", dataset=NTU120)
+
+
+def test_ntu_120_may_lie_in_one_folder(
+    two_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    for folder in two_folders:
+        for path in folder.iterdir():
+            shutil.copy(path, whole)
+    monkeypatch.chdir(tmp_path)  # the usual folders are absent
+    preprocess_120.main([*("--part1_path", "part1", "--part2_path", "part2"), "--out_folder", "two"])
+    for number, options in enumerate(
+        (["--data_path", "whole"], ["--part1_path", "whole"], ["--part1-path", "whole", "--part2-path", "whole"])
+    ):
+        preprocess_120.main([*options, "--out_folder", f"one{number}"])
+        for benchmark in ("xsub", "xset"):
+            for part in ("train", "val"):
+                one, two = (read(Path(out) / benchmark, part) for out in (f"one{number}", "two"))
+                assert one[:2] == two[:2]
+                np.testing.assert_array_equal(one[2], two[2])
+    with pytest.raises(
+        ValueError, match=r"S001C001P001R001A001\.skeleton lies in part1 and in whole; keep one of them"
+    ):
+        preprocess_120.main(["--part1_path", "part1", "--part2_path", "whole", "--out_folder", "out"])
+    report = main(["--data_path", "whole", "--out_folder", "sixty"])
+    assert report.notes[0] == "left out 2 files of setups that are not in NTU RGB+D 60"
+    assert report.skipped == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right on Windows")
+def test_sub_folders_and_links_to_folders_are_searched(tmp_path: Path) -> None:
+    write_recordings(tmp_path / "plain", GOOD)
+    preprocess(tmp_path / "plain", tmp_path / "expected")
+    write_recordings(tmp_path / "elsewhere" / "deep", GOOD)
+    (tmp_path / "raw" / "D0-30000").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / GOOD[0]).rename(tmp_path / "raw" / "D0-30000" / GOOD[0])
+    (tmp_path / "elsewhere" / "deep" / GOOD[2]).rename(tmp_path / "elsewhere" / "deep" / GOOD[2].upper())
+    (tmp_path / "raw" / "D30001-56880").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "raw")  # a circle
+    preprocess(tmp_path / "raw", tmp_path / "found")
+    for part in ("train", "val"):
+        found, expected = (read(tmp_path / out / "xsub", part) for out in ("found", "expected"))
+        assert found[:2] == expected[:2]
+        np.testing.assert_array_equal(found[2], expected[2])
+
+
+def test_the_length_is_that_before_the_frames_repeat(tmp_path: Path) -> None:
+    """Two bodies that repeat at different rhythms: their array never repeats as a whole."""
+    bodies = np.random.default_rng(0).normal(size=(2, 46, 25, 3))
+    bodies[1, 40:] = bodies[1, :3] = 0
+    late = bodies.copy()
+    late[0, :2] = 0  # its first frames move to the front
+    (tmp_path / "raw").mkdir()
+    for name, joints in zip(GOOD, (bodies, late, bodies[:, :1]), strict=True):
+        (tmp_path / "raw" / name).write_text(skeleton_text(joints))
+    preprocess(tmp_path / "raw", tmp_path)
+    gendata(tmp_path / "raw", tmp_path)
+    gen_bones(tmp_path)
+    for name, lengths in (
+        ("train_data_joint.npy", [46]),
+        ("val_data_joint.npy", [44, 1]),
+        ("val_data_bone.npy", [44, 1]),
+        ("val_data.npy", [46, 1]),
+    ):
+        np.testing.assert_array_equal(load_lengths(tmp_path / "xsub" / name), lengths)
+
+
+def test_missing_joints_are_written_as_the_frames_repeat(tmp_path: Path) -> None:
+    bodies = np.random.default_rng(0).normal(size=(1, 4, 25, 3))
+    bodies[0, 0] = 0  # absent
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / GOOD[0]).write_text(skeleton_text(bodies))
+    bodies[0, 2, 7] = np.nan
+    bodies[0, 3, 9] = 0
+    (tmp_path / "raw" / GOOD[1]).write_text(skeleton_text(bodies).replace("nan", "NaN"))
+    preprocess(tmp_path / "raw", tmp_path)
+    gendata(tmp_path / "raw", tmp_path)
+    assert load_missing(tmp_path / "xsub" / "train_data_joint.npy") is None
+    in_array = np.zeros((300, 25, 2), bool)
+    in_array[1::3, 7, 0] = in_array[2::3, 9, 0] = True  # three frames that repeat, from the second recorded one on
+    recorded = np.zeros((300, 25, 2), bool)
+    recorded[2, 7, 0] = recorded[3, 9, 0] = True
+    for name, expected in (("val_data_joint.npy", in_array), ("val_data.npy", recorded)):
+        missing, joints = load_missing(tmp_path / "xsub" / name), np.load(tmp_path / "xsub" / name)[0]
+        assert missing is not None
+        np.testing.assert_array_equal(missing[0], expected)
+        assert np.isfinite(joints).all()
+        assert not joints[:, expected].any()
+    (tmp_path / "raw" / GOOD[1]).write_text((tmp_path / "raw" / GOOD[0]).read_text())
+    preprocess(tmp_path / "raw", tmp_path)
+    assert load_missing(tmp_path / "xsub" / "val_data_joint.npy") is None, "the mask of the earlier joints is left"
+
+
+def test_persons_may_be_followed_by_their_identity(tmp_path: Path) -> None:
+    bodies = np.random.default_rng(0).normal(size=(2, 6, 25, 3))
+    swapped = bodies.copy()
+    swapped[:, 3:] = bodies[::-1, 3:]
+    lines = skeleton_text(swapped).splitlines()
+    for number, row in enumerate(row for row, line in enumerate(lines) if len(line.split()) == 10):
+        identity = number % 2 if number < 6 else 1 - number % 2
+        lines[row] = f"7{identity}" + lines[row][lines[row].index(" ") :]
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / GOOD[0]).write_text("\n".join(lines))
+    (tmp_path / "raw" / GOOD[1]).write_text(skeleton_text(bodies[:1]))
+    report = main(["--data_path", str(tmp_path / "raw"), "--out_folder", str(tmp_path / "places")])
+    assert report.notes == ["in 1 file persons change places between frames; see --persons"]
+    report = gendata(tmp_path / "raw", tmp_path / "plain", persons="track")
+    assert report.notes == ["in 1 file persons change places between frames; see --persons"]
+    joints = read(tmp_path / "plain" / "xsub", "train", "data")[2][0]
+    np.testing.assert_allclose(joints[:, :6], bodies.transpose(3, 1, 2, 0), rtol=1e-6)
+    prepared = load_prepared(tmp_path / "plain" / "xsub" / "train_data.npy")
+    assert prepared is not None
+    assert (prepared.channels, prepared.frame_rate) == (Channels(("x", "y", "z"), "metres"), 30)
+    assert prepared.made["script"] == "ntu_gendata.py"
+    assert prepared.made["options"]["persons"] == "track"
 
 
 @pytest.fixture
@@ -274,7 +392,7 @@ def test_a_run_that_dies_midway_leaves_finished_output_alone(
 
     def convert_file(path: Path, **options: object) -> object:
         if path.name == GOOD[2]:
-            assert len(list(out.rglob("*.tmp"))) == 4  # two samples are written, though not under their names
+            assert len(list(out.rglob("*_joint.npy.*.tmp"))) == 4  # two samples are written under other names
             raise error
         return original(path, **options)  # type: ignore[arg-type]
 
@@ -321,7 +439,7 @@ def test_after_a_killed_run_the_next_one_starts_clean(tmp_path: Path, name: str,
     ran = subprocess.run([*map(str, command), "--out_folder", str(out)], cwd=ROOT, capture_output=True, check=False)
     assert (ran.returncode, ran.stdout) == (code, b"")
     left = {path for path in contents(out) if path.endswith(".tmp")}
-    assert len(left) == (4 if name == "SIGKILL" else 0)
+    assert sum("_joint.npy" in path for path in left) == (4 if name == "SIGKILL" else 0)
     assert contents(out).keys() - left == finished.keys()
     assert all(contents(out)[path] == content for path, content in finished.items())
     preprocess(raw, out)
@@ -357,9 +475,16 @@ def test_bones_of_earlier_joints_are_pointed_out(tmp_path: Path) -> None:
             "absent is no folder: unpack the .skeleton files of NTU RGB+D 60 (S001 to S017) there",
         ),
         (["--data_path", "empty"], "empty has no .skeleton file: unpack"),
-        (["--data_path", "strange"], "strange: of 1 .skeleton file 0 are on the list to leave out"),
+        (
+            ["--data_path", "strange"],
+            "strange has 1 .skeleton file (walking.skeleton ...), but none of S001 to S017: unpack",
+        ),
+        (
+            ["--data_path", "txt"],
+            "txt has no .skeleton file, but 1 name of samples with another suffix (S001C001P001R001A001.txt ...)",
+        ),
         (["--data_path", "raw", "--ignored-sample-path", "absent.txt"], "absent.txt: no such list of samples"),
-        (["--data_path", "raw", "--ignored_sample_path", "raw/" + GOOD[0]], "no line of it is a sample name"),
+        (["--data_path", "raw", "--ignored_sample_path", "raw/" + GOOD[0]], "no line of it names a sample"),
         (["--data-path", "raw", "--out-folder", "raw/" + GOOD[0]], "exists"),
     ],
 )
@@ -369,6 +494,7 @@ def test_mistakes_are_answered_in_one_sentence(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     write_recordings(tmp_path / "strange", ["walking.skeleton"])
+    write_recordings(tmp_path / "txt" / "inner", ["S001C001P001R001A001.txt"])
     write_recordings(tmp_path / "raw", GOOD)
     with pytest.raises((FileNotFoundError, FileExistsError, ValueError)) as error:
         main(arguments)
@@ -393,9 +519,11 @@ def test_scripts_run_from_the_projects_root(mixed: Path, tmp_path: Path) -> None
         assert ran.stdout.count("wrote ") == 4
         assert (f"skipped {len(PROBLEMS)}:" in ran.stdout) == (mixed in folder)
     names = ("data", "data_joint", "data_bone", "data_joint_bones")
-    files = {f"{part}_{name}.npy" for part in ("train", "val") for name in names} | {"train_label.pkl", "val_label.pkl"}
+    names += ("length", "plain_length")
+    files = {f"{part}_{name}.npy" for part in ("train", "val") for name in names}
+    files |= {"train_label.pkl", "val_label.pkl", "prepared.yaml", "plain_prepared.yaml"}
     for benchmark in ("xsub", "xview"):
-        assert {path.name for path in (out / benchmark).iterdir()} == files
+        assert {path.name for path in (out / benchmark).iterdir() if "missing" not in path.name} == files
 
 
 @pytest.mark.parametrize(
