@@ -57,7 +57,7 @@ def delete_leftovers(path: Path) -> None:
 def delete(path: Path) -> None:
     """Deletes a file, if it is there, and what killed processes left of it."""
     path.unlink(missing_ok=True)
-    _delete_leftovers(path)
+    delete_leftovers(path)
 
 
 def _lock(file: BinaryIO) -> None:
