@@ -6,7 +6,7 @@ Several processes, a GPU each: `--device 0 1`, or `torchrun --nproc-per-node 2 m
 from __future__ import annotations
 
 import logging
-import os
+import signal
 import sys
 import time
 import traceback
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from processor.config.schema import Config, load_config
 from processor.runtime.failure import OTHER, is_expected, sentence
-from processor.runtime.processes import rank, started
+from processor.runtime.processes import leave, rank, started
 from processor.runtime.signals import StoppedError, stop_at_once
 from processor.runtime.terminal import spoken
 
@@ -57,13 +57,17 @@ def _process_group() -> AbstractContextManager[None]:
 
 def _run(config: Config, argv: Sequence[str]) -> int:
     """Runs the phase of a configuration, in several processes if it names several GPUs; returns the exit status."""
+    import torch
+
     from processor.engine import folds
     from processor.runtime import distributed
     from processor.runtime.device import keep_memory
 
-    if number := _processes(config):
-        return distributed.launch(Path(__file__), argv, number)
-    if distributed.world() > 1 and config.phase not in ("train", "test"):
+    is_shared = config.phase in ("train", "test")  # several processes can do it together
+    gpus = config.device if isinstance(config.device, list) and is_shared else []
+    if len(gpus) > 1 and torch.cuda.is_available() and not started():
+        return distributed.launch(Path(__file__), argv, len(gpus))
+    if distributed.world() > 1 and not is_shared:
         raise ValueError(f"phase: {config.phase} is for one process; leave torchrun out")
     keep_memory()
     if config.phase == "info":
@@ -92,17 +96,9 @@ def _where_to_look(error: Exception, config: Config | None) -> str:
     return ""
 
 
-def _processes(config: Config) -> int:
-    """How many processes to start for the GPUs that are named; 0: this process does it."""
-    if not isinstance(config.device, list) or len(config.device) < 2 or config.phase not in ("train", "test"):
-        return 0
-    import torch
-
-    return len(config.device) if torch.cuda.is_available() and not started() else 0
-
-
 def _say(message: str, status: int) -> int:
     if rank() or OTHER in message:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, for another process has ended; this one ends, too
         time.sleep(2)  # what concerns all processes, the first one says; and the one that failed first ends first
     if number := rank():
         message = f"process {number}: {message}"
@@ -113,6 +109,5 @@ def _say(message: str, status: int) -> int:
 if __name__ == "__main__":
     status = main(sys.argv[1:])
     if status and started():  # what Python does at its end may wait for the other processes
-        sys.stdout.flush()
-        os._exit(status)
+        leave(status)
     sys.exit(status)

@@ -24,6 +24,7 @@ setup(
     packages=["st_tr", *(f"st_tr.{name}" for name in PACKAGES)],
     package_data={"st_tr": ["config/*/*.yaml"], "st_tr.data_gen.class_names": ["*.txt"]},
     entry_points={"console_scripts": ["st-tr = st_tr.processor.command:run"]},
+    extras_require={"formats": ["bvhio>=1.5", "ezc3d>=1.5"]},  # BVH and C3D, which few need
     install_requires=[
         "torch>=2.6",
         "numpy>=1.26",
@@ -31,7 +32,6 @@ setup(
         "pyyaml>=6.0",
         "tqdm>=4.66",
         "tensorboard>=2.16",
-        "scikit-learn>=1.4",
         "matplotlib>=3.8",
     ],
 )

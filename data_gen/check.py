@@ -1,10 +1,11 @@
 """Checks prepared arrays and tells what they hold: `python -m data_gen.check FOLDER`.
 
 Reads every `{part}_data*.npy` (N, C, T, V, M) in FOLDER and its subfolders, with the `{part}_label.pkl` beside it.
-Tells of each array: samples and classes, valid frames (from the first to the last with a person), persons, the range of
-every channel, and samples that are empty or hold NaN or inf. Tells which samples are equal, number for number: some
-copies of NW-UCLA hold samples of val in train too. Saves a picture of a few skeletons of each array of joints,
-`{part}_data_joint.png`. An array is read once, in chunks of bounded size.
+Tells of each array: samples and classes, valid frames (from the first to the last with a person) and recorded ones,
+persons and where they are absent, missing joints, what each channel is and its range, and samples that are empty, hold
+NaN or inf, or joints outside their picture. Tells which samples are equal, number for number: some copies of NW-UCLA
+hold samples of val in train too. Saves a picture of a few skeletons of each array of joints, `{part}_data_joint.png`.
+An array is read once, in chunks of bounded size.
 """
 
 from __future__ import annotations
@@ -12,35 +13,34 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from hashlib import blake2b
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from tqdm import tqdm
 
 from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.contents import DRAWN, Contents, scan
 from data_gen.common.pictures import draw, write_picture
 from feeders.arrays import (
     JOINT,
     LABEL,
+    LENGTH,
     beside,
     labels_of,
     load_array,
-    present,
-    read_chunks,
+    load_lengths,
+    load_prepared,
     skeleton_of_array,
-    spans,
 )
+from graph.channels import Channels
 from graph.common.words import plural
 from graph.custom import load_skeleton
 
-DRAWN = (JOINT, "data.npy")  # arrays of positions; bones are not drawn
 NUM_DRAWN = 5
 NUM_NAMED = 5
-_CHUNK_BYTES = 16 << 20
 
 
 class Listed(NamedTuple):
@@ -56,17 +56,6 @@ class Listed(NamedTuple):
     def stream(self) -> str:
         """The array's name without its part, such as `data_joint.npy`."""
         return self.path.name.removeprefix(f"{self.part}_")
-
-
-class Contents(NamedTuple):
-    """What an array (N, C, T, V, M) holds."""
-
-    num_frame: np.ndarray  # (N,) number of valid frames; 0 for an empty sample
-    num_person: np.ndarray  # (N,) number of persons that are present in any frame
-    is_finite: np.ndarray  # (N,) whether a sample holds neither NaN nor inf
-    digest: list[bytes]  # N hashes of 16 bytes, of a sample's numbers up to its last valid frame
-    low: np.ndarray  # (C,) lowest finite value of present persons; inf without any
-    high: np.ndarray  # (C,) highest finite value of present persons; -inf without any
 
 
 def check(folder: str | Path, *, pictures: str | Path | None = None, skeleton: str | Path | None = None) -> Report:
@@ -115,31 +104,6 @@ def _listed(path: Path) -> Listed:
     return Listed(path, path.name.partition("_data")[0], array.shape, *labels_of(array, path, label_path))
 
 
-def scan(path: Path) -> Contents:
-    """Read an array once, in chunks."""
-    N, C, *rest = load_array(path).shape
-    num_frame, num_person = np.zeros(N, np.int64), np.zeros(N, np.int64)
-    is_finite, digest = np.ones(N, bool), list[bytes]()
-    low, high = np.full(C, np.inf), np.full(C, -np.inf)
-    size = max(1, _CHUNK_BYTES // (4 * C * int(np.prod(rest))))
-    with tqdm(desc=str(path), total=N, unit="sample", disable=None) as bar:
-        for x in read_chunks(path, size):  # (n, C, T, V, M)
-            rows = slice(len(digest), len(digest) + len(x))
-            mask = present(x)  # (n, T, M)
-            begin, end = spans(mask.any(axis=2))
-            num_frame[rows] = end - begin
-            num_person[rows] = mask.any(axis=1).sum(axis=1)
-            persons = x.transpose(0, 2, 4, 1, 3)[mask]  # (K, C, V), of all frames and samples
-            finite = np.isfinite(persons)
-            is_finite[rows][np.nonzero(mask)[0][~finite.all(axis=(1, 2))]] = False
-            low = np.minimum(low, persons.min(axis=(0, 2), where=finite, initial=np.inf))
-            high = np.maximum(high, persons.max(axis=(0, 2), where=finite, initial=-np.inf))
-            for sample, T in zip(x, end, strict=True):
-                digest.append(blake2b(sample[:, :T].tobytes(), digest_size=16).digest())
-            bar.update(len(x))
-    return Contents(num_frame, num_person, is_finite, digest, low, high)
-
-
 def _lines(listed: Listed, contents: Contents) -> list[str]:
     """The lines of the report about an array."""
     classes, counts = np.unique(listed.labels, return_counts=True)
@@ -148,19 +112,51 @@ def _lines(listed: Listed, contents: Contents) -> list[str]:
     gap = f" ({absent} absent)" if absent else ""
     size = f"{plural(few, 'sample')} (class {least})" + (f" to {many} (class {most})" if len(classes) > 1 else "")
     lines = [f"classes  {len(classes)}, {classes[0]} to {classes[-1]}{gap}: {size}"]
+    prepared, lengths = load_prepared(listed.path), load_lengths(listed.path)
     is_full = contents.num_frame > 0
+    if prepared:
+        lines.append(f"channels {_about(prepared.channels)}")
     if is_full.any():
         frames = contents.num_frame[is_full]
+        recorded = (
+            "" if lengths is None else f"; {_range(lengths[is_full])} recorded, median {np.median(lengths[is_full]):g}"
+        )
         persons = zip(*np.unique(contents.num_person[is_full], return_counts=True), strict=True)
-        ranges = zip(contents.low, contents.high, strict=True)
+        names = prepared.channels.names if prepared else ("",)
+        ranges = zip(cycle(names), contents.low, contents.high)
         lines += [
-            f"frames   {frames.min()} to {frames.max()} valid, median {np.median(frames):g}",
+            f"frames   {_range(frames)} valid, median {np.median(frames):g}{recorded}",
             "persons  " + ", ".join(f"{M} in {plural(count, 'sample')}" for M, count in persons),
-            "values   " + ", ".join(f"{low:.4g} to {high:.4g}" for low, high in ranges),
+            "values   " + ", ".join(f"{name} {low:.4g} to {high:.4g}".lstrip() for name, low, high in ranges),
+            f"absent   {_counted(contents.num_absent, 'a person in', 'frame')}",
         ]
-    for what, chosen in (("empty   ", ~is_full), ("NaN, inf", ~contents.is_finite)):
-        lines.append(f"{what} {chosen.sum() or 'none'}{_named([listed.names[i] for i in np.nonzero(chosen)[0]])}")
+        if prepared or contents.num_missing.any():  # published arrays do not tell
+            lines.append(f"missing  {_counted(contents.num_missing, '', 'joint')}")
+        if contents.num_outside.any():
+            lines.append(f"outside  {_counted(contents.num_outside, '', 'joint')}, of the picture")
+    chosen = [("empty   ", ~is_full), ("NaN, inf", ~contents.is_finite)]
+    if not contents.does_fit.all():
+        chosen.append((f"{beside(listed.path, LENGTH).name} does not fit", ~contents.does_fit))
+    for what, samples in chosen:
+        lines.append(f"{what} {samples.sum() or 'none'}{_named([listed.names[i] for i in np.nonzero(samples)[0]])}")
     return lines
+
+
+def _about(channels: Channels) -> str:
+    unit = "" if channels.unit == "unknown" else f" in {channels.unit}"
+    picture = "" if channels.picture is None else " of a picture of {} x {}".format(*channels.picture)
+    return ", ".join(channels.names) + unit + picture
+
+
+def _range(counts: np.ndarray) -> str:
+    return f"{counts.min()} to {counts.max()}"
+
+
+def _counted(counts: np.ndarray, before: str, what: str) -> str:
+    """How many things there are in how many samples; `counts` are those of each sample."""
+    if not counts.any():
+        return "none"
+    return f"{before} {plural(counts.sum(), what)} of {plural(np.count_nonzero(counts), 'sample')}".lstrip()
 
 
 def _named(names: Sequence[str]) -> str:
@@ -205,8 +201,10 @@ def _picture(target: Path, listed: Listed, contents: Contents, skeleton: str | P
     chosen = sound[first[np.linspace(0, len(first) - 1, min(NUM_DRAWN, len(first))).round().astype(int)]]
     array = load_array(listed.path)
     samples = [(f"{listed.names[i]}, class {listed.labels[i]}", np.array(array[i])) for i in chosen]
-    is_score = C == 3 and contents.low[2] >= 0 and contents.high[2] <= 1
-    return write_picture(target, draw(samples, known, scored=bool(is_score)))
+    prepared = load_prepared(listed.path)
+    is_score = C == 3 and contents.low[2] >= 0 and contents.high[2] <= 1  # as far as numbers can tell
+    scored = prepared.channels.score == 2 if prepared else bool(is_score)
+    return write_picture(target, draw(samples, known, scored=scored))
 
 
 def main(argv: Sequence[str] | None = None) -> Report:

@@ -1,132 +1,221 @@
-"""A user's own sequences to arrays: `python data_gen/custom_gendata.py --data_path FOLDER --label_path FILE ...`.
+"""A user's own recordings to arrays: `python data_gen/custom_gendata.py --data_path FOLDER --label_path FILE ...`.
 
-FOLDER and its subfolders hold one `.npy`, `.csv` or `.json` file for each sequence. `data_gen/formats/custom.py`
-describes them and the CSV file of labels and splits; `graph/custom.py` describes the skeleton file. Writes, in the
-order of the files' names, which keep their suffix:
+FOLDER and its subfolders hold a file for each recording, or a folder with a file for each frame, in any format that
+`data_gen/formats/reading.py` knows (docs/own_skeletons.md has a table of them); a file's content tells which.
+`data_gen/formats/labels.py` describes the CSV file of labels and splits; `graph/custom.py` describes the skeleton file.
+Instead of FOLDER, one file that holds many recordings (a pickle of pyskl, `.npz`) can be named; where it holds labels
+and splits, it needs no CSV file. Writes, in the order of the recordings' names, which keep their suffix:
 - `{out_folder}/{train,val}_data_joint.npy` (N, C, T, V, M) float32, the coordinates as recorded: T is the longest
-  sequence of both parts or `--max_frame`, M the most persons or `--num_person`; what a sequence lacks is zero;
-- `{part}_label.pkl`, a pickle of `(names, labels)`, and `classes.txt`, the classes' names in their order, one a line;
-- `skeleton.yaml`, a copy of the skeleton file, from which readers of the arrays know the bones.
+  recording of both parts or `--max_frame`, M the most persons or `--num_person`; what a recording lacks is zero;
+- what belongs to them (`feeders/arrays.py`): `{part}_label.pkl`, `{part}_length.npy`, `{part}_missing.npy`,
+  `classes.txt`, `prepared.yaml`, and `skeleton.yaml`, a copy of the skeleton file.
 
-A joint with a coordinate that is NaN (or empty, or null) is missing: all its channels become zero in this frame, as in
-Kinetics-skeleton, and the report counts such joints. A sequence without any joint is skipped. Every file is read twice,
-for its size and for its numbers, so that memory holds one sequence at a time.
+A joint that is missing is zero in all channels, and the report counts such joints. A recording without any joint is
+skipped. Every file is read twice, for its size and for its numbers, so that memory holds one recording at a time.
 """
 
 from __future__ import annotations
 
 import sys
-from functools import partial
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
-
 from data_gen.common.command_line import Report, main_of, run
-from data_gen.common.convert import Row, Sample, convert_files, drop_unusual, read_each, to_row
-from data_gen.formats.custom import SUFFIXES, Labels, read_labels, read_sequence
+from data_gen.common.convert import Row, Sample, convert_files, drop_unusual, made_by, read_each, to_row
+from data_gen.common.names import files_below, match, nfc, walk
+from data_gen.formats.labels import Labels, labels_in, read_labels
+from data_gen.formats.persons import follow
+from data_gen.formats.reading import read
+from data_gen.formats.recording import Recording, fitted, outside_notes
 from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON
+from graph.channels import Channels
 from graph.common.words import plural
 from graph.custom import load_skeleton
+from graph.tools import Skeleton
+
+Persons = Literal["auto", "file", "track"]
+_PUBLISHED = ("ntu", "kinetics")  # formats whose published preparation keeps the file's order of persons
 
 
-class Size(NamedTuple):
-    """What a file holds: T frames of M persons in C channels, and how many joints of those kept are missing."""
+class Listed(NamedTuple):
+    """What a line of labels names: a file, a folder or a recording in memory, whole or from one frame to another."""
+
+    source: Path | Recording
+    span: tuple[int, int] | None = None
+
+
+class Facts(NamedTuple):
+    """What is known of a recording without its numbers."""
 
     num_frame: int
     num_person: int
-    channel: int
-    num_missing: int
+    num_missing: int  # joints of those kept that are missing of a person who is present
+    channels: Channels
+    frame_rate: float | None
+    format: str
+    changes: bool  # whether persons change places in the file
+    is_tracked: bool  # whether they were given one place each
+    outside: tuple[int, bool]  # `Recording.outside`
+    notes: tuple[str, ...]
+
+
+@lru_cache(1)  # the parts of a recording are read one after the other
+def _read_one(path: Path, format: str, skeleton: Skeleton, channel: int | None) -> Recording:
+    recordings = list(read(path, format, skeleton=skeleton, channel=channel))
+    if len(recordings) != 1:
+        raise ValueError(f"it holds {plural(len(recordings), 'recording')}; name this file as --data_path")
+    return recordings[0]
+
+
+def load(listed: Listed, *, skeleton: Skeleton, format: str, channel: int | None) -> Recording:
+    """The recording of a line of labels, with the joints of the skeleton.
+
+    Raises:
+        ValueError: the file has another form; the message is the rest of a sentence that names it.
+        OSError: the file cannot be read.
+    """
+    recording = listed.source
+    if not isinstance(recording, Recording):
+        recording = _read_one(recording, format, skeleton, channel)
+    recording = recording.between(*listed.span) if listed.span else recording
+    return fitted(recording, skeleton)
 
 
 def read_kept(
-    path: Path, *, num_point: int, channel: int | None, max_frame: int | None, num_person: int | None
-) -> tuple[Row, Size]:
-    """A sequence as a row, in which missing joints are zero, and its size; None: as many as the file has.
+    listed: Listed, *, persons: Persons, max_frame: int | None, num_person: int | None, **options: Any
+) -> tuple[Row, Facts]:
+    """A recording as a row, in which missing joints are zero, and what is known of it; None: as many as it has.
 
     Raises:
         ValueError: the file has another form, or no joint is left; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    joints = read_sequence(path, num_point, channel=channel)
-    T, M, _, C = joints.shape
-    is_missing = np.isnan(joints).any(axis=3)
-    row = to_row(np.where(is_missing[..., None], 0, joints), max_frame or T, num_person or M)
-    return row, Size(T, M, C, int(is_missing[:max_frame, :num_person].sum()))
+    recording = load(listed, **options)
+    followed, changes = follow(recording)
+    tracked = recording.identity is not None and recording.format not in _PUBLISHED
+    tracked = persons == "track" or (persons == "auto" and tracked)
+    recording = followed if tracked else recording
+    T, M = recording.joints.shape[:2]
+    row = to_row(recording.joints, max_frame or T, num_person or M, recording.present)
+    num_missing = 0 if row.missing is None else int(row.missing.sum())
+    return row, Facts(
+        T,
+        M,
+        num_missing,
+        recording.channels,
+        recording.frame_rate,
+        recording.format,
+        changes,
+        tracked,
+        recording.outside(),
+        recording.notes,
+    )
 
 
-def read_size(path: Path, **options: Any) -> Size:
-    """The size of a sequence; arguments and errors as `read_kept`."""
-    return read_kept(path, **options)[1]
+def read_facts(listed: Listed, **options: Any) -> Facts:
+    """What is known of a recording; arguments and errors as `read_kept`."""
+    return read_kept(listed, **options)[1]
 
 
-def read_row(path: Path, **options: Any) -> Row:
-    """A sequence as a row; arguments and errors as `read_kept`."""
-    return read_kept(path, **options)[0]
+def read_row(listed: Listed, **options: Any) -> Row:
+    """A recording as a row; arguments and errors as `read_kept`."""
+    return read_kept(listed, **options)[0]
 
 
 def gendata(
     data_path: str | Path,
-    label_path: str | Path,
+    label_path: str | Path | None = None,
     *,
     skeleton: str | Path,
     out_folder: str | Path,
+    format: str = "auto",
+    persons: Persons = "auto",
     max_frame: int | None = None,
     num_person: int | None = None,
     channel: int | None = None,
     strict: bool = False,
+    num_worker: int = 1,
 ) -> Report:
-    """Convert a folder of sequences; finished files are replaced only by complete ones.
+    """Convert recordings; finished files are replaced only by complete ones.
 
     Args:
-        data_path: the folder of the sequences.
-        label_path: the CSV file with the columns file, label and split.
+        data_path: the folder of the recordings, or a file that holds many.
+        label_path: the CSV file with the columns file, label and split; a file with labels of its own needs none.
         skeleton: the YAML file that describes the skeleton.
         out_folder: gets the arrays.
-        max_frame: T of the arrays; by default that of the longest sequence.
-        num_person: M of the arrays; by default the most persons of a sequence.
-        channel: C; needed for `.csv` files of several persons or more than three channels.
+        format: the format of all files; `auto` tells it by what each file holds.
+        persons: the place of each person: `file`, as the file lists them; `track`, the same for the whole recording,
+            by the tracker's number or by distance between frames; `auto`, track where a program lists them by frame.
+        max_frame: T of the arrays; by default that of the longest recording.
+        num_person: M of the arrays; by default the most persons of a recording.
+        channel: C; needed for lines of numbers of several persons or more than three channels without a heading.
         strict: stop at the first file or line that cannot be used, instead of skipping it.
+        num_worker: number of processes that read files.
 
     Raises:
         FileNotFoundError: a path does not exist.
         ValueError: a wrong skeleton or CSV file, nothing to convert, no room on the disk, or (`strict`) a file or line
             that cannot be used.
     """
-    data_path, label_path, out_folder = Path(data_path), Path(label_path), Path(out_folder)
-    report = Report(strict=strict)
+    data_path, out_folder, report = Path(data_path), Path(out_folder), Report(strict=strict)
+    _read_one.cache_clear()  # files may have changed since an earlier call
     _check_options(max_frame=max_frame, num_person=num_person, channel=channel)
-    num_point = load_skeleton(skeleton).num_point
-    if not data_path.is_dir():
-        raise FileNotFoundError(f"{data_path} is no folder; --data_path takes the folder of the sequences")
-    labels = read_labels(label_path, report)
-    files = _listed_files(data_path, label_path, labels, report)
-    read = partial(read_size, num_point=num_point, channel=channel, max_frame=max_frame, num_person=num_person)
-    nothing = f"{data_path}: no sequence that {label_path} lists can be used"
-    sizes = dict(read_each(read, files, report, nothing=nothing, task="check"))
-    drop_unusual(sizes, lambda size: plural(size.channel, "channel"), report, unit="file")
-    T = max_frame or max(size.num_frame for size in sizes.values())
-    M = num_person or max(size.num_person for size in sizes.values())
-    row_shape = (next(iter(sizes.values())).channel, T, num_point, M)
+    bones = load_skeleton(skeleton)
+    if not data_path.exists():
+        raise FileNotFoundError(f"{data_path} is no folder; --data_path takes the folder of the recordings, or a file")
+    reading: dict[str, Any] = {"skeleton": bones, "format": format, "channel": channel}
+    if data_path.is_dir():
+        if label_path is None:
+            raise ValueError(f"{data_path}: --label_path must name the CSV file of labels of these recordings")
+        labels = read_labels(Path(label_path), report)
+        sources = _files(data_path, Path(label_path), labels, report)
+    else:
+        held = _recordings_of(data_path, report, **reading)
+        labels = read_labels(Path(label_path), report) if label_path else labels_in(data_path, held, report)
+        sources = _paired(labels, held, str(data_path), Path(label_path or data_path).name, report)
+        num_worker = 1  # they are in memory
+    kept = partial(read_facts, persons=persons, max_frame=max_frame, num_person=num_person, **reading)
+    nothing = f"{data_path}: no recording that {label_path or 'it holds'} lists can be used"
+    facts = dict(read_each(kept, sources, report, nothing=nothing, task="check", num_worker=num_worker))
+    drop_unusual(facts, _channel_words, report, unit="file")
+    T = max_frame or max(fact.num_frame for fact in facts.values())
+    M = num_person or max(fact.num_person for fact in facts.values())
+    channels = _common_channels(facts)
+    row_shape = (len(channels.names), T, bones.num_point, M)
+    rates = {fact.frame_rate for fact in facts.values()}
     convert_files(
-        partial(read_row, num_point=num_point, channel=row_shape[0], max_frame=T, num_person=M),
-        {name: files[name] for name in sizes},
-        {name: Sample(name, labels.label[name], (f"{labels.part[name]}_{JOINT}",)) for name in sizes},
+        partial(read_row, persons=persons, max_frame=T, num_person=M, **reading),
+        {name: sources[name] for name in facts},
+        {name: Sample(name, labels.label[name], (f"{labels.part[name]}_{JOINT}",)) for name in facts},
         report,
         folder=out_folder,
         arrays=[f"{part}_{JOINT}" for part in PARTS],
         row_shape=row_shape,
         nothing=nothing,
         task="write",
-        unit="sequence",
+        unit="recording",
+        num_worker=num_worker,
         texts={
             CLASSES: "".join(f"{name}\n" for name in labels.classes),
             SKELETON: Path(skeleton).read_text(encoding="utf-8"),
         },
+        channels=channels,
+        frame_rate=rates.pop() if len(rates) == 1 else None,
+        made=made_by(
+            "custom_gendata.py",
+            format=format,
+            persons=persons,
+            max_frame=max_frame,
+            num_person=num_person,
+            channel=channel,
+        ),
     )
-    report.notes += _notes(sizes, labels)
+    report.notes += _notes(facts, labels, channels)
     report.notes.append(_model_args(out_folder, row_shape, len(labels.classes)))
     return report
 
@@ -146,38 +235,91 @@ def _model_args(out_folder: Path, row_shape: tuple[int, int, int, int], num_clas
     )
 
 
-def _listed_files(data_path: Path, label_path: Path, labels: Labels, report: Report) -> dict[str, Path]:
-    """Every file that has a label, by its name relative to the folder, in order."""
-    files = {
-        path.relative_to(data_path).as_posix(): path
-        for path in data_path.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.resolve() != label_path.resolve()
-    }
-    for name in labels.label:
-        if name not in files:
-            near = next((f" ({name + suffix} is)" for suffix in SUFFIXES if name + suffix in files), "")
-            report.skip(f"{name}: it is listed in {label_path.name} but not in {data_path}{near}")
-    if unlisted := sorted(files.keys() - labels.label.keys()):
-        report.notes.append(
-            f"{plural(len(unlisted), 'file is', 'files are')} not listed in {label_path.name} ({unlisted[0]} ...)"
-        )
-    return {name: files[name] for name in sorted(files.keys() & labels.label.keys())}
+def _files(data_path: Path, label_path: Path, labels: Labels, report: Report) -> dict[str, Listed]:
+    """Every file or folder that has a label, by its name relative to the data's folder, in order."""
+    files = files_below(data_path)
+    files = {name: path for name, path in files.items() if path.resolve() != label_path.resolve()}
+    holding = {path.rpartition("/")[0] for path in files} - {""}
+    folders = {path.relative_to(data_path).as_posix(): path for path in walk(data_path)}
+    candidates = files | {name: path for name, path in folders.items() if name in holding}
+    paired = _paired(labels, candidates, str(data_path), label_path.name, report)
+    used = {listed.source for listed in paired.values()}
+    unlisted = [name for name, path in files.items() if not used & {path, *path.parents}]
+    if unlisted:
+        are = plural(len(unlisted), "file is", "files are")
+        report.notes.append(f"{are} not listed in {label_path.name} ({unlisted[0]} ...)")
+    return paired
 
 
-def _notes(sizes: dict[str, Size], labels: Labels) -> list[str]:
-    """What a user should know of the sequences."""
-    notes = []
-    if broken := [size.num_missing for size in sizes.values() if size.num_missing]:
-        sequences, one = plural(len(broken), "sequence"), sum(broken) == 1
-        rest = "has no number (NaN); it is zero" if one else "have no number (NaN); they are zero"
-        notes.append(f"{plural(sum(broken), 'joint')} in {sequences} {rest}, as missing")
+def _paired(
+    labels: Labels, sources: Mapping[str, Path | Recording], place: str, listed_in: str, report: Report
+) -> dict[str, Listed]:
+    """What has a label, by name, in order; `labels` gets these names, too."""
+    files = {name: labels.span[name][0] if name in labels.span else name for name in labels.label}
+    pairs = match(files.values(), sources)
+    for name, problem in pairs.problems.items():
+        report.skip(f"{name}: it is listed in {listed_in} but not in {place}{f' ({problem})' if problem else ''}")
+    report.notes += pairs.note(listed_in)
+    listed = {}
+    for name, file in files.items():
+        if file in pairs.found:
+            found, span = pairs.found[file], labels.span[name][1:] if name in labels.span else None
+            new = nfc(found) + (f":{span[0]}-{span[1]}" if span else "")
+            labels.label[new], labels.part[new] = labels.label[name], labels.part[name]
+            listed[new] = Listed(sources[found], span)
+    return {name: listed[name] for name in sorted(listed)}
+
+
+def _recordings_of(path: Path, report: Report, **reading: Any) -> dict[str, Recording]:
+    """The recordings that a file holds, by their names."""
+    recordings: dict[str, Recording] = {}
+    try:
+        for recording in read(path, **reading):
+            if recording.name in recordings:
+                report.skip(f"{recording.name}: a second recording of this name; the first is taken")
+            recordings.setdefault(recording.name, recording)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return recordings
+
+
+def _channel_words(fact: Facts) -> str:
+    names = fact.channels.names
+    return f"{plural(len(names), 'channel')} ({', '.join(names)})"
+
+
+def _common_channels(facts: Mapping[str, Facts]) -> Channels:
+    """The channels of all recordings: units and pictures that differ are not told."""
+    names = next(iter(facts.values())).channels.names
+    units = {fact.channels.unit for fact in facts.values()} - {"unknown"}
+    pictures = {fact.channels.picture for fact in facts.values()}
+    unit = units.pop() if len(units) == 1 else "unknown"
+    return Channels(names, unit, pictures.pop() if len(pictures) == 1 and unit == "pixels" else None)
+
+
+def _notes(facts: Mapping[str, Facts], labels: Labels, channels: Channels) -> list[str]:
+    """What a user should know of the recordings."""
+    formats = Counter(fact.format for fact in facts.values())
+    read_as = ", ".join(f"{count:,} as {name}" for name, count in sorted(formats.items()))
+    notes = [f"read {read_as}; channels {', '.join(channels.names)} ({channels.unit}), as prepared.yaml says"]
+    if lost := [fact.num_missing for fact in facts.values() if fact.num_missing]:
+        joints, one = plural(sum(lost), "joint"), sum(lost) == 1
+        rest = "is missing; it is zero" if one else "are missing; they are zero"
+        notes.append(f"{joints} in {plural(len(lost), 'recording')} {rest}")
+    for is_tracked, rest in (True, "now each has one place"), (False, "--persons track gives each one place"):
+        if changing := sum(fact.changes and fact.is_tracked == is_tracked for fact in facts.values()):
+            notes.append(f"in {plural(changing, 'recording')} persons change places between frames; {rest}")
+    notes += [
+        f"{note} ({plural(count, 'recording')})"
+        for note, count in Counter(note for fact in facts.values() for note in fact.notes).items()
+    ]
+    notes += outside_notes((fact.outside for fact in facts.values()), "recording")
     for part in PARTS:
-        used = {labels.label[name] for name in sizes if labels.part[name] == part}
+        used = {labels.label[name] for name in facts if labels.part[name] == part}
         if absent := [name for label, name in enumerate(labels.classes) if label not in used]:
             named = ", ".join(absent[:5]) + (" ..." if len(absent) > 5 else "")
-            notes.append(
-                f"{part} has no sequence of {len(absent)} of {plural(len(labels.classes), 'class', 'classes')}: {named}"
-            )
+            classes = plural(len(labels.classes), "class", "classes")
+            notes.append(f"{part} has no sequence of {len(absent)} of {classes}: {named}")
     return notes
 
 

@@ -31,7 +31,7 @@ from graph.common.words import plural
 
 __all__ = ["ACTIONS", "make_demo"]
 
-VERSION = 1  # raise it when a change of the code changes the files of a seed
+VERSION = 2  # raise it when a change of the code changes the files of a seed
 MANIFEST = "demo.json"
 _STALE = 3600  # seconds; no call takes as long
 
@@ -73,7 +73,7 @@ def make_demo(
     with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as scratch:
         made = Path(scratch) / "demo"
         _write_raw(made / "raw", seed=seed, performers=performers, replications=replications)
-        preprocess(made / "raw", made, strict=True, num_worker=num_worker)
+        preprocess(made / "raw", made, strict=True, num_worker=num_worker, script="demo_gendata.py", options=settings)
         (made / MANIFEST).write_text(json.dumps(settings), encoding="utf-8")
         if not _is_made(out_folder, settings):  # another call may have made it meanwhile
             if out_folder.exists():
@@ -114,8 +114,7 @@ def recordings(*, seed: int, performers: int, replications: int) -> Iterator[tup
                 scene = perform(action, performer, replication, seed=seed)
                 for camera in CAMERAS:
                     sample = SampleName((performer + 4) // 5, camera, performer, replication, number)
-                    name = "S{:03}C{:03}P{:03}R{:03}A{:03}.skeleton".format(*sample)
-                    yield name, film(scene, sample, seed=seed)
+                    yield sample.file, film(scene, sample, seed=seed)
 
 
 def main(argv: Sequence[str] | None = None) -> Report:

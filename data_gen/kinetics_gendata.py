@@ -26,10 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from data_gen.common.command_line import Report, main_of, run
-from data_gen.common.convert import Row, Sample, convert_files
+from data_gen.common.convert import Row, Sample, convert_files, made_by
 from data_gen.common.storage import require_space
 from data_gen.formats.kinetics_json import NUM_FRAME, Clip, read_clip, read_labels
 from feeders.arrays import JOINT, PARTS
+from graph.channels import Channels
 from graph.common.words import plural
 from graph.kinetics import SKELETON
 
@@ -72,7 +73,9 @@ def convert_clip(listed: tuple[Path, int]) -> Row:
     sample = to_sample(clip)
     if not sample.any():
         raise ValueError(f"no body in any of the first {NUM_FRAME} frames")
-    return Row(sample, clip.num_frame, NUM_PERSON)
+    there = np.asarray(sample.any(axis=0))  # (T, V, M): a joint that is there has a score
+    missing = np.asarray(there.any(axis=1, keepdims=True)) & ~there
+    return Row(sample, clip.num_frame, NUM_PERSON, missing if missing.any() else None)
 
 
 def gendata(
@@ -124,6 +127,8 @@ def gendata(
             task=f"{out_folder / array} ({len(clips) * _BYTES / 1e9:.1f} GB)",
             unit=f"{part} clip",
             num_worker=num_worker,
+            channels=Channels(("x", "y", "score"), "normalised"),
+            made=made_by("kinetics_gendata.py"),
         )
     return report
 

@@ -1,32 +1,53 @@
 """Bones of joint arrays: `python data_gen/ntu_gen_bones.py --data_folder FOLDER`.
 
 For every `{train,val}_data_joint.npy` in FOLDER and its subfolders (`xsub`, `xview` ...) writes
-`{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)` in every channel. The bones are those of
-`skeleton.yaml` beside the joints (`graph.custom`), or else of the known skeleton with as many joints.
+`{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)`, zero where one of both is missing. A score is
+the mean of both, except in Kinetics-skeleton, where published code subtracts it like a coordinate. The bones are those
+of `skeleton.yaml` beside the joints (`graph.custom`), or else of the known skeleton with as many joints.
 Source: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019, section 3.5.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np
+
 from data_gen.common.command_line import main_of, run
 from data_gen.common.derived import Rows, derive
-from feeders.arrays import BONE, load_array, read_chunks, skeleton_of_array
-from feeders.streams import bones
+from feeders.arrays import BONE, load_array, load_missing, read_chunks, skeleton_of_array
+from feeders.layout import Layout
+from feeders.streams import bones, mean_of_ends
+from graph import kinetics
 
 
 def _bone_rows(source: Path) -> Rows:
     shape = load_array(source).shape
     try:
-        parents = skeleton_of_array(source, shape[3]).parents
+        skeleton = skeleton_of_array(source, shape[3])
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
-    return Rows(shape, (bones(chunk, parents) for chunk in read_chunks(source)))
+    score = Layout.of_array(source, published=skeleton is kinetics.SKELETON).score
+    return Rows(shape, _chunks(source, skeleton.parents, score))
+
+
+def _chunks(source: Path, parents: Sequence[int], score: int | None) -> Iterator[np.ndarray]:
+    missing, start = load_missing(source), 0
+    for joints in read_chunks(source):
+        x = bones(joints, parents)
+        if score is not None:
+            x[:, score] = mean_of_ends(joints[:, score], parents)
+        if missing is not None:
+            for number, sample in enumerate(x, start):
+                gone = missing[number]
+                sample[:, gone | gone[:, parents]] = 0
+        start += len(joints)
+        yield x
 
 
 gen_bones = partial(derive, name=BONE, rows=_bone_rows)

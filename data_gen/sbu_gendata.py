@@ -22,12 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from data_gen.common.command_line import Report, main_of, run
-from data_gen.common.convert import Sample, read_each, write_sequences
-from data_gen.formats.files import check_size, read_numbers
+from data_gen.common.convert import Sample, made_by, read_each, write_sequences
+from data_gen.formats.reading import read
 from feeders.arrays import JOINT, PARTS
-from graph.sbu import SKELETON
+from graph.channels import Channels
 
-NUM_PERSON = 2
 TEST_PAIRS = (  # of each fold
     ("s01s02", "s03s04", "s05s02", "s06s04"),
     ("s02s03", "s02s07", "s03s05", "s05s03"),
@@ -35,46 +34,7 @@ TEST_PAIRS = (  # of each fold
     ("s02s01", "s02s06", "s03s02", "s03s06"),
     ("s04s02", "s04s03", "s04s06", "s06s02", "s06s03"),
 )
-_FIELDS = 1 + NUM_PERSON * SKELETON.num_point * 3
-_MAX_MB = 16  # a sequence of 46 frames has 0.03 MB
-_MAX_RECORDED = 100  # real numbers lie between -1 and 3
 _NAME = re.compile(r"(s\d\ds\d\d)_(0[1-8])_\d\d\d", re.ASCII)
-
-
-def read_sequence(path: Path) -> np.ndarray:
-    """A file's joints (T, M, V, C) float32 in metres.
-
-    Raises:
-        ValueError: the file has another form; the message is the rest of a sentence that names it.
-        OSError: the file cannot be read.
-    """
-    check_size(path, _MAX_MB)
-    lines = path.read_bytes().rstrip().splitlines()
-    if not lines:
-        raise ValueError("the file is empty")
-    for number, line in enumerate(lines, 1):
-        if (count := line.count(b",") + bool(line.strip())) != _FIELDS:
-            raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {count}")
-    rows = np.array([read_numbers(line, number) for number, line in enumerate(lines, 1)])
-    _check(rows)
-    x, y, z = np.moveaxis(rows[:, 1:].reshape(-1, NUM_PERSON, SKELETON.num_point, 3), -1, 0)
-    return np.stack([1.28 - 2.56 * x, 0.96 - 1.92 * y, 1.28 * z], axis=-1).astype(np.float32)
-
-
-def _check(rows: np.ndarray) -> None:
-    """Check the numbers of all lines (T, 91).
-
-    Raises:
-        ValueError: a frame out of order, a number that is no position, or an absent person.
-    """
-    recorded = rows[:, 1:].reshape(len(rows), NUM_PERSON, -1)
-    for wrong, problem in (
-        (rows[:, 0] != rows[0, 0] + np.arange(len(rows)), "the frame number does not follow the one before it"),
-        (~(np.abs(recorded) < _MAX_RECORDED).all(axis=(1, 2)), "a number is no position"),  # NaN compares false
-        ((recorded == 0).all(axis=2).any(axis=1), "all numbers of a person are zero"),
-    ):
-        if wrong.any():
-            raise ValueError(f"line {wrong.argmax() + 1}: {problem}")
 
 
 def gendata(
@@ -100,17 +60,19 @@ def gendata(
     nothing = f"{data_path}: no sequence of SBU (s01s02/01/001/skeleton_pos.txt) there"
     sequences = [sequence for _, sequence in read_each(_read, files, report, nothing=nothing)]
     arrays = [_array(fold, part) for fold in range(len(TEST_PAIRS)) for part in PARTS]
-    write_sequences(out_folder, arrays, sequences, report)
+    about = {"channels": Channels(unit="metres"), "made": made_by("sbu_gendata.py")}
+    write_sequences(out_folder, arrays, sequences, report, **about)
     return report
 
 
-def _read(path: Path) -> tuple[Sample, np.ndarray]:
+def _read(path: Path) -> tuple[Sample, np.ndarray, np.ndarray]:
     name = "_".join(path.parts[-4:-1])
     match = _NAME.fullmatch(name)
     if match is None or not any(match[1] in pairs for pairs in TEST_PAIRS):
         raise ValueError("no folder of SBU (they read s01s02/01/001, 21 pairs, classes 01 to 08)")
     arrays = (_array(fold, "val" if match[1] in pairs else "train") for fold, pairs in enumerate(TEST_PAIRS))
-    return Sample(name, int(match[2]) - 1, tuple(arrays)), read_sequence(path)
+    (recording,) = read(path, "sbu")
+    return Sample(name, int(match[2]) - 1, tuple(arrays)), recording.joints, recording.present
 
 
 def _array(fold: int, part: str) -> str:

@@ -21,43 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from data_gen.common.command_line import Report, main_of, run
-from data_gen.common.convert import Sample, read_each, write_sequences
-from data_gen.formats.files import read_json
+from data_gen.common.convert import Sample, made_by, read_each, write_sequences
+from data_gen.formats.reading import read
 from feeders.arrays import JOINT, PARTS
+from graph.channels import Channels
 from graph.common.words import plural
-from graph.nw_ucla import SKELETON
 
-NUM_CLASS = 10
 UNSEEN = "val_unseen.txt"
-_MAX_MB = 16  # a sequence of 201 frames has 0.2 MB
 PART_OF_VIEW = {1: "train", 2: "train", 3: "val"}
 _NAME = re.compile(r"a\d\d_s\d\d_e\d\d_v(\d\d)\.json", re.ASCII)
-
-
-def read_sequence(path: Path) -> tuple[np.ndarray, int]:
-    """A file's joints (T, M, V, C) float32, M = 1, and its label, from 0.
-
-    Raises:
-        ValueError: the file has another form; the message is the rest of a sentence that names it.
-        OSError: the file cannot be read.
-    """
-    content = read_json(path, _MAX_MB)
-    try:
-        joints, label = np.asarray(content["skeletons"], dtype=np.float64), content["label"]
-    except KeyError as error:
-        raise ValueError(f"it has no {error}") from error
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError("not of the form {skeletons: [T][20][3], label: 1..10}") from error
-    if joints.ndim != 3 or not len(joints) or joints.shape[1:] != (SKELETON.num_point, 3):
-        raise ValueError(f"skeletons of shape [T][20][3] expected, found {list(joints.shape)}")
-    if not (np.abs(joints) < 1e6).all():
-        raise ValueError("a coordinate is no position in metres")
-    single = joints[:, None].astype(np.float32)
-    if not single.any():
-        raise ValueError("no body in any frame")
-    if type(label) is not int or not 1 <= label <= NUM_CLASS:
-        raise ValueError(f"label {label!r} is none of 1 to {NUM_CLASS}")
-    return single, label - 1
 
 
 def gendata(
@@ -83,21 +55,24 @@ def gendata(
     nothing = f"{data_path}: no sequence of NW-UCLA's JSON form there"
     sequences = [sequence for _, sequence in read_each(_read, files, report, nothing=nothing)]
     texts = {UNSEEN: _unseen(sequences, report)}
-    write_sequences(out_folder, [f"{part}_{JOINT}" for part in PARTS], sequences, report, texts=texts)
+    arrays = [f"{part}_{JOINT}" for part in PARTS]
+    about = {"texts": texts, "channels": Channels(unit="metres"), "made": made_by("ucla_gendata.py")}
+    write_sequences(out_folder, arrays, sequences, report, **about)
     return report
 
 
-def _read(path: Path) -> tuple[Sample, np.ndarray]:
+def _read(path: Path) -> tuple[Sample, np.ndarray, np.ndarray]:
     match = _NAME.fullmatch(path.name)
     if match is None or int(match[1]) not in PART_OF_VIEW:
         raise ValueError("no NW-UCLA name (they read a01_s01_e00_v01.json, views 1 to 3)")
-    joints, label = read_sequence(path)
-    return Sample(path.name, label, (f"{PART_OF_VIEW[int(match[1])]}_{JOINT}",)), joints
+    (recording,) = read(path, "nw-ucla")
+    sample = Sample(path.name, int(recording.label or 0), (f"{PART_OF_VIEW[int(match[1])]}_{JOINT}",))
+    return sample, recording.joints, recording.present
 
 
-def _unseen(sequences: Sequence[tuple[Sample, np.ndarray]], report: Report) -> str:
+def _unseen(sequences: Sequence[tuple[Sample, np.ndarray, np.ndarray]], report: Report) -> str:
     """The names, one a line, of the test sequences that are no copies of training ones; the copies are reported."""
-    numbers = {part: {s.name: x.tobytes() for s, x in sequences if s.arrays[0].startswith(part)} for part in PARTS}
+    numbers = {part: {s.name: x.tobytes() for s, x, _ in sequences if s.arrays[0].startswith(part)} for part in PARTS}
     training = set(numbers["train"].values())
     names = [name for name, content in numbers["val"].items() if content not in training]
     if copies := len(numbers["val"]) - len(names):

@@ -1,7 +1,9 @@
 """Augmentations: pure functions on one sample (C, T, V, M); those that draw numbers take the generator `rng`.
 
-Axis legend: C channels (x, y, z or x, y, score; twice three where joints and bones are joined), T frames, V joints,
-M persons. What is absent (`arrays.present`) is zero and stays zero, except in `random_move`, as published.
+Axis legend: C channels, T frames, V joints, M persons. All channels that geometry gets are coordinates (x, y, z; twice
+three where joints and bones are joined): the feeder keeps scores away from it. A missing joint is NaN in all channels,
+so that nothing made of it is a number; the feeder makes it zero in the end. A person who is absent (`arrays.present`)
+is zero and stays zero, except in `random_move`, as published.
 Sources: Yan et al., AAAI 2018 (choose, shift, move); Chen et al., *Channel-wise Topology Refinement Graph
 Convolution*, ICCV 2021 (rotation, scaling, frame sampling of its NW-UCLA recipe; crop and resize); Duan et al.,
 *Revisiting Skeleton-based Action Recognition*, CVPR 2022, section 3.3 (uniform sampling).
@@ -9,7 +11,7 @@ Convolution*, ICCV 2021 (rotation, scaling, frame sampling of its NW-UCLA recipe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -28,15 +30,21 @@ def valid_frames(x: Sample) -> Sample:
     return x[:, begin : max(end, 1)]
 
 
-def recorded_frames(x: Sample) -> Sample:
+def recorded_frames(x: Sample, length: int | None = None) -> Sample:
     """The valid frames without the repetitions that fill NTU arrays to 300 frames.
 
-    Only exact repetitions are left out: two persons that repeat after different numbers of frames keep all frames.
+    Args:
+        x: (C, T, V, M).
+        length: how many frames were recorded. None: unknown; then only exact repetitions are left out, and two persons
+            that repeat after different numbers of frames keep all frames.
     """
+    if length is not None:
+        return valid_frames(x[:, : max(length, 1)])
     x = valid_frames(x)
     T = x.shape[1]
-    again = np.flatnonzero((x[0, 1:] == x[0, :1]).all(axis=(1, 2))) + 1  # candidates, by the first channel only
-    return x[:, : next((t for t in again if np.array_equal(x[:, t:], x[:, : T - t])), T)]
+    y = np.nan_to_num(x) if np.isnan(x[0]).any() else x  # missing joints are equal, too
+    again = np.flatnonzero((y[0, 1:] == y[0, :1]).all(axis=(1, 2))) + 1  # candidates, by the first channel only
+    return x[:, : next((t for t in again if np.array_equal(y[:, t:], y[:, : T - t])), T)]
 
 
 def pad(x: Sample, size: int, begin: int = 0) -> Sample:
@@ -83,26 +91,47 @@ def random_move(x: Sample, rng: Generator) -> Sample:
     return y
 
 
-def mirror(x: Sample, partner: Sequence[int], axes: int = 3) -> Sample:
-    """Exchanges left and right: joints change places with their `partner`, every `axes`th channel (x) its sign."""
+def mirror(
+    x: Sample, partner: Sequence[int], xs: Sequence[int] | None = None, *, about: Mapping[int, float] | None = None
+) -> Sample:
+    """Exchanges left and right: joints change places with their `partner`, and x changes its sign.
+
+    Args:
+        x: (C, T, V, M).
+        partner: the joint on the other side of every joint (V,).
+        xs: the channels that are x; None: every third.
+        about: where the mirror stands for some of these channels, instead of at 0.
+    """
     y = x.take(partner, axis=2)
-    y[::axes] *= -1
+    y[list(range(0, len(x), 3) if xs is None else xs)] *= -1
+    for channel, place in (about or {}).items():
+        y[channel] += np.where(present(x)[:, None], x.dtype.type(2 * place), 0)
     return y
 
 
+def extent(x: Sample, channel: int) -> tuple[float, float]:
+    """The lowest and the highest number of a channel among the persons who are present; 0, 0 if nobody is."""
+    mask = np.broadcast_to(present(x)[:, None], x.shape[1:])
+    low = np.fmin.reduce(x[channel], axis=None, where=mask, initial=np.inf)
+    high = np.fmax.reduce(x[channel], axis=None, where=mask, initial=-np.inf)
+    return (float(low), float(high)) if low <= high else (0.0, 0.0)
+
+
 def center(x: Sample, joint: int, *, person: Literal["first", "mean"] = "first") -> Sample:
-    """Subtracts the position of `joint` in the first valid frame from all positions.
+    """Subtracts the position of `joint` in the first frame that holds it from all positions.
 
     Args:
         x: (C, T, V, M).
         joint: its number, from 0.
-        person: `first`: the joint of the first person, in the first frame that holds this person; `mean`: the mean
-            over all persons of the first valid frame.
+        person: `first`: the joint of the first person, in the first frame that holds it; `mean`: the mean over all
+            persons who have it in the first frame where anybody has it.
     """
     mask = present(x)
-    chosen = mask[:, :1] if person == "first" else mask
-    frame = int(np.argmax(chosen.any(axis=1)))
-    (persons,) = np.nonzero(chosen[frame])
+    holds = mask & ~np.isnan(x[0, :, joint])
+    if person == "first":
+        holds = holds[:, :1]
+    frame = int(np.argmax(holds.any(axis=1)))
+    (persons,) = np.nonzero(holds[frame])
     if not len(persons):
         return x
     origin = x[:, frame, joint, persons].mean(axis=1, dtype=np.float64).astype(x.dtype)
@@ -113,21 +142,25 @@ def min_max(x: Sample) -> Sample:
     """Scales every channel to [-1, 1] by its lowest and highest value; a constant channel becomes -1."""
     mask = np.broadcast_to(present(x)[:, None], x.shape)
     axes = (1, 2, 3)
-    low = np.min(x, axis=axes, keepdims=True, where=mask, initial=np.inf)
-    high = np.max(x, axis=axes, keepdims=True, where=mask, initial=-np.inf)
+    low = np.fmin.reduce(x, axis=axes, keepdims=True, where=mask, initial=np.inf)
+    high = np.fmax.reduce(x, axis=axes, keepdims=True, where=mask, initial=-np.inf)
     return np.where(mask, (x - low) / np.where(high > low, high - low, 1) * 2 - 1, 0).astype(x.dtype)
 
 
-def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator) -> Sample:
-    """Rotates about x, then y, then z, each by whole degrees drawn from [-d, d], where d is its entry of `degrees`."""
-    drawn = [rng.integers(-d, d + 1) for d in np.round(degrees).astype(int)]
+def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator, *, order: str = "xyz") -> Sample:
+    """Rotates about each axis by whole degrees drawn from [-d, d], where d is its entry of `degrees` (x, y, z).
+
+    `order` names the axes, that of the first rotation first. Coordinates are columns: a positive angle about z turns x
+    towards y.
+    """
+    drawn = np.deg2rad([rng.integers(-d, d + 1) for d in np.round(degrees).astype(int)])
     R = np.eye(3)
-    for axis, angle in enumerate(np.deg2rad(drawn)):
+    for axis in map("xyz".index, order):
         a, b = (axis + 1) % 3, (axis + 2) % 3
         turn = np.eye(3)
-        turn[a, a] = turn[b, b] = np.cos(angle)
-        turn[b, a] = np.sin(angle)
-        turn[a, b] = -np.sin(angle)
+        turn[a, a] = turn[b, b] = np.cos(drawn[axis])
+        turn[b, a] = np.sin(drawn[axis])
+        turn[a, b] = -np.sin(drawn[axis])
         R = turn @ R
     y = np.tensordot(R.astype(x.dtype), x.reshape(-1, 3, *x.shape[1:]), axes=(1, 1))
     return np.ascontiguousarray(y.swapaxes(0, 1).reshape(x.shape))
@@ -151,15 +184,25 @@ def random_frames(x: Sample, size: int, rng: Generator) -> Sample:
     return x[:, np.minimum((edges * T / size).astype(int), T - 1)]
 
 
-def crop_resize(x: Sample, size: int, p_interval: Sequence[float], rng: Generator) -> Sample:
+def drawn_frames(x: Sample, size: int, rng: Generator) -> Sample:
+    """`size` frames in order, drawn without replacement from 100 copies of each frame, as in CTR-GCN."""
+    T = x.shape[1]
+    copies = max(100, -(-size // T))
+    return x[:, np.sort(rng.choice(copies * T, size, replace=False) % T)]
+
+
+def crop_resize(
+    x: Sample, size: int, p_interval: Sequence[float], rng: Generator, *, min_crop: int = MIN_CROP
+) -> Sample:
     """Crops successive frames and resizes them to `size` frames by linear interpolation.
 
     Args:
         x: (C, T, V, M).
         size: number of frames of the result.
         p_interval: the share of the frames that is cropped. One number: from the middle. Two numbers: drawn between
-            them, from a random place, and at least `MIN_CROP` frames of a sample that has as many.
+            them, from a random place.
         rng: draws.
+        min_crop: the least number of frames that is drawn; a sample that has fewer keeps all.
     """
     T = x.shape[1]
     if len(p_interval) == 1:
@@ -167,26 +210,27 @@ def crop_resize(x: Sample, size: int, p_interval: Sequence[float], rng: Generato
         length = T - 2 * begin
     else:
         low, high = p_interval
-        length = min(max(int(T * rng.uniform(low, high)), MIN_CROP), T)
+        length = min(max(int(T * rng.uniform(low, high)), min_crop), T)
         begin = int(rng.integers(T - length + 1))
     place = np.clip((np.arange(size) + 0.5) * (length / size) - 0.5, 0, None)
     before = place.astype(int)
-    after = np.minimum(before + 1, length - 1)
-    share = (place - before).astype(x.dtype)[:, None, None]
+    share = (place - before).astype(x.dtype)
+    after = np.where(share > 0, np.minimum(before + 1, length - 1), before)  # a joint may be missing in the next frame
+    share = share[:, None, None]
     y = x[:, begin + before]
     y += share * (x[:, begin + after] - y)
     return y
 
 
-def uniform_frames(x: Sample, size: int, rng: Generator) -> Sample:
+def uniform_frames(x: Sample, size: int, rng: Generator, *, start: int | None = None) -> Sample:
     """`size` frames in order, one drawn from each of `size` equal intervals.
 
     Of a sample with fewer than 2 * `size` frames, the frames that are left out are drawn instead; a sample with fewer
-    than `size` frames is repeated from a random frame on.
+    than `size` frames is repeated from the frame `start` on, or from a random one.
     """
     T = x.shape[1]
     if size > T:
-        frames = (rng.integers(T) + np.arange(size)) % T
+        frames = ((rng.integers(T) if start is None else start) + np.arange(size)) % T
     elif 2 * size > T:
         skipped = np.zeros(size + 1, int)
         skipped[rng.choice(size + 1, T - size, replace=False)] = 1

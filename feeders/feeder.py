@@ -6,7 +6,7 @@ and do not depend on the number of workers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,21 +14,22 @@ import torch
 from torch.utils.data import Dataset
 
 from feeders import augment
-from feeders.arrays import labels_of, load_array, present, skeleton_of_array
+from feeders.arrays import labels_of, load_array, load_lengths, load_missing, present, skeleton_of_array
+from feeders.layout import Layout
 from feeders.options import FeederOptions
 from feeders.streams import WITHOUT_BONES, derive, names_in
-from graph.common.words import plural
 
 
 class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     """Samples (C, T, V, M) float32, or several clips of each (clips, C, T, V, M), with their label and index.
 
     A sample passes these steps in this order: center, stream, normalization, rotation, scaling, mirroring, min_max,
-    shift, window, jitter, move. The arguments are those of `FeederOptions`. A subclass adds streams in `streams`, steps
-    by overriding `transform`, and arguments as fields of a dataclass (docs/extending.md).
+    shift, window, jitter, move; with `derive: after` the stream comes last. A joint that is missing is NaN on its way,
+    so that nothing is made of it, and zero in the end. The arguments are those of `FeederOptions`. A subclass adds
+    streams in `streams`, steps by overriding `transform`, and arguments as fields of a dataclass (docs/extending.md).
 
     Raises:
-        ValueError: arguments that do not fit, or an array and labels that do not fit each other.
+        ValueError: arguments that do not fit, or an array and the files beside it that do not fit each other.
         FileNotFoundError: `data_path` or `label_path` is missing.
     """
 
@@ -38,18 +39,20 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         super().__post_init__()
         self.data = load_array(self.data_path, mmap=self.mmap)
         self.sample_name, self.label = labels_of(self.data, self.data_path, self.label_path)
+        self.layout = Layout.of_array(self.data_path, published=self.published)
+        self.lengths = load_lengths(self.data_path)
+        self.missing = None if self.published else load_missing(self.data_path)
         self._check_data()
         V = self.data.shape[3]
         if self.debug:
             self.data, self.sample_name, self.label = self.data[:100], self.sample_name[:100], self.label[:100]
         needs_bones = not set(names_in(self.stream, self.streams)) <= {*WITHOUT_BONES}
+        needs_bones |= self.missing is not None and "bone" in self.layout.groups
         self.parents = skeleton_of_array(self.data_path, V).parents if needs_bones else ()
         self.partner = skeleton_of_array(self.data_path, V).partners if self.mirroring else None
         if self.partner == tuple(range(V)):
             raise ValueError(f"mirroring: the joints of {self.data_path} have no left and right in their names")
-        C = self.data.shape[1]
-        self.axes = C if C % 3 else 3
-        self.statistics = _statistics(self.data, self._derive) if self.normalization else None
+        self.statistics = self._statistics() if self.normalization else None
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # running workers read it
 
     def _check_data(self) -> None:
@@ -59,11 +62,9 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(
                 f"{self.label_path}: the label {self.label.min()} of {name!r} is negative; classes count from 0"
             )
-        C, V = self.data.shape[1], self.data.shape[3]
-        if self.random_rotation and C % 3:
-            channels = plural(C, "channel")
-            raise ValueError(f"random_rotation: turns x, y and z, {self.data_path} has {channels}; drop it")
-        if self.center is not None and self.center >= V:
+        if self.random_rotation and self.layout.flat:
+            raise ValueError(f"random_rotation: turns x, y and z, {self.layout.flat}; drop it")
+        if self.center is not None and self.center >= (V := self.data.shape[3]):
             raise ValueError(f"center: {self.center} is no joint of {self.data_path}, which has {V}")
 
     def set_epoch(self, epoch: int) -> None:
@@ -84,37 +85,81 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int]:
         rng = np.random.default_rng([self.seed, int(self._epoch), index])
-        x = np.array(self.data[index], dtype=np.float32)
-        if self.sampling != "crop":
-            x = augment.recorded_frames(x)  # before motion is computed, so that no motion leads into padding
-        x = self._derive(x)
-        clips = [self.transform(x, rng) for _ in range(self.num_clips)]
-        x = clips[0] if self.num_clips == 1 else np.stack(clips)
+        x = self._joints(index, cut=self.sampling != "crop")  # before motion, so that no motion leads into padding
+        x = self._prepared(x)
+        count = self.num_clips or 1
+        clips = [self._clip(x, rng, number * x.shape[1] // count) for number in range(count)]
+        x = clips[0] if count == 1 else np.stack(clips)
+        if self.missing is not None:
+            x[np.isnan(x)] = 0
         return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), index
 
-    def _derive(self, joints: augment.Sample) -> augment.Sample:
+    def _joints(self, index: int, *, cut: bool) -> augment.Sample:
+        """A sample of the array (C, T, V, M), NaN where a joint is missing; with `cut` its recorded frames only."""
+        x = np.array(self.data[index], dtype=np.float32)
+        if self.missing is not None:
+            missing = self.missing[index]
+            for group, kind in zip(np.split(x, len(self.layout.groups)), self.layout.groups, strict=True):
+                gone = missing | missing[:, self.parents] if kind == "bone" else missing
+                group[:, gone] = np.nan
+        if not cut:
+            return x
+        return augment.recorded_frames(x, None if self.lengths is None else int(self.lengths[index]))
+
+    def _prepared(self, x: augment.Sample) -> augment.Sample:
+        """Centred, and the stream unless this is made last."""
         if self.center is not None:
-            joints = augment.center(joints, self.center, person=self.center_person)
-        return derive(joints, self.stream, self.parents, self.streams)
+            x = self._at_positions(x, augment.center, self.center, person=self.center_person)
+        return x if self.derive == "after" else self._stream(x)
+
+    def _stream(self, joints: augment.Sample) -> augment.Sample:
+        return derive(joints, self.stream, self.parents, self.streams, score=self.layout.score)
+
+    def _clip(self, x: augment.Sample, rng: np.random.Generator, start: int) -> augment.Sample:
+        if self.num_clips is not None and self.sampling == "uniform" and start and x.shape[1] < self.window_size:
+            x = np.roll(x, -start, axis=1)  # the clips of a short sample begin at its frame 0
+        x = self.transform(x, rng)
+        return self._stream(x) if self.derive == "after" else x
 
     def transform(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
         """One window of a sample of the stream: (C, T, V, M) -> (C, window, V, M); `rng` is the sample's generator."""
+        at_positions = self._at_positions
         if self.statistics is not None:
             x = np.where(present(x)[:, None], (x - self.statistics[0]) / self.statistics[1], x)
         if self.random_rotation:
-            x = augment.random_rotation(x, self.random_rotation, rng)
+            x = at_positions(x, augment.random_rotation, self.random_rotation, rng, order=self.rotation_order)
         if self.random_scaling:
-            x = augment.random_scaling(x, self.random_scaling, rng)
+            x = at_positions(x, augment.random_scaling, self.random_scaling, rng)
         if self.partner is not None and rng.random() < 0.5:
-            x = augment.mirror(x, self.partner, self.axes)
+            x = self._mirrored(x, self.partner)
         if self.min_max:
-            x = augment.min_max(x)
+            x = at_positions(x, augment.min_max)
         if self.random_shift:
             x = augment.random_shift(x, rng)
         x = self._window(x, rng)
         if self.joint_jitter:
-            x = augment.jitter(x, self.joint_jitter, rng)
-        return augment.random_move(x, rng) if self.random_move else x
+            x = at_positions(x, augment.jitter, self.joint_jitter, rng)
+        return at_positions(x, augment.random_move, rng) if self.random_move else x
+
+    def _at_positions(
+        self, x: augment.Sample, function: Callable[..., augment.Sample], *args: Any, **options: Any
+    ) -> augment.Sample:
+        """`x` with a function of its coordinates applied to them; a score stays as it is."""
+        positions = self.layout.positions(len(x))
+        if positions is None:
+            return function(x, *args, **options)
+        y = x.copy()
+        y[positions] = function(x[positions], *args, **options)
+        return y
+
+    def _mirrored(self, x: augment.Sample, partner: tuple[int, ...]) -> augment.Sample:
+        xs = self.layout.xs(len(x))
+        kinds = self.layout.groups if self.derive == "after" or self.stream == "joint" else self.stream.split("+")
+        places = [channel for channel, kind in zip(xs, kinds, strict=False) if kind == "joint"]
+        about = 0.0
+        if places and self.center is None and not self.normalization:
+            about = self.layout.mirror(*augment.extent(x, places[0]), scaled=bool(self.random_scaling))
+        return augment.mirror(x, partner, xs, about=dict.fromkeys(places, about) if about else {})
 
     def _window(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
         size = self.window_size
@@ -126,20 +171,30 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             return augment.even_frames(x, size)
         if self.sampling == "random":
             return augment.random_frames(x, size, rng)
+        if self.sampling == "drawn":
+            return augment.drawn_frames(x, size, rng)
         if self.sampling == "uniform":
-            return augment.uniform_frames(x, size, rng)
-        return augment.crop_resize(x, size, self.p_interval, rng)
+            return augment.uniform_frames(x, size, rng, start=None if self.num_clips is None else 0)
+        return augment.crop_resize(x, size, self.p_interval, rng, min_crop=self.min_crop)
 
+    def _statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (C, 1, V, 1) of all joints that are there, read in chunks of bounded memory."""
+        count, total, squares = (np.zeros(()) for _ in range(3))
+        for x in self._chunks():
+            gone = np.isnan(x)
+            count = count + np.count_nonzero(present(x)) - np.count_nonzero(gone, axis=(0, 2, 4))
+            x[gone] = 0  # nor do absent persons, who are zero, add anything
+            total = total + x.sum(axis=(0, 2, 4))
+            squares = squares + (x**2).sum(axis=(0, 2, 4))
+        mean = total / np.maximum(count, 1)
+        deviation = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean**2, 0))
+        deviation[deviation == 0] = 1
+        if (positions := self.layout.positions(len(mean))) is not None:
+            scores = np.setdiff1d(np.arange(len(mean)), positions)
+            mean[scores], deviation[scores] = 0, 1
+        return mean[:, None, :, None].astype(np.float32), deviation[:, None, :, None].astype(np.float32)
 
-def _statistics(data: np.ndarray, derive: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (C, 1, V, 1) over all present persons, read in chunks of bounded memory."""
-    count, total, squares = 0, np.zeros(()), np.zeros(())
-    for start in range(0, len(data), 256):
-        x = np.stack([derive(sample) for sample in data[start : start + 256]]).astype(np.float64)
-        count += np.count_nonzero(present(x))
-        total = total + x.sum(axis=(0, 2, 4))  # absent persons are zero and add nothing
-        squares = squares + (x**2).sum(axis=(0, 2, 4))
-    mean = total / max(count, 1)
-    deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
-    deviation[deviation == 0] = 1
-    return mean[:, None, :, None].astype(np.float32), deviation[:, None, :, None].astype(np.float32)
+    def _chunks(self, size: int = 256) -> Iterator[np.ndarray]:
+        for start in range(0, len(self.label), size):
+            samples = [self._prepared(self._joints(i, cut=False)) for i in range(len(self.label))[start : start + size]]
+            yield np.stack(samples).astype(np.float64)

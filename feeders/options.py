@@ -6,11 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal, get_args
 
+from feeders.augment import MIN_CROP
 from feeders.streams import STREAMS, Stream, names_in
 from graph.common.schema import Checked, Problem, option
 
-Sampling = Literal["crop", "even", "random", "resize", "uniform"]
+Sampling = Literal["crop", "even", "random", "resize", "uniform", "drawn"]
+Order = Literal["xyz", "xzy", "yxz", "yzx", "zxy", "zyx"]
 CenterPerson = Literal["first", "mean"]
+Derive = Literal["before", "after"]
+DRAWN = ("random", "uniform", "drawn")
+CHOICES = {
+    "sampling": get_args(Sampling),
+    "center_person": get_args(CenterPerson),
+    "derive": get_args(Derive),
+    "rotation_order": get_args(Order),
+}
 
 
 @dataclass(eq=False)
@@ -30,24 +40,33 @@ class FeederOptions(Checked):
             sample is padded with zeros.
         normalization: subtract the mean of every channel and joint over the data, and divide by the standard
             deviation; both are computed over present persons only (the published code counts absent ones, too).
-        mirroring: exchange left and right with probability 0.5; x is every third channel of the array, or the first
-            one if the number of channels is no multiple of three.
+        mirroring: exchange left and right with probability 0.5. The mirror stands at x = 0; for coordinates of a
+            picture, in its middle, or in that of the skeleton where its width is not known.
+        published: take an array as the published ST-TR code takes Kinetics: a score is a coordinate like x and y (a
+            bone has the difference of both), and a missing joint is a joint at zero.
         debug: use the first 100 samples only.
         mmap: leave the array on disk and read each sample when it is needed.
         sampling: how `window_size` frames are chosen. `crop`: as above. The others choose among the recorded frames,
             which are those from the first to the last with a person, without the repetitions that fill NTU arrays:
             `even`: evenly spaced; `random`: one drawn from each of `window_size` equal intervals; `uniform`: as in
-            pyskl; `resize`: a crop, interpolated, as in CTR-GCN.
+            pyskl; `resize`: a crop, interpolated, as in CTR-GCN; `drawn`: nearly with replacement, as in CTR-GCN on
+            NW-UCLA.
         p_interval: the share of frames that `resize` crops: [share], from the middle, or [lowest, highest], drawn
             between them, from a random place.
-        num_clips: in tests: number of windows that are drawn of each sample; their scores are averaged.
-        center: subtract the position of this joint (0-based) in the first valid frame; None: subtract nothing.
+        min_crop: the least number of frames that `resize` draws; samples with fewer frames keep all.
+        num_clips: in tests: number of windows that are drawn of each sample; their scores are averaged. Where `uniform`
+            has fewer frames than the window, clip i of n begins at frame i * frames // n, as in pyskl's tests. None:
+            one window, as in training, which begins at a random frame then.
+        center: subtract the position of this joint (0-based) in the first frame that holds it; None: subtract nothing.
         center_person: whose joint: that of the `first` person, or the `mean` over all present persons, for
             interactions.
-        random_rotation: largest angles about x, y and z, in degrees; None: no rotation.
+        derive: `before`: the stream is made of centred joints, then augmented, so that all channels of a sample are
+            alike; `after`: joints are augmented, and the stream is made of the window, as in CTR-GCN on NW-UCLA.
+        random_rotation: largest angles about x, y and z, in whole degrees; None: no rotation.
+        rotation_order: the axes, in the order of the rotations about them.
         random_scaling: lowest and highest factor; None: no scaling.
-        joint_jitter: standard deviation of noise on every channel of every joint, in the array's unit.
-        min_max: scale every channel of a sample to [-1, 1].
+        joint_jitter: standard deviation of noise on every coordinate of every joint, in the array's unit.
+        min_max: scale every coordinate of a sample to [-1, 1].
         seed: seeds the augmentations.
         streams: what `stream` may name; a subclass may have more.
 
@@ -67,14 +86,18 @@ class FeederOptions(Checked):
     window_size: int = -1
     normalization: bool = False
     mirroring: bool = False
+    published: bool = False
     debug: bool = False
     mmap: bool = True
     sampling: Sampling = "crop"
     p_interval: Sequence[float] = (1.0,)
-    num_clips: int = option(1, low=1)
+    min_crop: int = option(MIN_CROP, low=1)
+    num_clips: int | None = option(None, low=1)
     center: int | None = option(None, low=0)
     center_person: CenterPerson = "first"
+    derive: Derive = "before"
     random_rotation: tuple[float, float, float] | None = option(None, low=0)
+    rotation_order: Order = "xyz"
     random_scaling: tuple[float, float] | None = None
     joint_jitter: float = option(0.0, low=0)
     min_max: bool = False
@@ -87,9 +110,13 @@ class FeederOptions(Checked):
             names_in(self.stream, self.streams)
         except ValueError as error:
             yield ("stream",), str(error).removeprefix("stream: ")
-        for key, choices in (("sampling", get_args(Sampling)), ("center_person", get_args(CenterPerson))):
+        for key, choices in CHOICES.items():
             if getattr(self, key) not in choices:
                 yield (key,), f"{getattr(self, key)!r} is none of {', '.join(choices)}"
+        yield from self._rotation_problems()
+        if self.random_shift and self.sampling != "crop":
+            text = f"moves frames for sampling: crop; {self.sampling} takes recorded frames alone; drop one"
+            yield ("random_shift", "sampling"), text
         share = self.p_interval
         if len(share) not in (1, 2) or not 0 < share[0] <= share[-1] <= 1:
             yield ("p_interval",), f"{list(share)} is not one share in (0, 1], or a lowest and a highest"
@@ -100,9 +127,18 @@ class FeederOptions(Checked):
         if self.random_choose and self.sampling != "crop":
             yield ("random_choose", "sampling"), f"chooses for sampling: crop, not for {self.sampling}; drop one"
         resized = self.sampling == "resize" and len(share) > 1
-        if self.num_clips > 1 and not (self.random_choose or self.sampling in ("random", "uniform") or resized):
-            text = f"{self.num_clips} windows are drawn by random_choose, or sampling: random, uniform"
+        if (self.num_clips or 1) > 1 and not (self.random_choose or self.sampling in DRAWN or resized):
+            text = f"{self.num_clips} windows are drawn by random_choose, or sampling: {', '.join(DRAWN)}"
             yield ("num_clips", "random_choose", "sampling", "p_interval"), text
         if self.window_size < 1 and (self.random_choose or self.sampling != "crop"):
             keys = ("window_size", "random_choose", "sampling")
             yield keys, f"{self.window_size} with random_choose or sampling; give a number of frames"
+
+    def _rotation_problems(self) -> Iterator[Problem]:
+        angles = self.random_rotation
+        if angles is None:
+            return
+        if len(angles) != 3:
+            yield ("random_rotation",), f"{list(angles)} must be three angles, about x, y and z"
+        elif vanishing := [angle for angle in angles if 0 < angle <= 0.5]:
+            yield ("random_rotation",), f"{vanishing[0]:g} rounds to 0; angles are in whole degrees, 1 or more, or 0"

@@ -2,7 +2,9 @@
 
 Sources: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019, section 3.5 (bones); Shi et al.,
 *Skeleton-Based Action Recognition with Multi-Stream Adaptive Graph Convolutional Networks*, TIP 2020, section III-E
-(motion). Axis legend: C channels, T frames, V joints, M persons; any axes may stand before these four.
+(motion); Duan et al., *PYSKL: Towards Good Practices for Skeleton Action Recognition*, ACM MM 2022 (scores: the mean of
+both ends). Axis legend: C channels, T frames, V joints, M persons; any axes may stand before these four. What is made
+of a missing joint (NaN) is NaN.
 """
 
 from __future__ import annotations
@@ -28,11 +30,28 @@ def motion(x: np.ndarray) -> np.ndarray:
     return y
 
 
+def mean_of_ends(score: np.ndarray, parents: Sequence[int]) -> np.ndarray:
+    """The scores of bones: the mean of those of both joints, (..., C, T, V, M) -> same."""
+    return (score + score.take(parents, axis=-2)) / 2
+
+
+def mean_of_frames(score: np.ndarray) -> np.ndarray:
+    """The scores of motion: the mean of those of both frames, zero in the last frame, (..., C, T, V, M) -> same."""
+    y = np.zeros_like(score)
+    y[..., :-1, :, :] = (score[..., 1:, :, :] + score[..., :-1, :, :]) / 2
+    return y
+
+
 STREAMS: Mapping[str, Stream] = {
     "joint": lambda joints, parents: joints,
     "bone": bones,
     "joint_motion": lambda joints, parents: motion(joints),
     "bone_motion": lambda joints, parents: motion(bones(joints, parents)),
+}
+SCORES: Mapping[str, Stream] = {  # of a stream that is not listed, a joint's score is its own
+    "bone": lambda score, parents: mean_of_ends(score, parents),
+    "joint_motion": lambda score, parents: mean_of_frames(score),
+    "bone_motion": lambda score, parents: mean_of_frames(mean_of_ends(score, parents)),
 }
 WITHOUT_BONES = ("joint", "joint_motion")  # these do not look at the parents
 
@@ -55,7 +74,12 @@ def names_in(stream: str, streams: Mapping[str, Stream] = STREAMS) -> list[str]:
 
 
 def derive(
-    joints: np.ndarray, stream: str, parents: Sequence[int], streams: Mapping[str, Stream] = STREAMS
+    joints: np.ndarray,
+    stream: str,
+    parents: Sequence[int],
+    streams: Mapping[str, Stream] = STREAMS,
+    *,
+    score: int | None = None,
 ) -> np.ndarray:
     """The stream of joints (..., C, T, V, M) that `stream` names.
 
@@ -64,8 +88,17 @@ def derive(
         stream: one of `streams`, or several of them joined by `+`, whose channels follow each other.
         parents: the bone parent of each joint (V,); `WITHOUT_BONES` ignore it.
         streams: what each name stands for.
+        score: the channel that holds a score, which `SCORES` derive; None: all channels are coordinates.
 
     Raises:
         ValueError: `stream` holds another name.
     """
-    return joined([streams[name](joints, parents) for name in names_in(stream, streams)])
+    names = names_in(stream, streams)
+    if score is None:
+        return joined([streams[name](joints, parents) for name in names])
+    scores, coordinates = joints[..., score : score + 1, :, :, :], np.delete(joints, score, axis=-4)
+    parts = []
+    for name in names:
+        of_scores = SCORES[name](scores, parents) if name in SCORES else scores
+        parts.append(np.insert(streams[name](coordinates, parents), [score], of_scores, axis=-4))
+    return joined(parts)

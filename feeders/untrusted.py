@@ -83,6 +83,10 @@ _KNOWN: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _NDARRAY,
     ("_codecs", "encode"): _encode,
     ("__builtin__", "bytes"): lambda: b"",  # protocol 2 writes empty bytes so
+    ("__builtin__", "set"): set,
+    ("__builtin__", "frozenset"): frozenset,
+    ("builtins", "set"): set,
+    ("builtins", "frozenset"): frozenset,
     ("collections", "OrderedDict"): OrderedDict,
 }
 for _core in ("numpy.core", "numpy._core"):

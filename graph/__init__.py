@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from graph import coco, kinetics, ntu_rgb_d, nw_ucla, sbu
+from graph import azure_kinect, coco, kinetics, mediapipe, ntu_rgb_d, nw_ucla, sbu
 from graph.common.imports import import_object
 from graph.tools import Skeleton, SkeletonGraph
 
-MODULES = {module.SKELETON.num_point: module for module in (ntu_rgb_d, nw_ucla, kinetics, coco, sbu)}
+MODULES = {
+    module.SKELETON.num_point: module for module in (ntu_rgb_d, nw_ucla, kinetics, coco, sbu, mediapipe, azure_kinect)
+}
 
 
 def skeleton_of(num_point: int) -> Skeleton:

@@ -1,8 +1,10 @@
-"""What several test modules share: where the real samples and the golden figures are."""
+"""What several test modules share: the real samples, the golden figures, and what is around a run of the program."""
 
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -41,3 +43,27 @@ def golden_of_samples(samples: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no figures for the real samples: {folder} is absent")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def around(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For tests of `processor/`: nothing may stay in the temporary directory of the processes that a test starts.
+
+    Runs in the test's process write empty pictures, unless the test takes `drawn`: drawing is half of a small run.
+    """
+    if "processor" not in request.path.relative_to(ROOT).parts:
+        yield
+        return
+    if "drawn" not in request.fixturenames:
+        for name in ("draw_accuracy", "draw_confusion"):
+            monkeypatch.setattr(f"processor.results.report.{name}", lambda *_: None)
+        monkeypatch.setattr("processor.results.report.save_png", lambda path, *_, **__: path.touch())
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
+        assert [name for name in os.listdir(folder) if not name.startswith("torchinductor_")] == []  # a cache of torch
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Pictures are drawn."""

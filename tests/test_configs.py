@@ -9,7 +9,7 @@ import torch
 
 import main as program
 from graph.common.imports import import_object
-from processor.config.schema import ConfigError, load_config, names_of_classes
+from processor.config.schema import ConfigError, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 ST_TR = (
@@ -48,7 +48,7 @@ def test_a_config_builds_a_model_that_trains(path: Path) -> None:
     config = load_config(["--config", str(path)])
     model = import_object(config.model)(**config.model_args)
     o = model.options
-    names = names_of_classes(config)
+    names = config.class_names
     assert names is None or len(names) == o.num_class
     C, T, V, M = o.shape
     x = torch.randn(1, C, min(T or 12, 12), V, M)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import shlex
@@ -25,23 +26,59 @@ PARTS = ("graph", "feeders", "data_gen", "model", "processor", "config", "main.p
 SECTIONS = dict(re.findall(r"^## (\d)\. .*\n((?:(?!^## ).*\n)*)", PAGE, re.MULTILINE))
 
 
-def run(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
-    )
-    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}"
-    return done.stdout
+# takes commands of Python from a file and runs them in turn in this one process, for torch is slow to import; writes
+# what each printed, until one fails
+FOLLOW = """
+import contextlib, importlib, io, json, runpy, sys
+commands, said = json.load(open("commands.json")), []
+sys.path.insert(0, "")
+for program, *words in commands:
+    importlib.invalidate_caches()
+    sys.argv = [program, *words]
+    with io.StringIO() as printed, contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            if program == "-m":
+                sys.argv = words
+                runpy.run_module(words[0], run_name="__main__")
+            elif program == "-c":
+                exec(words[0], {})
+            else:
+                runpy.run_path(program, run_name="__main__")
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        said.append(printed.getvalue())
+        json.dump([status, said], open("said.json", "w"))
+    if status:
+        break
+"""
+STREAMS = """
+import numpy as np
+from feeders.acceleration import Feeder as Acceleration
+from feeders.hidden import Feeder as Hidden
+data = {"data_path": "data/stick/train_data_joint.npy", "label_path": "data/stick/train_label.pkl"}
+x = np.load(data["data_path"])[0]
+y = Acceleration(**data, stream="acceleration")[0][0].numpy()
+np.testing.assert_allclose(y[:, :-2], np.diff(x, n=2, axis=1), atol=1e-6)
+np.testing.assert_array_equal(Acceleration(**data, stream="joint+acceleration")[0][0][3:], y)
+z = Hidden(**data, hidden_joints=0.5)[0][0].numpy()
+hidden = (z == 0).all(axis=(0, 1, 3))
+assert 0 < hidden.sum() < 6
+np.testing.assert_array_equal(z[:, :, ~hidden], x[:, :, ~hidden])
+np.testing.assert_array_equal(Hidden(**data)[0][0], x)
+"""
+WRONG = ["main.py", "--config", "config/stick/joints.yaml", "--model_args.heads", "5"]
 
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """The folder of somebody who did what the page says, and what the commands of each section printed."""
-    folder, said = tmp_path_factory.mktemp("project"), {}
+    folder = tmp_path_factory.mktemp("project")
     for name in PARTS:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
+    commands: list[tuple[str, list[str]]] = []  # each with the number of its section
     for number, section in SECTIONS.items():
-        printed = []
         for kind, text in FENCE.findall(section):
             if kind:
                 place = PLACE.match(text)
@@ -54,8 +91,15 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
             for line in text.splitlines():
                 program, *words = shlex.split(line)
                 assert program == "python"
-                printed.append(run(folder, *words))
-        said[number] = "\n".join(printed)
+                commands.append((number, words))
+    commands += [("streams", ["-c", STREAMS]), ("wrong", WRONG)]  # the last one is to fail
+    (folder / "commands.json").write_text(json.dumps([words for _, words in commands]))
+    subprocess.run([sys.executable, "-c", FOLLOW], cwd=folder, timeout=300, check=True)
+    status, printed = json.loads((folder / "said.json").read_text())
+    assert (status, len(printed)) == (1, len(commands)), f"{commands[len(printed) - 1]}\n{printed[-1]}"
+    said = dict.fromkeys([*SECTIONS, "streams", "wrong"], "")
+    for (number, _), text in zip(commands, printed, strict=True):
+        said[number] += text
     return folder, said
 
 
@@ -98,11 +142,7 @@ def test_model(followed: tuple[Path, dict[str, str]]) -> None:
     assert state["spatial.attention.out.weight"].shape == (24, 24)
     assert "one attention over joints" in said["3"]
     assert "model.joints.Model" in said["3"]
-    wrong = subprocess.run(
-        [sys.executable, "main.py", "--config", "config/stick/joints.yaml", "--model_args.heads", "5"],
-        cwd=folder, capture_output=True, text=True,
-    )  # fmt: skip
-    assert "model_args.width: 24 is no multiple of heads, 5" in wrong.stderr
+    assert "model_args.width: 24 is no multiple of heads, 5" in said["wrong"]
 
 
 def test_term(followed: tuple[Path, dict[str, str]]) -> None:
@@ -116,22 +156,6 @@ def test_stream_and_augmentation(followed: tuple[Path, dict[str, str]]) -> None:
     folder, said = followed
     assert checkpoint(folder, "acceleration")["stream"] == "acceleration"
     assert re.search(r"top-1 +\d", said["5"])
-    code = """
-import numpy as np
-from feeders.acceleration import Feeder as Acceleration
-from feeders.hidden import Feeder as Hidden
-data = {"data_path": "data/stick/train_data_joint.npy", "label_path": "data/stick/train_label.pkl"}
-x = np.load(data["data_path"])[0]
-y = Acceleration(**data, stream="acceleration")[0][0].numpy()
-np.testing.assert_allclose(y[:, :-2], np.diff(x, n=2, axis=1), atol=1e-6)
-np.testing.assert_array_equal(Acceleration(**data, stream="joint+acceleration")[0][0][3:], y)
-z = Hidden(**data, hidden_joints=0.5)[0][0].numpy()
-hidden = (z == 0).all(axis=(0, 1, 3))
-assert 0 < hidden.sum() < 6
-np.testing.assert_array_equal(z[:, :, ~hidden], x[:, :, ~hidden])
-np.testing.assert_array_equal(Hidden(**data)[0][0], x)
-"""
-    run(folder, "-c", code)
     assert first_loss(folder, "hidden") != first_loss(folder, "s-tr")
 
 

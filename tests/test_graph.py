@@ -8,12 +8,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graph import MODULES, adjacency, coco, fitting_graph, graph_of, skeleton_of
+from graph import MODULES, adjacency, fitting_graph, graph_of, skeleton_of
 from graph.nw_ucla import Graph
 from graph.tools import LABELING_MODES, Skeleton
 from graph.volleyball import AdjMatrixGraph
 
-SKELETONS = ("ntu_rgb_d", "kinetics", "nw_ucla", "coco", "sbu")
+SKELETONS = ("ntu_rgb_d", "kinetics", "nw_ucla", "coco", "sbu", "mediapipe", "azure_kinect")
+ALL = (*SKELETONS, "openpose")
+BONES = {  # as published, (joint, parent): NTU RGB+D and NW-UCLA from 1, the others from 0
+    "ntu_rgb_d": "1-2 2-21 3-21 4-3 5-21 6-5 7-6 8-7 9-21 10-9 11-10 12-11 13-1 14-13 15-14 16-15 17-1 18-17 19-18 "
+    "20-19 22-23 21-21 23-8 24-25 25-12",
+    "nw_ucla": "1-2 2-3 3-3 4-3 5-3 6-5 7-6 8-7 9-3 10-9 11-10 12-11 13-1 14-13 15-14 16-15 17-1 18-17 19-18 20-19",
+    "kinetics": "0-0 1-0 2-1 3-2 4-3 5-1 6-5 7-6 8-2 9-8 10-9 11-5 12-11 13-12 14-0 15-0 16-14 17-15",
+    "coco": "0-0 1-0 2-0 3-1 4-2 5-0 6-0 7-5 8-6 9-7 10-8 11-0 12-0 13-11 14-12 15-13 16-14",
+    "openpose": "1-1 8-1 2-1 5-1 3-2 4-3 6-5 7-6 9-8 10-9 11-10 12-8 13-12 14-13 0-1 15-0 17-15 16-0 18-16 19-14 20-19 "
+    "21-14 22-11 23-22 24-11",
+    "azure_kinect": "0-0 1-0 2-1 3-2 4-2 5-4 6-5 7-6 8-7 9-8 10-7 11-2 12-11 13-12 14-13 15-14 16-15 17-14 18-0 19-18 "
+    "20-19 21-20 22-0 23-22 24-23 25-24 26-3 27-26 28-26 29-26 30-26 31-26",
+}
+EDGES = {
+    "ntu_rgb_d": BONES["ntu_rgb_d"].replace(" 21-21", ""),
+    "nw_ucla": BONES["nw_ucla"].replace(" 3-3", ""),
+    "kinetics": "4-3 3-2 7-6 6-5 13-12 12-11 10-9 9-8 11-5 8-2 5-1 2-1 0-1 15-0 14-0 17-15 16-14",
+    "coco": "15-13 13-11 16-14 14-12 11-5 12-6 9-7 7-5 10-8 8-6 5-0 6-0 1-0 3-1 2-0 4-2",
+}
 
 
 @pytest.mark.parametrize("mode", [mode for mode in LABELING_MODES if mode != "spatial*"])
@@ -37,7 +55,7 @@ def test_zoom_transformer_s_partitions_are_not_normalised() -> None:
         AdjMatrixGraph("DAD")
 
 
-@pytest.mark.parametrize("name", SKELETONS)
+@pytest.mark.parametrize("name", ALL)
 def test_every_joint_reaches_the_root(name: str) -> None:
     skeleton = import_module(f"graph.{name}").SKELETON
     assert len(skeleton.parents) == skeleton.num_point
@@ -48,7 +66,7 @@ def test_every_joint_reaches_the_root(name: str) -> None:
     assert len(skeleton.edges) == skeleton.num_point - 1
 
 
-@pytest.mark.parametrize("name", SKELETONS)
+@pytest.mark.parametrize("name", ALL)
 def test_left_and_right_are_bones_of_one_form(name: str) -> None:
     skeleton = import_module(f"graph.{name}").SKELETON
     partners = skeleton.partners
@@ -59,9 +77,31 @@ def test_left_and_right_are_bones_of_one_form(name: str) -> None:
     assert {(partners[child], partners[parent]) for child, parent in skeleton.edges} == set(skeleton.edges)
 
 
-def test_coco_has_the_edges_of_pyskl() -> None:
-    inward = "15-13 13-11 16-14 14-12 11-5 12-6 9-7 7-5 10-8 8-6 5-0 6-0 1-0 3-1 2-0 4-2"
-    assert {f"{child}-{parent}" for child, parent in coco.SKELETON.edges} == set(inward.split())
+def pairs(text: str, first: int) -> list[tuple[int, int]]:
+    return sorted((int(child) - first, int(parent) - first) for child, parent in (p.split("-") for p in text.split()))
+
+
+@pytest.mark.parametrize("name", BONES)
+def test_bones_are_the_published_ones(name: str) -> None:
+    skeleton = import_module(f"graph.{name}").SKELETON
+    first = int(name in ("ntu_rgb_d", "nw_ucla"))
+    assert list(enumerate(skeleton.parents)) == pairs(BONES[name], first)
+    if name in EDGES:
+        assert sorted(skeleton.edges) == pairs(EDGES[name], first)
+
+
+def test_sides_of_a_skeleton_are_where_its_publication_has_them() -> None:
+    """The joints of the left of each skeleton, by number."""
+    left = {
+        "ntu_rgb_d": [4, 5, 6, 7, 12, 13, 14, 15, 21, 22], "nw_ucla": [4, 5, 6, 7, 12, 13, 14, 15],
+        "kinetics": [5, 6, 7, 11, 12, 13, 15, 17], "coco": [1, 3, 5, 7, 9, 11, 13, 15],
+        "openpose": [5, 6, 7, 12, 13, 14, 16, 18, 19, 20, 21], "sbu": [3, 4, 5, 9, 10, 11],
+        "mediapipe": [1, 2, 3, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31],
+        "azure_kinect": [4, 5, 6, 7, 8, 9, 10, 18, 19, 20, 21, 28, 29],
+    }  # fmt: skip
+    for name, joints in left.items():
+        skeleton = import_module(f"graph.{name}").SKELETON
+        assert [i for i, joint in enumerate(skeleton.joints) if "left" in joint] == joints, name
 
 
 @pytest.mark.parametrize("name", SKELETONS)

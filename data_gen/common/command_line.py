@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass
@@ -146,7 +146,9 @@ def main_of(function: Callable[..., Report], description: str | None) -> Callabl
             if bool in kinds:
                 settings["action"] = "store_true"
             else:
-                settings["type"] = int if int in kinds else Path
+                settings["type"] = int if int in kinds else Path if Path in kinds else str
+                if get_origin(hints[name]) is Literal:
+                    settings["choices"] = get_args(hints[name])
                 if default is parameter.empty:
                     settings["required"] = True
                 elif default is not None:

@@ -7,22 +7,25 @@ import pickle
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from graph.common.files import atomic_write
+from graph.common.files import atomic_write, delete
 
 
 class ArrayWriter:
-    """Writes a `.npy` file of float32 rows, at most `capacity`, one after the other.
+    """Writes a `.npy` file of rows, at most `capacity`, one after the other.
 
     It writes to a file, not to a memory map: a full disk raises an error here, but kills a process that writes to a
     map.
     """
 
-    def __init__(self, path: Path, capacity: int, row_shape: tuple[int, ...]) -> None:
+    def __init__(self, path: Path, capacity: int, row_shape: tuple[int, ...], dtype: DTypeLike = "<f4") -> None:
         self._path, self._capacity, self._row_shape, self._num_row = path, capacity, row_shape, 0
+        self._dtype = np.dtype(dtype)
         self._file = path.open("wb")
         self._write_header(capacity)
         self._offset = self._file.tell()
@@ -41,7 +44,7 @@ class ArrayWriter:
         if self._num_row + len(rows) > self._capacity or rows.shape[1:] != self._row_shape:
             raise RuntimeError(f"at most {self._capacity} rows of {self._row_shape} were announced, {rows.shape} came")
         with _writing(self._path):
-            self._file.write(np.ascontiguousarray(rows, "<f4").data)
+            self._file.write(np.ascontiguousarray(rows, self._dtype).data)
         self._num_row += len(rows)
 
     def finish(self) -> None:
@@ -60,7 +63,7 @@ class ArrayWriter:
             self._file.close()
 
     def _write_header(self, num_row: int) -> None:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (num_row, *self._row_shape)}
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (num_row, *self._row_shape)}
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
@@ -71,19 +74,30 @@ class Staging:
         self._stack = stack
         self._writers: list[ArrayWriter] = []
         self._contents: dict[Path, Callable[[], bytes]] = {}
+        self._removed: list[Path] = []
 
-    def array(self, path: Path, capacity: int, row_shape: tuple[int, ...]) -> ArrayWriter:
+    def array(self, path: Path, capacity: int, row_shape: tuple[int, ...], dtype: DTypeLike = "<f4") -> ArrayWriter:
         """A writer of the array that becomes `path`."""
-        self._writers.append(ArrayWriter(self._temporary(path), capacity, row_shape))
+        self._writers.append(ArrayWriter(self._temporary(path), capacity, row_shape, dtype))
         return self._writers[-1]
 
     def labels(self, path: Path, names: Sequence[str], labels: Sequence[int]) -> None:
         """The pickle of `(names, labels)` that becomes `path`; both may still grow until the block ends."""
         self._contents[path] = lambda: pickle.dumps((names, labels), protocol=2)
 
+    def npy(self, path: Path, array: np.ndarray) -> None:
+        """The small array that becomes `path`."""
+        content = BytesIO()
+        np.save(content, array)
+        self._contents[path] = content.getvalue
+
     def text(self, path: Path, content: str) -> None:
         """The text file that becomes `path`."""
         self._contents[path] = content.encode
+
+    def remove(self, path: Path) -> None:
+        """The earlier file at `path` is deleted, because the new files have none."""
+        self._removed.append(path)
 
     def finish(self) -> None:
         """Complete all files under their temporary names."""
@@ -92,6 +106,8 @@ class Staging:
         for path, content in self._contents.items():
             with _writing(path):
                 self._temporary(path).write_bytes(content())
+        for path in self._removed:
+            delete(path)
 
     def close(self) -> None:
         """Close all files as they are."""

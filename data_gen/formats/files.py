@@ -1,11 +1,24 @@
-"""What readers share: bounded sizes, JSON, lines of numbers. An error's message is the rest of a sentence that names
-the file."""
+"""What readers share: bounded sizes, a file's content in the form that its reader needs, lines of numbers.
+
+An error's message is the rest of a sentence that names the file.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from graph.tools import Skeleton
+
+MAX_MB = 64  # an hour of 20 joints in 3-D as .npy of float32 has 26 MB
+_MAX_NUMBERS = 1 << 27  # of a recording, 1 GB; an hour of five persons with 133 joints has half as many
 
 
 def check_size(path: Path, max_mb: int) -> None:
@@ -53,3 +66,75 @@ def is_number(field: bytes | str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def missing(shape: tuple[int, ...]) -> np.ndarray:
+    """An array of this shape in which every number is missing (NaN).
+
+    Raises:
+        ValueError: it would take more memory than any recording needs.
+    """
+    if math.prod(shape) > _MAX_NUMBERS:
+        raise ValueError(f"{shape[0]:,} frames of {shape[1]:,} persons are too many for one recording")
+    return np.full(shape, np.nan)
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """For sorting names so that `frame_10` follows `frame_9`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d{1,18})", name, flags=re.ASCII)]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or a folder to be read, and what the user knows of it."""
+
+    path: Path
+    skeleton: Skeleton | None = None  # the order of the joints
+    channel: int | None = None  # C, where the file does not tell it
+    max_mb: int = MAX_MB
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first bytes of a file; those of a folder, or of what is no regular file, are none."""
+        if not self.path.is_file():
+            return b""
+        with self.path.open("rb") as file:
+            return file.read(4096)
+
+    @cached_property
+    def is_json(self) -> bool:
+        return self.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"[", b"{")
+
+    @cached_property
+    def json(self) -> Any:
+        """The content of a JSON file; errors as `read_json`."""
+        return read_json(self.path, self.max_mb)
+
+    @cached_property
+    def text(self) -> str:
+        """The content of a text file; errors as `check_size`."""
+        check_size(self.path, self.max_mb)
+        content = self.path.read_bytes()
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # what Excel calls Unicode text
+            return content.decode("utf-16", "replace")
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return content.decode("latin-1")
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of a text file that are not blank."""
+        return [line for line in self.text.splitlines() if line.strip()]
+
+    @cached_property
+    def members(self) -> list[Path]:
+        """The files of a folder by their names, in natural order."""
+        if not self.path.is_dir():
+            return []
+        files = (path for path in self.path.iterdir() if path.is_file() and not path.name.startswith("."))
+        return sorted(files, key=lambda path: natural_key(path.name))

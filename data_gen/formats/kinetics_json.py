@@ -9,12 +9,15 @@ Axis legend: K bodies of a clip, V joints.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from data_gen.formats.files import read_json
+from data_gen.formats.files import Source, read_json
+from data_gen.formats.recording import Recording
+from graph.channels import Channels
 from graph.kinetics import SKELETON
 
 NUM_CLASS, NUM_FRAME, NUM_PERSON_READ = 400, 300, 5
@@ -60,10 +63,36 @@ def read_clip(path: Path) -> Clip:
     values = np.concatenate([np.empty((0, _NUM_POSE + _NUM_SCORE)), *bodies])
     frames = np.repeat(np.array(kept, int), [len(rows) for rows in bodies])
     pose, score = values[:, :_NUM_POSE].reshape(-1, SKELETON.num_point, 2), values[:, _NUM_POSE:]
-    sound = (np.abs(values) < _MAX_VALUE).all(axis=1) & (score >= 0).all(axis=1)  # NaN compares false
+    absent = np.isnan(pose).any(axis=2) | np.isnan(score)  # a joint without its numbers is missing
+    pose[absent], score[absent] = 0, 0
+    sound = (np.abs(values) < _MAX_VALUE).all(axis=1) & (score >= 0).all(axis=1)
     if not sound.all():
         raise ValueError(f"frame_index {frames[~sound][0]}: a number is no fraction of the picture, or no score")
     return Clip(label, frames, pose, score, max(numbers_of, default=-1) + 1)
+
+
+def is_kinetics(source: Source) -> bool:
+    """Whether a JSON file is of the form of a clip."""
+    content = source.json if source.is_json else None
+    return isinstance(content, dict) and {"data", "label_index"} <= content.keys()
+
+
+def read_kinetics(source: Source) -> Iterator[Recording]:
+    """A clip's bodies in the file's order, in fractions of the picture; joints whose score is 0 are missing.
+
+    Errors are those of `read_clip`.
+    """
+    clip = read_clip(source.path)
+    order = np.argsort(clip.frame, kind="stable")
+    frame = clip.frame[order]
+    rank = np.arange(len(frame)) - np.searchsorted(frame, frame)
+    T, M = min(clip.num_frame, NUM_FRAME), int(rank.max(initial=0)) + 1
+    joints = np.full((T, M, SKELETON.num_point, 3), np.nan)
+    values = np.concatenate([clip.pose, clip.score[..., None]], axis=2)[order]
+    values[values[..., 2] == 0] = np.nan
+    joints[frame, rank] = values
+    channels = Channels(("x", "y", "score"), "normalised")
+    yield Recording.of(source.name, joints, channels, label=clip.label, skeleton=SKELETON)
 
 
 def _read_frame(entry: Any) -> tuple[int, array[float]]:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -35,31 +34,29 @@ class BoundedLoader(yaml.SafeLoader):
             raise YamlError(f"longer than {MAX_BYTES >> 20} MB")
         super().__init__(text)
         self._depth = self._nodes = 0
-        self._extents: dict[int, tuple[int, int]] = {}  # by a finished node's id: its nodes, and its depth
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
-        is_alias = isinstance(event, yaml.AliasEvent)
-        before, self._depth = self._nodes, self._depth + 1
-        self._bound(0 if is_alias else 1, 0, event.start_mark)
+        is_alias, mark = self.check_event(yaml.AliasEvent), self.peek_event().start_mark
+        self._enter(mark)
         node = super().compose_node(parent, index)
-        if is_alias:
-            if id(node) not in self._extents:
-                problem = "this alias stands inside what it stands for"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-            nodes, depth = self._extents[id(node)]
-            self._bound(nodes, depth - 1, event.start_mark)
-        elif node is not None:
-            inside = [node.value] if isinstance(node, yaml.ScalarNode) else node.value
-            below = [x for pair in inside for x in (pair if isinstance(pair, tuple) else [pair])]
-            depth = 1 + max((self._extents[id(x)][1] for x in below if isinstance(x, yaml.Node)), default=0)
-            self._extents[id(node)] = (self._nodes - before, depth)
+        if is_alias and node is not None:
+            self._count(node, mark)
         self._depth -= 1
         return node
 
-    def _bound(self, nodes: int, depth: int, mark: Any) -> None:
-        self._nodes += nodes
-        if self._depth + depth > MAX_DEPTH:
+    def _count(self, node: yaml.Node, mark: yaml.Mark) -> None:
+        """Counts what is in a node that an alias at `mark` stands for, as if it were written there."""
+        if node.end_mark is None:
+            raise yaml.MarkedYAMLError(problem="this alias stands inside what it stands for", problem_mark=mark)
+        for part in node.value if isinstance(node, yaml.CollectionNode) else ():
+            for child in part if isinstance(part, tuple) else (part,):
+                self._enter(mark)
+                self._count(child, mark)
+                self._depth -= 1
+
+    def _enter(self, mark: yaml.Mark) -> None:
+        self._depth, self._nodes = self._depth + 1, self._nodes + 1
+        if self._depth > MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
         if self._nodes > MAX_NODES:
             what = f"more than {MAX_NODES} values, counting what aliases (*name) stand for"

@@ -15,6 +15,7 @@ if sys.platform != "win32":
     import fcntl
 
 ROOT = Path(__file__).resolve().parents[2]  # the project: its packages and config/
+VERSION = "0.1.0"  # of the project, as in setup.py
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     is locked meanwhile, so that another process which writes `path` knows that it is in use.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _delete_leftovers(path)
+    delete_leftovers(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)  # it might be a link
     try:
@@ -44,13 +45,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _delete_leftovers(path: Path) -> None:
+def delete_leftovers(path: Path) -> None:
     """Deletes the temporary files of `path` that killed processes left."""
     for left in path.parent.glob(f"{escape(path.name)}.*.tmp"):
         with suppress(OSError):  # a running process still writes it
             with left.open("r+b") as file:
                 _lock(file)
             left.unlink()
+
+
+def delete(path: Path) -> None:
+    """Deletes a file, if it is there, and what killed processes left of it."""
+    path.unlink(missing_ok=True)
+    delete_leftovers(path)
 
 
 def _lock(file: BinaryIO) -> None:

@@ -64,7 +64,7 @@ class Check:
                     self._say(section.places.get(f"{key}_args", self.file), text)
             elif isinstance(path, str) and is_sound(key):
                 targets[key] = self._target(key, path, section.places.get(key, self.file))
-        self._class_names(config, targets.get("class_names", config.class_names), section)
+        self._class_names(config, targets.get("class_names", config.class_names), values, section)
         called = {f"{key}_args": key for key in ("model", "make_data", "loss", "optimizer")}
         if config.phase != "info":
             called["test_feeder_args"] = "feeder"
@@ -75,9 +75,13 @@ class Check:
             if targets.get(user) is not None and is_sound(key):
                 args, place = section.get(key, Section()), section.places.get(key, self.file)
                 together = key != "model_args" or weightless  # the weights' file settles some options of the model
-                values[key] = self.arguments(
+                good = values[key] = self.arguments(
                     targets[user], args, getattr(config, user), key, place, together=together, given=GIVEN.get(user, ())
                 )
+                clips = (good.get("num_clips") or 1) if key == "train_feeder_args" else 1
+                if isinstance(clips, int) and clips > 1:
+                    text = f"{key}.num_clips: is for tests; training sees one window of a sample an epoch"
+                    self._say(args.places["num_clips"], text)
 
     def arguments(
         self,
@@ -169,8 +173,8 @@ class Check:
             return None
         return target
 
-    def _class_names(self, config: Any, names: Any, section: Section) -> None:
-        """Names of classes fit the model; a report would fail on them, but after the training."""
+    def _class_names(self, config: Any, names: Any, values: dict[str, Any], section: Section) -> None:
+        """Puts the names of the classes in the place of a path to them, if they fit the model."""
         num_class = config.model_args.get("num_class")
         if names is None:
             return
@@ -179,6 +183,8 @@ class Check:
         elif isinstance(num_class, int) and len(names) != num_class:
             text = f"class_names: {len(names)} names, but model_args.num_class is {num_class}"
             self._say(section.places["class_names"], text)
+        else:
+            values["class_names"] = list(names)
 
     def _modern(self, path: Any) -> Any:
         if isinstance(path, str) and path in RENAMED_IMPORTS:

@@ -11,14 +11,13 @@ from __future__ import annotations
 import logging
 import sys
 import textwrap
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from graph.common.bounded_yaml import YamlError
-from graph.common.imports import import_object
 from graph.common.schema import Problem, beyond_bounds, default_of, option
 from graph.common.yaml_text import COMMAND_LINE, Section, dump, load, plain
 from processor.config.check import Check
@@ -45,6 +44,7 @@ class Config:
     feeder: str = option("feeders.feeder.Feeder", "import path of the data set's class", title="Data")
     train_feeder_args: dict[str, Any] = option({}, "its arguments for training")
     test_feeder_args: dict[str, Any] = option({}, "its arguments for evaluation and test")
+    average: Literal["logits", "probabilities"] = option("logits", "what is averaged over the clips of a test sample")
     class_names: str | list[str] | None = option(None, "names for reports, or the import path of a tuple of them")
     folds: list[int] = option(
         [], "cross-validation: run each of them; {fold} in any value stands for its number", low=0, high=9999
@@ -152,7 +152,7 @@ def load_config(argv: Sequence[str]) -> Config:
     if reader.complete:  # what stands in an unreadable file is not missing
         if (folder := str(Path.cwd())) not in sys.path:
             sys.path.append(folder)  # a feeder or a model that is named may be a module there
-        check.names(Config(**values), values, section)
+        check.names(Config(**values), values, section)  # among them names of classes that a path stands for
     if check.problems:
         raise ConfigError(list(dict.fromkeys(check.problems)))  # an alias repeats what is wrong with its anchor
     config = Config(**values)
@@ -187,17 +187,12 @@ def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
             yield f"step: {', '.join(map(str, late))}; the run ends with epoch {epochs}{never}"
         if config.optimizer == "SGD" and config.nesterov and not config.momentum:
             yield "nesterov: has no effect, for momentum is 0"
+        unused = [key for key in ("momentum", "nesterov", "weight_decay") if key in given]
+        if "." in config.optimizer and unused:
+            yield f"{', '.join(unused)}: {config.optimizer} takes no settings but base_lr and those in optimizer_args"
     if "show_topk" in given and isinstance(num_class, int):
         for k in (k for k in config.show_topk if k >= num_class):
             yield f"show_topk: top-{k} of {num_class} classes is always 100 %"
-
-
-def names_of_classes(config: Config) -> tuple[str, ...] | None:
-    """The classes' names that `config.class_names` gives or points at, or None."""
-    names: Iterable[str] | None = config.class_names
-    if isinstance(names, str):
-        names = import_object(names)
-    return None if names is None else tuple(names)
 
 
 def model_of(text: str) -> tuple[str, dict[str, Any]]:

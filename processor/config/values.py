@@ -26,21 +26,17 @@ MISFIT = object()
 
 
 def coerce(value: Any, hint: Any, *, key: str = "") -> Any:
-    """`value` as the type hint asks for; hints that are not simple take anything.
-
-    Args:
-        value: what YAML gave.
-        hint: a resolved type hint.
-        key: whose value it is; paths are expanded.
+    """`value`, as YAML gave it for `key`, as the resolved type hint asks for; hints that are not simple take anything.
 
     Raises:
         ValueError: it does not fit; the message is the rest of a sentence that names the key.
     """
-    key = "path" if Path in get_args(hint) else key
-    for form in (_parsed(value, key), _as_written(value)):
+    is_path = Path in get_args(hint) or _is_path(key)
+    written = _as_written(value)
+    for form in (written,) if hint is Any and is_path else (plain(value), written):
         for candidate in (form,) if isinstance(form, list | dict | None) else (form, [form]):
             if (fitted := _fit(candidate, hint)) is not MISFIT:
-                return _with_paths(fitted, key)
+                return _with_paths(fitted, is_path)
     near = did_you_mean(value, _choices(hint)) if isinstance(value, str) and len(value) < 100 else ""
     text = repr(plain(value))
     shown = text if len(text) <= 200 else f"{text[:60]}... ({len(text)} characters)"
@@ -57,16 +53,6 @@ def _is_path(key: str) -> bool:
     return key in ("resume", "path", "folder") or key.endswith(("_path", "_folder"))
 
 
-def _parsed(value: Any, key: str) -> Any:
-    """`plain(value)`, but numbers that are paths as they were written."""
-    if isinstance(value, dict):
-        return {name: _parsed(item, name) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_parsed(item, key) for item in value]
-    is_number = isinstance(value, Scalar) and type(value.value) in (int, float)
-    return value.text if is_number and _is_path(key) else plain(value)
-
-
 def _as_written(value: Any, *, item: bool = False) -> Any:
     """`value` with text for every scalar; null is text in a list alone."""
     if isinstance(value, list):
@@ -74,13 +60,13 @@ def _as_written(value: Any, *, item: bool = False) -> Any:
     return value.text if isinstance(value, Scalar) and (item or value.value is not None) else plain(value)
 
 
-def _with_paths(value: Any, key: str) -> Any:
+def _with_paths(value: Any, is_path: bool) -> Any:
     """`value` with the texts that are paths `_located`."""
     if isinstance(value, dict):
-        return {name: _with_paths(item, name) for name, item in value.items()}
+        return {name: _with_paths(item, _is_path(name)) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_with_paths(item, key) for item in value)
-    return _located(value) if isinstance(value, str) and _is_path(key) else value
+        return type(value)(_with_paths(item, is_path) for item in value)
+    return _located(value) if isinstance(value, str) and is_path else value
 
 
 def _located(path: str) -> str:

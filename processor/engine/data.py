@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate, islice, pairwise
-from multiprocessing import active_children
+from multiprocessing import active_children, util
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
@@ -16,8 +17,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from graph.common.words import plural
+from processor.engine.shared import SharedBatches
 from processor.runtime.distributed import rank, world
 from processor.runtime.signals import STOP
+
+LONGEST_FOLDER = 85  # characters; the path of a socket has at most 103 on all systems, its name in the folder 18
 
 
 class Batches(Sampler[list[int]]):
@@ -59,10 +63,27 @@ class Batches(Sampler[list[int]]):
         return torch.randperm(self.size, generator=generator)
 
 
-def _ignore_signals(worker: int) -> None:
-    """Leaves a signal to the whole process group to the main process, which still needs its workers and ends them."""
+def _make_folder_of_workers() -> None:
+    """Makes the temporary folder for the sockets of workers, which would leave folders behind when they are killed.
+
+    Raises:
+        ValueError: its path is too long; a worker could send no batch, and the run would wait for ever.
+    """
+    folder = util.get_temp_dir()
+    if len(folder) > LONGEST_FOLDER and torch.multiprocessing.get_sharing_strategy() == "file_descriptor":
+        raise ValueError(
+            f"TMPDIR: {folder} is too long a path for sockets of workers; name a shorter one, or take --num_worker 0"
+        )
+
+
+def _begin_worker(worker: int) -> None:
+    """Ignores signals to the process group: the main process still needs its workers, and ends them itself.
+
+    A worker that ends otherwise has lost the main process, and deletes the temporary folder of both.
+    """
     for number in STOP:
         signal.signal(number, signal.SIG_IGN)
+    util.Finalize(None, shutil.rmtree, (util.get_temp_dir(), True), exitpriority=0)
 
 
 @contextmanager
@@ -112,11 +133,12 @@ class Loader:
             raise ValueError(f"{few} not suffice for {world()} processes; start fewer")
         self.feeder = feeder
         self.order = Batches(len(feeder), batch_size, seed)
+        self.sizes = self.order.sizes  # how many samples each batch of an epoch has, in all processes together
         self.settings: dict[str, Any] = {
             "batch_sampler": self.order,
             "num_workers": workers,
             "persistent_workers": workers > 0,
-            "worker_init_fn": _ignore_signals,
+            "worker_init_fn": _begin_worker,
             "pin_memory": device.type == "cuda",
         }
         self.batches: DataLoader[Any] | None = None
@@ -132,18 +154,16 @@ class Loader:
         self.workers.clear()
         self.batches = None
 
-    @property
-    def sizes(self) -> list[int]:
-        """How many samples each batch of an epoch has, in all processes together."""
-        return self.order.sizes
-
     def epoch(self, number: int, begin: int = 0) -> Iterator[Any]:
         """The batches of an epoch from the one numbered `begin` on, the same whether the run was resumed or not."""
         self.order.epoch, self.order.begin = number, begin
         if hasattr(self.feeder, "set_epoch"):
             self.feeder.set_epoch(number)
         if self.batches is None:  # its generator is not the model's, whose random numbers stay the same
-            self.batches = DataLoader(self.feeder, generator=torch.Generator(), **self.settings)
+            collate = SharedBatches(self.settings["num_workers"])
+            self.batches = DataLoader(self.feeder, collate_fn=collate, generator=torch.Generator(), **self.settings)
+        if self.settings["num_workers"]:
+            _make_folder_of_workers()
         others = set(active_children())
         try:
             batches = iter(self.batches)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,11 +17,16 @@ from processor.runtime.device import autocast, progress, to_device
 from processor.runtime.distributed import gather
 from processor.runtime.failure import sentence
 
+Average = Literal["logits", "probabilities"]
 
-def evaluate(model: nn.Module, loader: Loader, device: torch.device, precision: str) -> Scores:
-    """The scores (N, num_class) of all samples of the loader's feeder, in its order; those of clips are averaged.
 
-    Each process scores its part of the batches, and all return all scores.
+def evaluate(
+    model: nn.Module, loader: Loader, device: torch.device, precision: str, average: Average = "logits"
+) -> Scores:
+    """The scores (N, num_class) of all samples of the loader's feeder, in its order.
+
+    Each process scores its part of the batches, and all return all scores. Of several clips of a sample the logits are
+    averaged, or the probabilities, of which the logarithms are given, so that scores are logits in either case.
 
     Raises:
         ValueError: scores are not finite.
@@ -30,7 +36,7 @@ def evaluate(model: nn.Module, loader: Loader, device: torch.device, precision: 
     failure = None
     try:
         batches = progress(loader.epoch(0), "test", total=len(loader.sizes))
-        scored = list(score(model, batches, device, precision))  # logits stay on a GPU, so as not to wait
+        scored = list(score(model, batches, device, precision, average))  # logits stay on a GPU, so as not to wait
     except Exception as error:
         failure = error
         loader.close()  # its workers may be in any state
@@ -53,7 +59,7 @@ def cross_entropy(scores: Scores) -> float:
 
 @torch.no_grad()
 def score(
-    model: nn.Module, batches: Iterable[Any], device: torch.device, precision: str
+    model: nn.Module, batches: Iterable[Any], device: torch.device, precision: str, average: Average = "logits"
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The indices (N,) and the logits (N, num_class), still on the device, of each batch."""
     model.eval()
@@ -61,4 +67,8 @@ def score(
         clips = to_device(x if x.dim() == 6 else x[:, None], device)  # (N, clips, C, T, V, M)
         with autocast(device, precision):
             logits = model(clips.flatten(0, 1)).float()
-        yield index, logits.unflatten(0, clips.shape[:2]).mean(dim=1)
+        logits = logits.unflatten(0, clips.shape[:2])  # (N, clips, num_class)
+        if average == "probabilities" and clips.shape[1] > 1:
+            yield index, logits.log_softmax(dim=2).logsumexp(dim=1) - math.log(clips.shape[1])
+        else:
+            yield index, logits.mean(dim=1)

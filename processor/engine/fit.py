@@ -13,11 +13,7 @@ from model.base import SkeletonModel
 
 
 def check_feeder(feeder: Any, name: str) -> None:
-    """Checks that a user's feeder offers what training and test use.
-
-    Raises:
-        ValueError: `sample_name` or `label` is missing, or a sample is not (x, label, index).
-    """
+    """Refuses a user's feeder without `sample_name` or `label`, or whose samples are not (x, label, index)."""
     wanted = "a feeder has `sample_name` and `label`, a name and a whole number for each sample"
     for part in ("sample_name", "label"):
         if len(getattr(feeder, part, ())) != len(feeder):
@@ -31,17 +27,13 @@ def check_feeder(feeder: Any, name: str) -> None:
 
 
 def check_fit(feeder: Any, model: nn.Module, part: str, class_names: Sequence[str] | None = None) -> None:
-    """Checks that the samples of a feeder, and the names of the classes, are those that the model takes.
-
-    Raises:
-        ValueError: channels, joints, persons or classes differ; the message holds both numbers.
-    """
+    """Refuses data of other channels, joints, persons or classes than the model's, with both numbers."""
     if not len(feeder):
         return
     if not isinstance(model, SkeletonModel):
         _try_out(feeder, model, part)
         return
-    if part == "train" and getattr(feeder, "num_clips", 1) > 1:
+    if part == "train" and feeder[0][0].ndim > 4:
         raise ValueError("train_feeder_args: num_clips is for tests; training sees one window of a sample an epoch")
     options = model.options
     C, T, V, M = feeder[0][0].shape[-4:]
@@ -72,11 +64,7 @@ def check_fit(feeder: Any, model: nn.Module, part: str, class_names: Sequence[st
 
 
 def _try_out(feeder: Any, model: nn.Module, part: str) -> None:
-    """Checks that a model which does not tell what it takes gives logits of the first sample, for all labels.
-
-    Raises:
-        ValueError: it does not.
-    """
+    """Refuses a model that does not tell what it takes, unless it gives logits of the first sample for all labels."""
     x = torch.as_tensor(feeder[0][0])
     x = x if x.dim() == 5 else x[None]
     training = model.training

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graph.common.files import write_csv
-from processor.config.schema import Config, names_of_classes
+from processor.config.schema import Config
 from processor.engine.setup import open_feeder, set_up_test, set_up_training
 from processor.engine.train import test, train
 from processor.results.scores import Scores
@@ -52,7 +52,7 @@ def _cross_validate(config: Config) -> Scores:
     )
     rows = [(fold, len(scores[fold].names), f"{a:.4f}") for fold, a in accuracy.items()]
     on_rank_0(write_csv)(config.work_dir / FOLDS, [("fold", "samples", "top1"), *rows])
-    write_results(config.work_dir, together, names_of_classes(config))
+    write_results(config.work_dir, together, config.class_names)
     log.info("top-1 of folds %s: %s", ", ".join(map(str, accuracy)), ", ".join(f"{a:.2f}" for a in accuracy.values()))
     log.info("mean %s; all are in %s", mean_and_spread(list(accuracy.values())), config.work_dir)
     return together

@@ -16,12 +16,7 @@ Criterion = Callable[[Tensor, Tensor], Tensor]  # logits (N, num_class), labels 
 
 
 def build_loss(name: str, args: Mapping[str, Any], *, label_smoothing: float, device: torch.device) -> Criterion:
-    """The loss that the configuration names, on the device.
-
-    Args:
-        name: `cross_entropy`, or the import path of a torch module.
-        args: the module's arguments.
-        label_smoothing: that of cross entropy.
+    """The loss on the device: `cross_entropy`, or the torch module at an import path, made with `args`.
 
     Raises:
         ValueError: the module has parameters; no optimiser would train them.
@@ -37,20 +32,18 @@ def build_loss(name: str, args: Mapping[str, Any], *, label_smoothing: float, de
     return loss.to(device)
 
 
-def check_loss(criterion: Criterion, logits: Tensor, label: Tensor, name: str) -> None:
-    """Tries a loss out before hours are spent.
-
-    Args:
-        logits: (N, num_class).
-        label: (N,).
-        name: what messages call the loss.
+def check_loss(criterion: Criterion, name: str, model: nn.Module, feeder: Any, device: torch.device) -> None:
+    """Tries a user's loss out on the first sample, before hours are spent.
 
     Raises:
         ValueError: it does not give one number that has a gradient.
     """
-    logits = logits.detach().requires_grad_()
-    with torch.enable_grad():
-        value = criterion(logits, label)
+    if name == "cross_entropy" or not len(feeder):
+        return
+    x, label = (torch.as_tensor(part)[None].to(device) for part in feeder[0][:2])
+    with torch.no_grad():
+        logits = model.eval()(x).float()
+    value = criterion(logits.requires_grad_(), label)
     if not isinstance(value, Tensor) or value.dim() or not value.requires_grad:
         given = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         no_gradient = " without gradient" if isinstance(value, Tensor) and not value.requires_grad else ""

@@ -17,7 +17,7 @@ from torch import nn
 
 from graph.common.files import beginning
 from graph.common.imports import import_object
-from processor.config.schema import Config, names_of_classes, resolved
+from processor.config.schema import Config, resolved
 from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
 from processor.engine.loss import Criterion, build_loss, check_loss
@@ -57,21 +57,18 @@ class Training(Run):
 
 
 def set_up_training(config: Config) -> Training:
-    """The objects of a training; `work_dir` is ready for it.
-
-    Raises:
-        ValueError: a user's mistake.
-    """
+    """The objects of a training, for which `work_dir` is ready; a user's mistake is a ValueError."""
     run = _set_up(config, ("train", "test"), config.ignore_weights)
     if config.sync_batch_norm:
         distributed.synchronise_batch_norm(run.model)
-    criterion = _loss(config, run)
+    criterion = new_loss(config, run.device)
+    check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
     state = new_state(config, run.model, run.device, run.precision)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
     text, stream = resolved(run.config), stream_of(config.train_feeder_args)
     about = {"config": text, "class_names": run.config.class_names, "stream": stream}
-    resumed = _resume(state, config, run.device, about)
+    resumed = _resume(state, config, about)
     work_dir.prepare(config.work_dir, text, training=True, resumed=resumed, **_taken(config, "overwrite", "resume"))
     return Training(
         **vars(run),
@@ -85,11 +82,7 @@ def set_up_training(config: Config) -> Training:
 
 
 def set_up_test(config: Config) -> Run:
-    """The objects of a test of the file `weights`, or else of the last checkpoint in `work_dir`.
-
-    Raises:
-        ValueError: a user's mistake.
-    """
+    """The objects of a test of the file `weights`, or else of the last checkpoint in `work_dir`; as for a training."""
     last = [config.work_dir / name for name in (LAST, PREVIOUS)]  # a killed run may have left only the previous one
     path = config.weights or next(filter(Path.is_file, last), last[0])
     if not path.is_file():
@@ -115,13 +108,15 @@ def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -
         model = build_model(config.model, model_args)
     args = {part: getattr(config, f"{part}_feeder_args") for part in parts}
     feeders = {part: open_feeder(config, part) for part in parts}
-    names = settle_classes(feeders, args, said=names_of_classes(config), weights=weights, ignored=ignored)
+    said = tuple(config.class_names) if config.class_names else None
+    names = settle_classes(feeders, args, said=said, weights=weights, ignored=ignored)
     check_streams(args, weights)
     for part, feeder in feeders.items():
         check_fit(feeder, model, part, names)
-    names_list = list(names) if names else None
     return Run(
-        config=replace(config, model_args=dict(model_args), class_names=names_list, overwrite=False),
+        config=replace(
+            config, model_args=dict(model_args), class_names=list(names) if names else None, overwrite=False
+        ),
         model=model.to(device),
         device=device,
         precision=effective_precision(device, config.precision),
@@ -139,17 +134,6 @@ def new_state(config: Config, model: nn.Module, device: torch.device, precision:
 def new_loss(config: Config, device: torch.device) -> Criterion:
     """The loss of a batch, on the device."""
     return build_loss(config.loss, config.loss_args, label_smoothing=config.label_smoothing, device=device)
-
-
-def _loss(config: Config, run: Run) -> Criterion:
-    """The loss of a batch; a user's own is tried out on the first sample."""
-    criterion, feeder = new_loss(config, run.device), run.loaders["train"].feeder
-    if config.loss != "cross_entropy" and len(feeder):
-        x, label, _ = feeder[0]
-        with torch.no_grad():
-            logits = run.model.eval()(torch.as_tensor(x)[None].to(run.device)).float()
-        check_loss(criterion, logits, torch.as_tensor(label)[None].to(run.device), config.loss)
-    return criterion
 
 
 def loader_args(config: Config, part: str, device: torch.device) -> dict[str, Any]:
@@ -171,11 +155,11 @@ def open_feeder(config: Config, part: str) -> Any:
     """
     args = dict(getattr(config, f"{part}_feeder_args"))
     if config.make_data is not None:
-        if missing := _missing(args):
+        if missing := missing_files(args):
             log.info("%s not found, making it by %s", missing[0], config.make_data)
         with distributed.one_by_one():  # the function itself checks what data exist, and of which settings
             import_object(config.make_data)(**config.make_data_args)
-    if missing := _missing(args):
+    if missing := missing_files(args):
         made = f" ({config.make_data} ran)" if config.make_data else ""
         raise ValueError(
             f"data: {' and '.join(missing)} not found{beginning(*missing)}{made}\n{config.data_help or ''}".rstrip()
@@ -188,26 +172,22 @@ def open_feeder(config: Config, part: str) -> Any:
     return feeder
 
 
-def has_data(config: Config, part: str) -> bool:
-    """Whether the files of `part` exist, or can be made."""
-    return config.make_data is not None or not _missing(getattr(config, f"{part}_feeder_args"))
-
-
 def _taken(config: Config, *keys: str) -> dict[str, Any]:
     """The values of some keys, as arguments of the same names."""
     return {key: getattr(config, key) for key in keys}
 
 
-def _missing(args: Mapping[str, Any]) -> list[str]:
+def missing_files(args: Mapping[str, Any]) -> list[str]:
+    """The files that feeder arguments name, and that do not exist."""
     return [str(value) for key, value in args.items() if key.endswith("_path") and not Path(value).exists()]
 
 
-def _resume(state: State, config: Config, device: torch.device, about: Mapping[str, Any]) -> Path | None:
+def _resume(state: State, config: Config, about: Mapping[str, Any]) -> Path | None:
     """Loads `state` from the checkpoint that `resume` names, and returns its path; None for a new run."""
     if config.resume != "auto":
         path = Path(config.resume) if config.resume else None
     else:  # one process searches, for it may rename damaged files
-        path = distributed.from_rank_0(lambda: state.load_newest(config.work_dir, device, about))
+        path = distributed.from_rank_0(lambda: state.load_newest(config.work_dir, about))
     if path and (config.resume != "auto" or distributed.rank()):
-        state.load(path, device, about)
+        state.load(path, about)
     return path

@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from feeders.arrays import BONE, CLASSES, JOINT_BONES, load_classes
+from feeders.arrays import CLASSES, load_classes, stream_in
 from feeders.feeder import Feeder
 from processor.state.weights import Weights
-
-FILES = {f"_{BONE}": "bone", f"_{JOINT_BONES}": "joint+bone"}  # what arrays hold, by the end of their name
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +24,13 @@ def stream_of(args: Mapping[str, Any]) -> str | None:
     path = args.get("data_path")
     if not isinstance(path, str):
         return None
-    in_file = next((stream for end, stream in FILES.items() if path.endswith(end)), "joint")
+    in_file = stream_in(path)
     stream = str(args.get("stream", "joint"))
     return stream if in_file == "joint" else in_file if stream == "joint" else f"{stream} of {in_file}"
 
 
 def classes_of(args: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of the classes in the file beside the array; None: there is no file, or it holds numbers alone.
-
-    Raises:
-        ValueError: the file is no text.
-    """
+    """The names of the classes in the file beside the array; None: there is no file, or it holds numbers alone."""
     path = args.get("data_path")
     return load_classes(path) if isinstance(path, str) else None
 
@@ -101,11 +95,7 @@ def match_classes(feeder: Any, of_data: Sequence[str] | None, of_model: Sequence
 
 
 def check_streams(args: Mapping[str, Mapping[str, Any]], weights: Weights | None = None) -> None:
-    """Checks by the feeder arguments of each part that the model is tested on the stream that it learns or learnt from.
-
-    Raises:
-        ValueError: the streams differ.
-    """
+    """Refuses feeder arguments, given by part, of a test on another stream than the model learns or learnt from."""
     trained = {"train_feeder_args": stream_of(args["train"])} if "train" in args else {}
     if weights and weights.stream:
         trained[f"weights: {weights.path}"] = weights.stream

@@ -7,7 +7,7 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import torch
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graph.common.words import plural
-from processor.config.schema import names_of_classes
 from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
 from processor.engine.loss import Criterion
@@ -111,7 +110,7 @@ def train(run: Training) -> Scores:
             if stopped and not last:
                 raise StoppedError(signal.Signals(stopped), f"after epoch {state.epoch}")
         if scores is None:  # the run was complete when it was resumed
-            scores = evaluate(run.model, test_loader, device, precision)
+            scores = evaluate(run.model, test_loader, device, precision, config.average)
         log.info("trained for %.1f minutes, seed %d", state.seconds / 60, config.seed)
         _finish(run, scores, f"epoch {state.epoch}, the last")
     return scores
@@ -137,7 +136,7 @@ def step(
     model.train()
     for number, (x, label, _) in enumerate(group.batches, start=group.begin):
         x, label = to_device(x, device), to_device(label, device)
-        with distributed.averaging(model, when=number + 1 == group.end):
+        with nullcontext() if number + 1 == group.end else distributed.accumulating(model):
             with autocast(device, precision):
                 logits = model(x).float()
                 loss = criterion(logits, label)
@@ -194,7 +193,7 @@ class Losses:
 def test(run: Run) -> Scores:
     """Tests the model, and writes scores and reports."""
     with closing(run.loaders["test"]) as loader, work_dir.journal(run.config.work_dir):
-        scores = evaluate(run.model, loader, run.device, run.precision)
+        scores = evaluate(run.model, loader, run.device, run.precision, run.config.average)
         _finish(run, scores, str(run.config.weights))
     return scores
 
@@ -222,7 +221,7 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
 def _evaluate(run: Training, *, may_fail: bool) -> Scores | None:
     """The scores of an evaluation in training; None: it failed, which is logged."""
     try:
-        return evaluate(run.model, run.loaders["test"], run.device, run.precision)
+        return evaluate(run.model, run.loaders["test"], run.device, run.precision, run.config.average)
     except Exception as error:
         if not may_fail:
             raise
@@ -241,7 +240,7 @@ def _not_finite(state: State, folder: Path) -> str:
 
 def _finish(run: Run, scores: Scores, weights: str) -> None:
     """Writes scores and reports, and logs the accuracy."""
-    work_dir.write_results(run.config.work_dir, scores, names_of_classes(run.config))
+    work_dir.write_results(run.config.work_dir, scores, run.config.class_names)
     log.info("test of %s: %s", weights, _accuracy(scores, run.config.show_topk))
     log.info("scores, reports, checkpoints and log are in %s", run.config.work_dir)
 

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
-from data_gen.common.drawing import (
-    Axes,
-    Figure,
-    LinearSegmentedColormap,
-    PowerNorm,
-    new_figure,
-    plain_style,
-    save_png,
-    shown,
-)
+from data_gen.common import drawing
+from data_gen.common.drawing import Axes, Figure, plain_style, save_png, shown
 from graph.common.files import atomic_write, write_csv
 from graph.common.words import plural
 from processor.results.scores import Scores
 
 # one hue, so that darker always means more; grey where a class has no samples
-COLOURS = LinearSegmentedColormap.from_list(
+COLOURS = drawing.LinearSegmentedColormap.from_list(
     "share", ["#ffffff", "#d6e6f4", "#85b8dc", "#3079b6", "#08306b"]
 ).with_extremes(bad="#f3f4f6")
 INK, GREY, FAINT = "#24292f", "#59636e", "#dfe3e8"
@@ -47,17 +37,17 @@ def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str
         given, classes = plural(len(class_names), "name"), plural(num_class, "class", "classes")
         raise ValueError(f"class_names: {given} for {classes}; give each class one name")
     names = list(class_names or map(str, range(num_class)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that few samples, or all of one class, might be a mistake
-        counts = confusion_matrix(labels, scores.scores.argmax(axis=1), labels=range(num_class))
+    counts = np.zeros((num_class, num_class), np.int64)  # true classes, predicted classes
+    np.add.at(counts, (labels, scores.scores.argmax(axis=1)), 1)
     folder = Path(work_dir)
     write_csv(folder / "per_class_accuracy.csv", _accuracy_rows(counts, names))
     write_csv(
         folder / "confusion_matrix.csv",
         [["true \\ predicted", *names], *([name, *row] for name, row in zip(names, counts, strict=True))],
     )
-    _write_png(folder / "per_class_accuracy.png", draw_accuracy(counts, names))
-    _write_png(folder / "confusion_matrix.png", draw_confusion(counts, names))
+    for name, draw in (("per_class_accuracy", draw_accuracy), ("confusion_matrix", draw_confusion)):
+        with atomic_write(folder / f"{name}.png") as temporary:
+            save_png(temporary, draw(counts, names), cut=True)
 
 
 @plain_style()
@@ -66,7 +56,7 @@ def draw_accuracy(counts: np.ndarray, names: Sequence[str]) -> Figure:
     shares, drawn = _shares(counts).diagonal(), shown(names)
     order = [i for i in np.argsort(-shares, kind="stable") if np.isfinite(shares[i])]
     font = float(np.interp(len(order), [10, 60, 120], [10, 8, 7]))
-    figure = new_figure(6, 0.028 * font * len(order) + 0.8)
+    figure = drawing.new_figure(6, 0.028 * font * len(order) + 0.8)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.barh(range(len(order)), shares[order], height=0.7, color=COLOURS(0.75))
     mean = float(shares[order].mean()) if order else math.nan
@@ -91,10 +81,10 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     """The confusion matrix `counts` (true classes, predicted classes) as a figure, each row in shares of its sum."""
     n, names = len(names), shown(names)
     cell, font = np.interp(n, [10, 60, 120], [0.55, 0.18, 0.14]), np.interp(n, [10, 60, 120], [10.0, 8.0, 7.0])
-    figure = new_figure(n * cell, n * cell)
+    figure = drawing.new_figure(n * cell, n * cell)
     axes = figure.add_axes((0, 0, 1, 1))  # the labels lie outside, and the file is cut to hold them
     shares = _shares(counts)
-    image = axes.imshow(shares, cmap=COLOURS, norm=PowerNorm(0.6, 0, 1))  # so that rare mistakes can be seen
+    image = axes.imshow(shares, cmap=COLOURS, norm=drawing.PowerNorm(0.6, 0, 1))  # so that rare mistakes can be seen
     _dress(axes, names, font=font)
     if n <= MOST_NUMBERS:
         for i, j in np.argwhere(counts):
@@ -160,8 +150,3 @@ def _accuracy_rows(counts: np.ndarray, names: Sequence[str]) -> Iterable[Sequenc
     yield "class", "name", "samples", "correct", "accuracy"
     for i, (name, row) in enumerate(zip(names, counts, strict=True)):
         yield i, name, row.sum(), row[i], f"{row[i] / row.sum():.4f}" if row.sum() else ""
-
-
-def _write_png(path: Path, figure: Figure) -> None:
-    with atomic_write(path) as temporary:
-        save_png(temporary, figure, cut=True)

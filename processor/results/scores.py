@@ -45,21 +45,13 @@ class Scores:
 
     @property
     def known_labels(self) -> np.ndarray:
-        """`labels`.
-
-        Raises:
-            ValueError: they are not known.
-        """
+        """`labels`; a ValueError where they are not known."""
         if self.labels is None:
             raise ValueError("the labels of these scores are not known")
         return self.labels
 
     def top_k(self, k: int) -> float:
-        """The share of samples whose label is among the k highest scores; of equal scores the lower class is higher.
-
-        Raises:
-            ValueError: the labels are not known.
-        """
+        """The share of samples whose label is among the k highest scores; of equal scores the lower class is higher."""
         label = self.known_labels[:, None]
         of_label = np.take_along_axis(self.scores, label, axis=1)
         lower = np.arange(self.scores.shape[1]) < label

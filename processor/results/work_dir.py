@@ -12,7 +12,7 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from graph.common.files import ROOT, write_text
+from graph.common.files import ROOT, delete_leftovers, write_text
 from processor.results.scores import SCORE, Scores, save_scores
 from processor.runtime import distributed
 from processor.runtime.failure import is_expected, sentence
@@ -86,8 +86,8 @@ def prepare(
         for path in used:
             path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    for path in (path for name in (*CHECKPOINTS, *RESULTS) for path in folder.glob(f"{name}.*.tmp")):
-        path.unlink()  # an earlier run was killed while it wrote this file
+    for name in (*CHECKPOINTS, *RESULTS):
+        delete_leftovers(folder / name)
     if training or not used:
         write_text(folder / CONFIG, config_text)
 
@@ -103,18 +103,11 @@ def write_results(folder: Path, scores: Scores, class_names: Sequence[str] | Non
     """Writes the scores and, as far as they do not fail, the reports."""
     save_scores(folder / SCORE, scores)
     try:
-        from processor.results.report import write_report  # scikit-learn and matplotlib take two seconds to import
+        from processor.results.report import write_report  # matplotlib takes a second to import
 
         write_report(folder, scores, class_names)
     except Exception as error:
         log.warning("the reports could not be written, the scores are: %s", sentence(error))
-
-
-class LogFile(logging.FileHandler):
-    """A log file that loses lines when the disk is full; the next checkpoint, which fails too, names the reason."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Leaves the line out."""
 
 
 @contextmanager
@@ -129,28 +122,24 @@ def journal(folder: Path, step: int = 0) -> Iterator[Record]:
     try:
         if distributed.rank():
             yield lambda *_: None
-        else:
-            with _event_file(folder, step) as record, _log_file(folder), logging_redirect_tqdm():
-                yield record
+            return
+        writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        try:
+            with _log_file(folder), logging_redirect_tqdm():
+                yield writer.add_scalar
+        finally:
+            with suppress(OSError):  # a full disk fails the block itself, too
+                writer.close()
     except Exception as error:
         log_failure(folder, error)
         raise
 
 
 @contextmanager
-def _event_file(folder: Path, step: int) -> Iterator[Record]:
-    writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
-    try:
-        yield writer.add_scalar
-    finally:
-        with suppress(OSError):  # a full disk fails the block itself, too
-            writer.close()
-
-
-@contextmanager
 def _log_file(folder: Path) -> Iterator[None]:
     """Writes log lines of the block to `log.txt`, and those before it that a `MemoryHandler` has kept."""
-    handler = LogFile(folder / LOG, encoding="utf-8")
+    handler = logging.FileHandler(folder / LOG, encoding="utf-8")
+    handler.handleError = lambda _: None  # type: ignore  # on a full disk a line is lost; the next checkpoint says why
     handler.setFormatter(FORMAT)
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(handler)

@@ -85,15 +85,14 @@ def effective_precision(device: torch.device, precision: str) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Context in which activations have `precision`, if the device computes in it; weights stay float32."""
-    effective = effective_precision(device, precision)
-    low = torch.float16 if effective == "float16" else torch.bfloat16
-    return torch.autocast(device.type, low, enabled=effective != "float32")
+    """Context in which activations have a precision that the device computes in; weights stay float32."""
+    low = torch.float16 if precision == "float16" else torch.bfloat16
+    return torch.autocast(device.type, low, enabled=precision != "float32")
 
 
 def gradient_scaler(device: torch.device, precision: str) -> GradScaler:
     """A scaler of the loss, so that gradients do not vanish in float16; in other precisions it does nothing."""
-    return GradScaler(device.type, enabled=effective_precision(device, precision) == "float16")
+    return GradScaler(device.type, enabled=precision == "float16")
 
 
 def to_device(x: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -108,17 +107,15 @@ def progress(batches: Iterable[T], name: str, **about: int) -> tqdm[T]:
 
 def random_state(device: torch.device) -> torch.Tensor | None:
     """State of the generator of a GPU; None for the CPU, whose state is kept anyway."""
-    if device.type == "cuda":
-        return torch.cuda.get_rng_state(device)
-    return torch.mps.get_rng_state() if device.type == "mps" else None
+    return None if device.type == "cpu" else torch.get_device_module(device).get_rng_state()
 
 
 def set_random_state(device: torch.device, state: torch.Tensor | None) -> None:
     """Restores a `random_state`; a run that goes on on another kind of device begins a new sequence, with a warning."""
-    if state is None or device.type not in ("cuda", "mps"):
+    if state is None or device.type == "cpu":
         return
     try:
-        torch.cuda.set_rng_state(state, device) if device.type == "cuda" else torch.mps.set_rng_state(state)
+        torch.get_device_module(device).set_rng_state(state)
     except (RuntimeError, TypeError, AttributeError, IndexError):
         log.warning(
             "resume: the random numbers of %s begin anew, for the checkpoint is of another kind of device", device

@@ -6,9 +6,9 @@ The process of rank 0 alone writes files. A process without others has rank 0 an
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -25,18 +25,13 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
-from processor.runtime.processes import started
+from processor.runtime.processes import leave, rank, started
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 PATIENCE = timedelta(minutes=30)  # how long a process waits for the others, which may be preparing data
 GRACE = 10.0  # seconds in which a signal to stop reaches all processes of a run
-
-
-def rank() -> int:
-    """The number of this process in the run, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world() -> int:
@@ -101,9 +96,7 @@ def leave_unless_all_stop(number: int) -> None:
         except RuntimeError:  # the store is of a process that has ended
             pass
         sys.stderr.write(f"process {rank()}: another process of the run has ended, and its message says why\n")
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        os._exit(128 + number)
+        leave(128 + number)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -115,15 +108,18 @@ def launch(program: Path, argv: Sequence[str], number: int) -> int:
         The exit status of the first that failed, or 0.
     """
     os.environ.setdefault("PET_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2")  # its option
-    try:
-        torchrun(["--standalone", "--nproc-per-node", str(number), str(program), *argv])
-    except ChildFailedError as error:
-        first_to_fail, failure = error.get_first_failure()
-        status = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
-        sys.stderr.write(f"process {first_to_fail} of the run ended with status {status}; the others were stopped\n")
-        return status
-    except SignalException as stopped:
-        return 128 + stopped.sigval
+    with tempfile.TemporaryDirectory() as logs:  # torchrun would leave its folder behind
+        try:
+            torchrun(["--standalone", "--log-dir", logs, "--nproc-per-node", str(number), str(program), *argv])
+        except ChildFailedError as error:
+            first_to_fail, failure = error.get_first_failure()
+            status = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+            sys.stderr.write(
+                f"process {first_to_fail} of the run ended with status {status}; the others were stopped\n"
+            )
+            return status
+        except SignalException as stopped:
+            return 128 + stopped.sigval
     return 0
 
 
@@ -168,12 +164,14 @@ def replica(model: nn.Module, device: torch.device) -> nn.Module:
         return nn.parallel.DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
 
-def averaging(model: nn.Module, *, when: bool) -> AbstractContextManager[None]:
-    """Backward in the block averages gradients over processes; with `when` false it only accumulates them."""
-    return nullcontext() if when or not isinstance(model, nn.parallel.DistributedDataParallel) else model.no_sync()
+def accumulating(model: nn.Module) -> AbstractContextManager[None]:
+    """Backward in the block accumulates gradients, and does not average them over processes."""
+    return model.no_sync() if isinstance(model, nn.parallel.DistributedDataParallel) else nullcontext()
 
 
 class _Total(torch.autograd.Function):
+    """The sum over all processes, whose derivative is that of the derivatives."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         total = x.clone()

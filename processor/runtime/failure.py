@@ -66,9 +66,8 @@ def is_expected(error: BaseException) -> bool:
     """Whether the message is meant for the user: the error is raised by this project's code, in this process."""
     if not isinstance(error, ValueError | OSError) or isinstance(error, UnicodeError):
         return False
-    if isinstance(error, OSError):
-        return bool(error.filename) or _raised_here(error)
-    return _raised_here(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(getattr(error, "filename", "")) or not frames or frames[-1].filename.startswith(OURS)
 
 
 def is_damage(error: BaseException) -> bool:
@@ -100,11 +99,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(following))
         yield following
         following = following.__cause__ or following.__context__
-
-
-def _raised_here(error: BaseException) -> bool:
-    frames = traceback.extract_tb(error.__traceback__)
-    return not frames or frames[-1].filename.startswith(OURS)
 
 
 def _place(error: BaseException) -> str:

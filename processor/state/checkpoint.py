@@ -53,6 +53,11 @@ class State:
 
     COUNTERS = ("epoch", "samples", "step", "seconds", "best", "best_epoch", "evaluated")
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
     def save(self, path: Path, about: Mapping[str, Any], previous: Path | None = None) -> None:
         """Writes the state; `path` holds either the old file or the complete new one.
 
@@ -62,9 +67,8 @@ class State:
             about: what the file holds beside the state, such as the configuration.
             previous: the new name of the old file.
         """
-        device = next(self.model.parameters()).device
         distributed.average_statistics(self.model)
-        generators = distributed.gather((torch.get_rng_state(), random_state(device)))
+        generators = distributed.gather((torch.get_rng_state(), random_state(self.device)))
         content = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -79,7 +83,7 @@ class State:
         _write(path, content, previous)
         distributed.wait()  # a process that ended now would end the one that writes
 
-    def load(self, path: Path, device: torch.device, about: Mapping[str, Any] | None = None) -> None:
+    def load(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Takes everything back from a file that `save` wrote.
 
         Args:
@@ -121,13 +125,13 @@ class State:
             if distributed.rank() < len(generators):  # of a run of fewer processes there is none
                 of_cpu, of_device = generators[distributed.rank()]
                 torch.set_rng_state(of_cpu)
-                set_random_state(device, of_device)
+                set_random_state(self.device, of_device)
         except Exception as error:  # a forged file can raise anything
             if not is_damage(error):
                 raise
             raise DamagedError(f"resume: {path} does not hold what a run saves; nothing can go on from it") from error
 
-    def load_newest(self, folder: Path, device: torch.device, about: Mapping[str, Any] | None = None) -> Path | None:
+    def load_newest(self, folder: Path, about: Mapping[str, Any] | None = None) -> Path | None:
         """Takes everything back from the newest sound checkpoint of a folder; newer damaged ones are renamed.
 
         Returns:
@@ -140,7 +144,7 @@ class State:
         damaged = []
         for path in [path for name in (LAST, PREVIOUS, BEST) if (path := folder / name).is_file()]:
             try:
-                self.load(path, device, about)
+                self.load(path, about)
             except DamagedError as error:
                 log.warning("%s", error)
                 damaged.append(path)

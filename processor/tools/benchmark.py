@@ -14,10 +14,11 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +30,16 @@ from graph.common.files import write_text
 from graph.common.words import plural, table
 from model.base import SkeletonModel
 from processor.config.schema import Config
-from processor.engine.data import Loader
+from processor.engine.data import Group, Loader
 from processor.engine.evaluate import score
 from processor.engine.fit import check_fit
 from processor.engine.models import build_model
-from processor.engine.setup import has_data, loader_args, new_loss, new_state, open_feeder
+from processor.engine.setup import loader_args, missing_files, new_loss, new_state, open_feeder
 from processor.engine.train import Losses, step
 from processor.results.work_dir import BENCHMARK, check_place
 from processor.runtime.device import autocast, choose_device, effective_precision
 from processor.state.checkpoint import State
 from processor.tools.info import count_flops
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
 
 SECONDS, ROUNDS = 15.0, 5  # each phase is measured for so long, and in so many rounds at least
 SIDE = {"cpu": 2048, "cuda": 8192, "mps": 4096}  # rows and columns of the matrices whose product is the peak
@@ -65,11 +61,7 @@ class Speed:
 
 
 def benchmark(config: Config) -> dict[str, Speed]:
-    """Measures; logs a table and writes `benchmark.json` in `work_dir`.
-
-    Raises:
-        ValueError: a user's mistake, before anything is written.
-    """
+    """Measures; logs a table and writes `benchmark.json` in `work_dir`."""
     check_place(config.work_dir)
     device = choose_device(config.device)
     precision = effective_precision(device, config.precision)
@@ -84,16 +76,17 @@ def benchmark(config: Config) -> dict[str, Speed]:
     model.to(device)
     peak, speeds = _peak(device, precision), {}
     for phase, part in (("evaluation", "test"), ("training", "train")):  # in this order, for training takes more memory
-        real = has_data(config, part)
+        real = config.make_data is not None or not missing_files(getattr(config, f"{part}_feeder_args"))
         feeder = open_feeder(config, part) if real else Noise(shape, model.options.num_class)
         check_fit(feeder, model, part)
         with closing(Timed(feeder, **loader_args(config, part, device))) as loader:
+            settings: dict[str, Any] = {"device": device, "precision": precision}
+            epochs: Iterator[Iterator[object]] = (score(model, loader.epoch(i), **settings) for i in count())
             if part == "train":
-                state = new_state(config, model, device, precision)
-                settings = {"criterion": new_loss(config, device), "max_grad_norm": config.max_grad_norm}
-                steps = _training(state, loader, config.accumulation, device=device, precision=precision, **settings)
-            else:
-                steps = _evaluation(model, loader, device, precision)
+                state = new_state(config, model, **settings)
+                settings |= {"criterion": new_loss(config, device), "max_grad_norm": config.max_grad_norm}
+                epochs = (_training(state, loader.steps(i, 0, config.accumulation), **settings) for i in count())
+            steps = chain.from_iterable(epochs)
             speeds[phase] = _measure(model, steps, loader, flops, device, precision, training=part == "train")
         if not real:
             speeds[phase].waiting = None
@@ -140,7 +133,7 @@ def _measure(
 
 
 class Noise(Dataset[tuple[Tensor, int, int]]):
-    """Random samples (C, T, V, M), where there are no data."""
+    """Eight random samples (C, T, V, M) in turn, where there are no data."""
 
     def __init__(self, shape: tuple[int, ...], num_class: int, size: int = 1024) -> None:
         self.x = torch.randn(8, *shape)
@@ -171,21 +164,12 @@ class Timed(Loader):
             yield batch
 
 
-def _evaluation(model: nn.Module, loader: Loader, device: torch.device, precision: str) -> Iterator[object]:
-    """Batches of evaluation, for ever."""
-    while True:
-        yield from score(model, loader.epoch(0), device, precision)
-
-
-def _training(
-    state: State, loader: Loader, accumulation: int, *, device: torch.device, **settings: Any
-) -> Iterator[object]:
-    """Steps of training at a learning rate of 0, for ever; `settings` are those of `step`."""
-    losses = Losses(device)
-    while True:
-        for group in loader.steps(0, 0, accumulation):
-            step(state, state.model, group, losses, lr=0.0, device=device, **settings)
-            yield group
+def _training(state: State, groups: Iterable[Group], **settings: Any) -> Iterator[object]:
+    """Steps of training at a learning rate of 0; `settings` are those of `step`."""
+    losses = Losses(settings["device"])
+    for group in groups:
+        step(state, state.model, group, losses, lr=0.0, **settings)
+        yield group
 
 
 def _rates(steps: Iterator[object], loader: Timed, device: torch.device) -> tuple[list[float], float]:
@@ -245,18 +229,12 @@ def _parts(
 
 def seconds_of(function: Callable[[], object], device: torch.device) -> float:
     """How long a call takes until the device is done."""
-    _wait(device)
+    wait = torch.get_device_module(device).synchronize
+    wait()
     started = time.perf_counter()
     function()
-    _wait(device)
+    wait()
     return time.perf_counter() - started
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def _peak(device: torch.device, precision: str) -> float:
@@ -271,8 +249,10 @@ def _memory(device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device)
     if device.type == "mps":
         return torch.mps.driver_allocated_memory()
-    if resource is None:
+    if sys.platform == "win32":
         return None
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -288,19 +268,11 @@ def _name(device: torch.device) -> str:
 def _tables(speeds: dict[str, Speed], peak: float) -> list[str]:
     """The lines of two tables: how fast the phases are, and where the time of a batch goes."""
     rows = [["", "batch", "samples/s", "median", "GFLOP/s", "of peak", "memory", "waiting for data"]]
-    rows += [
-        [
-            phase,
-            f"{speed.batch_size}",
-            f"{speed.samples_per_s:.2f}",
-            f"{speed.median_samples_per_s:.2f}",
-            f"{speed.flops_per_s / 1e9:,.0f}",
-            f"{speed.flops_per_s / peak:.0%}",
-            "unknown" if speed.memory is None else f"{speed.memory / 1e9:.2f} GB",
-            "no data" if speed.waiting is None else f"{speed.waiting:.1%}",
-        ]
-        for phase, speed in speeds.items()
-    ]
+    for phase, speed in speeds.items():
+        memory = "unknown" if speed.memory is None else f"{speed.memory / 1e9:.2f} GB"
+        waiting = "no data" if speed.waiting is None else f"{speed.waiting:.1%}"
+        rates = f"{speed.samples_per_s:.2f}", f"{speed.median_samples_per_s:.2f}", f"{speed.flops_per_s / 1e9:,.0f}"
+        rows.append([phase, f"{speed.batch_size}", *rates, f"{speed.flops_per_s / peak:.0%}", memory, waiting])
     times = [["ms a batch", *next(iter(speeds.values())).parts]]
     times += [[phase, *(f"{1000 * x:,.1f}" for x in speed.parts.values())] for phase, speed in speeds.items()]
     return [*table(rows), "", *table(times)]

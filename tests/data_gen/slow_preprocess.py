@@ -1,5 +1,7 @@
 """NTU recordings from raw text to preprocessed arrays as plain loops: slow, and easy to believe.
 
+A joint whose x, y, z are zero is missing; it is no position for any step, and stays zero.
+
 Line by line, frame by frame, body by body, joint by joint, and all over again for the second benchmark, as
 preprocessing scripts of the field commonly do it. The truth of the tests, and what `benchmarks/preprocess.py`
 compares with.
@@ -46,15 +48,30 @@ def to_array(frames: list[list[list[list[float]]]], num_body: int = 4) -> np.nda
 def preprocessed(bodies: np.ndarray, num_frame: int = 300) -> np.ndarray:
     """(M, T, V, C) -> (2, num_frame, V, C)."""
     order = sorted(range(len(bodies)), key=lambda m: -_energy(bodies[m]))[:2]
+    spine = np.array(_fill(_spine(bodies[order[0]]), num_frame, like=bodies[order[0]]))
     sample = np.array([_fill(bodies[m], num_frame) for m in order])
-    spine = sample[0, :, 1].copy()
-    for body in sample:
+    seen = (sample != 0).any(axis=3)  # (M, T, V)
+    for body, joints in zip(sample, seen, strict=True):
         for t, frame in enumerate(body):
             if not _empty(frame):
-                frame -= spine[t] * (frame != 0).any(axis=1, keepdims=True)
-    _turn(sample, sample[0, 0, 1] - sample[0, 0, 0], np.array([0.0, 0.0, 1.0]))
-    _turn(sample, sample[0, 0, 8] - sample[0, 0, 4], np.array([1.0, 0.0, 0.0]))
+                frame -= spine[t] * joints[t, :, None]
+    for start, end, axis in ((0, 1, (0.0, 0.0, 1.0)), (4, 8, (1.0, 0.0, 0.0))):
+        for t in range(num_frame):
+            if seen[0, t, start] and seen[0, t, end]:
+                _turn(sample, sample[0, t, end] - sample[0, t, start], np.array(axis))
+                break
     return sample
+
+
+def _spine(body: np.ndarray) -> np.ndarray:
+    """(T, 1, C): joint 1; where it alone is missing, as in the last frame before (or else the first after) with it."""
+    spine = body[:, 1:2].copy()
+    holding = [t for t, frame in enumerate(body) if frame[1].any()]
+    for t, frame in enumerate(body):
+        if not _empty(frame) and holding and t not in holding:
+            before = [other for other in holding if other < t]
+            spine[t, 0] = body[before[-1] if before else holding[0], 1]
+    return spine
 
 
 def preprocess(data_path: Path, out_folder: Path) -> None:
@@ -78,18 +95,22 @@ def _empty(frame: np.ndarray) -> bool:
 
 
 def _energy(body: np.ndarray) -> float:
-    seen = np.array([frame for frame in body if not _empty(frame)]).reshape(-1, 3)
+    seen = np.concatenate([frame[frame.any(axis=1)] for frame in body])
     return sum(float(seen[:, axis].std()) for axis in range(3)) if len(seen) else 0.0
 
 
-def _fill(body: np.ndarray, num_frame: int) -> list[np.ndarray]:
-    frames = list(body)
-    if all(map(_empty, frames)):
-        return [np.zeros((25, 3))] * num_frame
-    if _empty(frames[0]):
-        frames = [frame for frame in frames if not _empty(frame)]
-    while _empty(frames[-1]):
+def _fill(values: np.ndarray, num_frame: int, like: np.ndarray | None = None) -> list[np.ndarray]:
+    """The values of a body's frames (T, ...), repeated as the body `like`, or they themselves, must be."""
+    body = values if like is None else like
+    frames, kept = list(values), [not _empty(frame) for frame in body]
+    if not any(kept):
+        return [np.zeros_like(values[0])] * num_frame
+    if not kept[0]:
+        frames = [frame for frame, is_kept in zip(frames, kept, strict=True) if is_kept]
+        kept = [True] * len(frames)
+    while not kept[-1]:
         frames.pop()
+        kept.pop()
     own = list(frames)
     while len(frames) < num_frame:
         frames += own

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -20,13 +21,15 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
-from data_gen import check as module
-from data_gen.check import check, main, scan
+from data_gen.check import check, main
+from data_gen.common import contents as module
+from data_gen.common.contents import scan
 from data_gen.common.pictures import LEFT, NUM_FRAME, RIGHT, draw
 from data_gen.ucla_gendata import gendata
+from feeders.arrays import pack_missing
+from graph.channels import Channels
+from graph.common.yaml_text import dump
 from graph.nw_ucla import SKELETON
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def write(path: Path, array: np.ndarray, labels: Sequence[int] | None = None, names: Sequence[str] = ()) -> np.ndarray:
@@ -93,6 +96,7 @@ def test_a_folder_is_told_in_full(tmp_path: Path) -> None:
     x[1, ..., 1] = 0
     x[2] = x[6] = 0
     x[3, 1, 2, 3, 0] = np.nan
+    x[5, :, 2, :, 1] = 0
     x[0, 0, 0, 0, 0] = -9
     np.save(tmp_path / "xsub" / "train_data_joint.npy", x)
     path = tmp_path / "xsub" / "train_data_joint.npy"
@@ -105,6 +109,7 @@ def test_a_folder_is_told_in_full(tmp_path: Path) -> None:
         "  frames   1 to 6 valid, median 6",
         "  persons  1 in 1 sample, 2 in 5 samples",
         "  values   " + ", ".join(f"{a:.4g} to {b:.4g}" for a, b in zip(low, high, strict=True)),
+        "  absent   a person in 1 frame of 1 sample",
         "  empty    2: train 2, train 6",
         "  NaN, inf 1: train 3",
         f"{path.with_name('*_data_joint.npy')}: no two samples are the same",
@@ -113,6 +118,70 @@ def test_a_folder_is_told_in_full(tmp_path: Path) -> None:
     picture = path.with_suffix(".png")
     assert report.written == {picture: imread(picture).shape[:2]}
     assert main([str(tmp_path)]) == report
+
+
+def about(folder: Path, channels: Channels, missing: np.ndarray | None, lengths: Sequence[int]) -> None:
+    """What converters write beside `train_data_joint.npy`."""
+    (folder / "prepared.yaml").write_text(dump({"channels": channels.as_mapping()}))
+    np.save(folder / "train_length.npy", np.array(lengths, np.int32))
+    if missing is not None:
+        np.save(folder / "train_missing.npy", pack_missing(missing))
+
+
+def told(folder: Path) -> dict[str, str]:
+    lines = [line.strip() for line in check(folder).notes if line.startswith("  ")]
+    return {line[:8].strip(): line[8:].strip() for line in lines}
+
+
+def test_missing_joints_are_told_from_absent_persons(tmp_path: Path) -> None:
+    x, missing = moves(0, 2) + 5, np.zeros((2, 6, 20, 2), bool)
+    x[0, :, 2:5, :, 1] = 0  # absent in three frames
+    missing[0, 1, 3, 0] = missing[1, 4, 7:9, 1] = True
+    x.transpose(0, 2, 3, 4, 1)[missing] = 0
+    write(tmp_path / "train_data_joint.npy", x)
+    about(tmp_path, Channels(unit="metres"), missing, [6, 6])
+    lines = told(tmp_path)
+    assert lines["channels"] == "x, y, z in metres"
+    assert lines["absent"] == "a person in 3 frames of 1 sample"
+    assert lines["missing"] == "3 joints of 2 samples"
+    assert lines["frames"] == "6 to 6 valid, median 6; 6 to 6 recorded, median 6"
+    low = [x[:, c].min(where=x[:, c] != 0, initial=9) for c in range(3)]
+    assert [part.split()[1] for part in lines["values"].split(", ")] == [f"{value:.4g}" for value in low]
+    assert lines["values"].startswith("x ")
+    (tmp_path / "train_missing.npy").unlink()
+    assert told(tmp_path)["missing"] == "none"
+
+
+def test_joints_outside_their_picture_are_counted(tmp_path: Path) -> None:
+    x = np.full((3, 3, 4, 20, 1), 0.5, np.float32)
+    x[0, 0, 1, 4] = 640.5
+    x[0, 1, 2, 5] = -1
+    x[1, 0, 0, :2] = 640  # on the border
+    x[2, 2] = 700  # a score
+    write(tmp_path / "train_data_joint.npy", x)
+    about(tmp_path, Channels(("x", "y", "score"), "pixels", (640, 480)), None, [4] * 3)
+    lines = told(tmp_path)
+    assert lines["channels"] == "x, y, score in pixels of a picture of 640 x 480"
+    assert lines["outside"] == "2 joints of 1 sample, of the picture"
+    about(tmp_path, Channels(("x", "y", "score"), "pixels"), None, [4] * 3)
+    assert "outside" not in told(tmp_path)
+
+
+def test_lengths_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    x = moves(0, 5, T=9)
+    x[0, :, 4:] = 0  # 4 recorded frames, padded
+    x[1, :, 8:] = 0  # 5 recorded frames, repeated: the last one is a gap
+    x[2, :, 6:] = 0  # 2 recorded frames, but numbers in 6
+    x[3, :, :5] = 0  # nobody within the recorded frames
+    write(tmp_path / "train_data_joint.npy", x)
+    about(tmp_path, Channels(), None, [4, 5, 2, 5, 9])
+    notes = check(tmp_path).notes
+    assert "  train_length.npy does not fit 2: train 2, train 3" in notes
+    np.save(tmp_path / "train_length.npy", np.array([4, 5, 6, 9, 9], np.int32))
+    assert not any("does not fit" in note for note in check(tmp_path).notes)
+    np.save(tmp_path / "train_length.npy", np.array([4, 5, 6, 9], np.int32))
+    with pytest.raises(ValueError, match=r"train_length\.npy does not hold 5 lengths from 0 to 9"):
+        check(tmp_path)
 
 
 def test_samples_that_occur_twice_are_named(tmp_path: Path) -> None:
@@ -149,7 +218,7 @@ def test_the_leak_of_nw_ucla_is_found(samples: Path, tmp_path: Path) -> None:
     [
         (moves(0), [0, 1], r"train_data_joint\.npy holds 3 samples, .*train_label\.pkl 2 labels"),
         (moves(0), [], r"train_label\.pkl: the labels of train_data_joint\.npy are absent"),
-        (np.zeros((3, 3)), [0], r"is not an array \(N, C, T, V, M\) of floats"),
+        (np.zeros((3, 3)), [0], r"holds an array \(3, 3\) of float64, where \(N, C, T, V, M\) of floats is expected"),
         (moves(0, V=0), [0], r"has the shape \(3, 3, 6, 0, 2\): its samples are empty"),
         (moves(0), ["a", "b", "c"], "labels must be 3 whole numbers"),
     ],

@@ -17,23 +17,35 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import main as program
 from data_gen.common.command_line import Report
 from data_gen.custom_gendata import main
-from data_gen.formats.custom import read_labels, read_sequence
+from data_gen.formats.labels import read_labels
+from data_gen.formats.reading import read
+from data_gen.formats.recording import Recording
 from feeders.arrays import skeleton_of_array
 from feeders.feeder import Feeder
 from graph.custom import load_skeleton
+from graph.tools import Skeleton
 from processor.config.schema import load_config
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config" / "custom" / "_skeleton.yaml"
 DOCS = ROOT / "docs" / "own_skeletons.md"
 ARM = "name: arm\njoints: [neck, shoulder, elbow, hand]\nbones: [[0, 1], [1, 2], [2, 3]]\ncenter: neck\n"
 FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def chain(num_point: int) -> Skeleton:
+    return Skeleton("chain", tuple(f"j{v}" for v in range(num_point)), tuple(max(v - 1, 0) for v in range(num_point)))
+
+
+def read_sequence(path: Path, num_point: int, channel: int | None = None) -> Recording:
+    (recording,) = read(path, skeleton=chain(num_point), channel=channel)
+    return recording
 
 
 def moves(seed: int, *shape: int) -> np.ndarray:
@@ -101,20 +113,23 @@ def test_every_form_is_read(tmp_path: Path, suffix: str, shape: tuple[int, ...])
     if path.suffix != suffix:
         (tmp_path / f"x{suffix}").rename(path)
     channel = None if len(shape) == 3 or suffix != ".csv" else shape[-1]
-    read = read_sequence(path, 4, channel=channel)
-    np.testing.assert_array_equal(read, joints if len(shape) == 4 else joints[:, None])
+    recording = read_sequence(path, 4, channel=channel)
+    joints = joints if len(shape) == 4 else joints[:, None]
+    present = ~np.isnan(joints).any(axis=3)
+    np.testing.assert_array_equal(recording.joints, np.where(present[..., None], joints, 0).astype(np.float32))
+    np.testing.assert_array_equal(recording.present, present)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_csv_may_have_a_heading_a_mark_and_frames_without_any_number(tmp_path: Path, end: str) -> None:
     path = tmp_path / "x.csv"
-    lines = ["a x,a y,b x,b y", " 1 ,2,, nan", ",,,", "1e1,-2,.5,4"]
+    lines = ["j0 x,j0 y,j1 x,j1 y", " 1 ,2,, nan", ",,,", "1e1,-2,.5,4"]
     path.write_bytes(b"\xef\xbb\xbf" + end.join([*lines, ""]).encode())
-    nan = np.nan
-    expected = [[[1, 2], [nan, nan]], [[nan] * 2] * 2, [[10, -2], [0.5, 4]]]
-    np.testing.assert_array_equal(read_sequence(path, 2), np.array(expected)[:, None])
+    recording = read_sequence(path, 2)
+    assert recording.joints.tolist() == [[[[1, 2], [0, 0]]], [[[0, 0]] * 2], [[[10, -2], [0.5, 4]]]]
+    assert recording.present[:, 0].tolist() == [[True, False], [False, False], [True, True]]
     path.write_bytes(end.join(lines[2:]).encode())
-    assert read_sequence(path, 2).shape == (2, 1, 2, 2)
+    assert read_sequence(path, 2).joints.shape == (2, 1, 2, 2)
 
 
 def test_sequences_of_all_forms_make_one_array_ordered_by_name(folder: Folder) -> None:
@@ -167,7 +182,7 @@ def test_a_joint_without_all_its_numbers_is_missing_and_counted(folder: Folder) 
     folder.add("b.json", joints[:1])
     folder.add("c.npy", np.full((2, 4, 3), np.nan))
     report = folder.convert("--max_frame", 5)
-    assert "2 joints in 1 sequence have no number (NaN); they are zero, as missing" in report.notes
+    assert "2 joints in 1 recording are missing; they are zero" in report.notes
     assert report.skipped == ["c.npy: no body in any frame"]
     expected = joints[:5].copy()
     expected[1, 0, 2] = expected[3, 1, 0] = 0
@@ -183,8 +198,8 @@ def test_longer_sequences_and_further_persons_are_cut_and_told(folder: Folder) -
     report = folder.convert("--max-frame", 5, "--num_person", 2)
     assert folder.array().shape == (2, 3, 5, 4, 2)
     np.testing.assert_array_equal(folder.array()[0], a[:5, :2].transpose(3, 0, 2, 1).astype(np.float32))
-    assert "1 sequence has more than 5 frames; the first 5 are kept" in report.notes
-    assert "1 sequence has more than 2 persons; the first 2 are kept" in report.notes
+    assert "1 recording has more than 5 frames; the first 5 are kept" in report.notes
+    assert "1 recording has more than 2 persons; the first 2 are kept" in report.notes
     assert report.skipped == ["late.npy: no body in any of the first 5 frames"]
 
 
@@ -194,12 +209,12 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "flat.npy": (np.ones((3, 12)), r"shape \(T, V, C\) or \(T, M, V, C\) expected, found \(3, 12\)"),
     "empty.npy": (np.ones((0, 4, 3)), r"found \(0, 4, 3\)"),
     "one channel.npy": (np.ones((3, 4, 1)), "1 channel in shape .*, at least 2 expected"),
-    "other channels.npy": (np.ones((3, 4, 2)), "2 channels, where most files have 3"),
+    "other channels.npy": (np.ones((3, 4, 2)), r"2 channels \(x, y\), where most files have 3"),
     "objects.npy": (np.array([{}, None]), "not a complete .npy array of numbers"),
     "text.npy": (np.array(["1"]), "an array of <U1, not of numbers"),
     "truth.npy": (np.ones((3, 4, 3), bool), "an array of bool, not of numbers"),
     "cut.npy": (b"\x93NUMPY\x01\x00", "not a complete .npy array of numbers"),
-    "nothing.npy": (b"", "not a complete .npy array of numbers"),
+    "nothing.npy": (b"", "the file is empty"),
     "infinite.npy": (np.full((3, 4, 3), np.inf), "beyond any measure"),
     "zero.npy": (np.zeros((3, 4, 3)), "no body in any frame"),
     "25 joints.json": (np.ones((3, 25, 3)), r"25 joints in shape \(3, 25, 3\), the skeleton has 4"),
@@ -207,20 +222,23 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "ragged.json": (b"[[[1, 2], [1]]]", "not nested lists of numbers .* of equal lengths"),
     "words.json": (b'[[["a"]]]', "not nested lists of numbers"),
     "mapping.json": (b'{"skeletons": []}', "not nested lists of numbers"),
-    "number.json": (b"1", r"expected, found \(\)"),
+    "number.json": (b"1", "it has no heading|lines? of 1 number"),
     "deep.json": (b"[" * 100_000, "no JSON that can be read"),
     "long number.json": (b"[[[1" + b"0" * 400 + b"]]]", "not nested lists of numbers"),
-    "encoding.json": (b"\xff\xfe\x00", "no JSON that can be read"),
     "huge.json": (b"[[" + b"[1e7, 0, 0]," * 3 + b"[0, 0, 0]]]", r"beyond any measure \(1e\+06\)"),
     "11 numbers.csv": (b"1,2,3,4,5,6,7,8,9,10,11\n", "11 numbers a line are not 2 or more for each of 4 joints"),
-    "4 numbers.csv": (b"1,2,3,4\n", "4 numbers a line are not 2 or more for each of 4 joints"),
+    "4 numbers.csv": (b"1,2,3,4\n", "1 line of 4 numbers is neither frames nor joints of 4 a frame"),
     "persons.csv": (moves(0, 3, 2, 4, 3), "24 numbers a line are 6 for each of 4 joints: give .* with --channel"),
-    "ragged.csv": (b"x\n1,2,3,4,5,6,7,8\n1,2,3,4,5,6,7\n", "line 3: 7 numbers, 8 on line 2"),
-    "gap.csv": (b"1,2,3,4,5,6,7,8\n\n1,2,3,4,5,6,7,8\n", "line 2: 1 number, 8 on line 1"),
+    "ragged.csv": (b"1,2,3,4,5,6,7,8\n1,2,3,4,5,6,7\n", "line 2: 7 fields, 8 on line 1"),
+    "short.csv": (b"x0,y0,x1,y1,x2,y2,x3,y3\n1,2,3,4,5,6,7\n", "line 2: 7 fields, 8 in the heading"),
+    "strange.csv": (b"a x,a y,b x,b y,c x,c y,d x,d y\n1,2,3,4,5,6,7,8\n", "order of its 4 joints cannot be told: 'a'"),
+    "numbers.csv": (b"x0,y0,x1,y1,x2,y2,x4,y4\n1,2,3,4,5,6,7,8\n", "numbered from 0 to 4, and 3 is not there"),
+    "lone.csv": (b"x0,y0,x1,y1,x2,y2,x3\n1,2,3,4,5,6,7\n", "its heading names 3 joints, the skeleton has 4"),
     "word.csv": (b"1,2,3,4,5,6,7,8\n1,2,3,4,5,6,\xff,8\n", r"line 2: '\\xff' is no number"),
-    "semicolons.csv": (b"1;2;3\n1;2;3\n", "line 2: '1;2;3' is no number"),
+    "semicolons.csv": (b"1;2;3\n1;2;3\n", "2 lines of 3 numbers are neither frames nor joints of 4 a frame"),
     "empty.csv": (b"\r\n", "it has no frame"),
     "heading.csv": (b"a,b\n", "it has no frame"),
+    "picture.png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "it is of no known format"),
 }
 
 
@@ -261,13 +279,108 @@ def test_listed_and_existing_files_are_compared(folder: Folder) -> None:
     folder.add("a.npy", None, "bow", "val")
     (folder.path / "raw" / "notes.txt").write_text("not looked at")
     report = folder.convert()
-    assert folder.labels()[0] == ["a.npy", "sub/b.npy"]
+    assert folder.labels()[0] == ["a.npy", "c.npy", "sub/b.npy"]
     assert report.skipped == [
         "labels.csv, line 6: a.npy is listed on line 2 already, and that line counts",
-        f"c: it is listed in labels.csv but not in {folder.path / 'raw'} (c.npy is)",
         f"../arm.yaml: it is listed in labels.csv but not in {folder.path / 'raw'}",
     ]
-    assert "1 file is not listed in labels.csv (c.npy ...)" in report.notes
+    assert "1 name in labels.csv differs in suffix from the disk (c is c.npy)" in report.notes
+    assert "1 file is not listed in labels.csv (notes.txt ...)" in report.notes
+
+
+def test_links_folders_of_frames_and_other_unicode_forms_are_recordings(folder: Folder) -> None:
+    elsewhere = folder.path / "elsewhere"
+    write_file(elsewhere / "Mu\u0308ller.npy", moves(0, 3, 4, 3) * 0.1)
+    (folder.path / "raw" / "linked").symlink_to(elsewhere)
+    folder.add("linked/M\u00fcller.npy", None)
+    report = folder.convert("--strict")
+    assert folder.labels()[0] == ["linked/M\u00fcller.npy"]
+    assert "1 name in labels.csv differs in Unicode form" in report.notes[0]
+
+
+def persons_of(frame: int) -> list[Any]:
+    """Two persons of four joints whose order changes with each frame."""
+    bodies = [np.add(np.arange(12).reshape(4, 3), [base + frame, 100, -2.5]).clip(0.5).tolist() for base in (100, 500)]
+    return [{"pose_keypoints_2d": np.ravel(body).tolist()} for body in (bodies if frame % 2 else bodies[::-1])]
+
+
+@pytest.mark.parametrize(("words", "is_tracked"), [((), True), (("--persons", "file"), False)])
+def test_persons_of_a_pose_estimator_are_joined_over_time(folder: Folder, words: Any, is_tracked: bool) -> None:
+    for frame in range(5):
+        path = folder.path / "raw" / "walk" / f"walk_{frame:012}_keypoints.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"people": persons_of(frame)}))
+    folder.add("walk", None)
+    report = folder.convert("--strict", *words)
+    x = folder.array()[0, 0, :, 0]  # (T, M)
+    assert x.shape == (5, 2)
+    if is_tracked:
+        np.testing.assert_array_equal(x[:, 0] - x[:, 1], [400] * 5)
+    else:
+        np.testing.assert_array_equal(x[:, 0] - x[:, 1], [400, -400, 400, -400, 400])
+    rest = "now each has one place" if is_tracked else "--persons track gives each one place"
+    assert f"in 1 recording persons change places between frames; {rest}" in report.notes
+    assert folder.labels()[0] == ["walk"]
+
+
+@pytest.mark.parametrize("with_csv", [False, True])
+def test_a_file_of_many_recordings_needs_no_csv(folder: Folder, with_csv: bool) -> None:
+    clips = [
+        {"frame_dir": name, "label": label, "total_frames": 3, "keypoint": moves(label, 1, 3, 4, 3)}
+        for label, name in enumerate(["b", "a", "c"])
+    ]
+    path = folder.path / "clips.pkl"
+    path.write_bytes(pickle.dumps({"split": {"train": ["a", "b"], "val": ["c"]}, "annotations": clips}))
+    words = ["--data_path", path, "--skeleton", folder.path / "arm.yaml", "--out_folder", folder.path / "out"]
+    if with_csv:
+        (folder.path / "own.csv").write_text("file,label,split\na,wave,val\nb,bow,train\n")
+        words += ["--label_path", folder.path / "own.csv"]
+    main(list(map(str, words)))
+    if with_csv:
+        assert folder.labels() == (["b"], [0])
+        assert folder.labels("val") == (["a"], [1])
+    else:
+        assert folder.labels() == (["a", "b"], [1, 0])
+        assert folder.labels("val") == (["c"], [2])
+    np.testing.assert_array_equal(
+        folder.array()[-1, :, :, :, 0], np.float32(moves(0, 1, 3, 4, 3)[0]).transpose(2, 0, 1)
+    )
+
+
+def test_a_line_of_labels_may_name_a_part_of_a_recording(folder: Folder) -> None:
+    """UTKinect has ten actions a file, and counts its frames from anywhere."""
+    joints = moves(0, 30, 4, 3)
+    lines = [f"{200 + 2 * t} " + " ".join(map(repr, frame.ravel().tolist())) for t, frame in enumerate(joints)]
+    (folder.path / "raw" / "joints_s01_e01.txt").write_text("\n".join(lines))
+    folder.rows[0] += ["start", "end"]
+    folder.rows += [
+        ["joints_s01_e01.txt", "walk", "train", "204", "213"],
+        ["joints_s01_e01.txt", "sit down", "train", "230", "240"],
+        ["joints_s01_e01.txt", "walk", "val", "250", "1000"],
+        ["joints_s01_e01.txt", "walk", "val", "900", "950"],
+        ["joints_s01_e01.txt", "walk", "val", "30", "3"],
+    ]
+    report = folder.convert("--persons", "file")
+    assert folder.labels() == (["joints_s01_e01.txt:204-213", "joints_s01_e01.txt:230-240"], [1, 0])
+    assert np.load(folder.path / "out" / "train_length.npy").tolist() == [5, 6]
+    np.testing.assert_array_equal(folder.array()[0, :, :5, :, 0], np.float32(joints[2:7]).transpose(2, 0, 1))
+    assert folder.labels("val")[0] == ["joints_s01_e01.txt:250-1000"]
+    assert report.skipped == [
+        "labels.csv, line 6: start '30' and end '3' are not two frames in order",
+        "joints_s01_e01.txt:900-950: no frame is from 900 to 950; its frames are 200 to 258",
+    ]
+
+
+def test_joints_are_made_of_those_of_a_known_skeleton(folder: Folder) -> None:
+    landmarks = [{"x": v / 40, "y": 0.5, "z": 0.1, "visibility": 0.9} for v in range(33)]
+    (folder.path / "raw" / "a.json").write_text(json.dumps([landmarks] * 3))
+    folder.add("a.json", None)
+    (folder.path / "arm.yaml").write_text(
+        "name: arm\njoints: [right wrist, left wrist, hip center]\nbones: [[0, 2], [1, 2]]\ncenter: hip center\n"
+    )
+    report = folder.convert("--strict")
+    np.testing.assert_allclose(folder.array()[0, 0, 0, :, 0], [16 / 40, 15 / 40, 23.5 / 40], rtol=1e-6)
+    assert "made the joints of arm of those of MediaPipe (1 recording)" in report.notes
 
 
 def labels_of(tmp_path: Path, content: str | bytes, *, strict: bool = True) -> tuple[Any, Report]:
@@ -362,7 +475,7 @@ def test_a_second_run_gives_the_same_and_a_failing_one_changes_nothing(folder: F
     first = folder.contents()
     folder.convert()
     assert folder.contents() == first
-    assert len(first) == 6
+    assert len(first) == 9
     folder.add("c.npy", b"")
     with pytest.raises(ValueError, match=r"^c\.npy"):
         folder.convert("--strict")
@@ -373,13 +486,13 @@ def fuzz_sequence(path: Path, content: bytes) -> bool:
     """Whether a file is read; what is read is of the right shape and not infinite, all else is refused."""
     path.write_bytes(content)
     try:
-        joints = read_sequence(path, 4)
+        recording = read_sequence(path, 4)
     except ValueError:
         return False
-    assert joints.ndim == 4
-    assert joints.shape[2] == 4
-    assert joints.size
-    assert not np.isinf(joints).any()
+    assert recording.joints.shape[2] == 4
+    assert recording.joints.size
+    assert np.isfinite(recording.joints).all()
+    assert not recording.joints[~recording.present].any()
     return True
 
 
@@ -460,7 +573,7 @@ def docs_blocks(language: str) -> list[str]:
 
 def test_a_model_is_trained_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (made,) = docs_blocks("python")
+    made = next(block for block in docs_blocks("python") if "recordings" in block)
     exec(made, {})
     words = ["--data_path", "recordings", "--label_path", "labels.csv", "--skeleton", str(EXAMPLE)]
     main([*words, "--out_folder", "data/custom", "--strict"])
@@ -479,7 +592,7 @@ def test_the_documented_commands_work_as_they_are_written(tmp_path: Path) -> Non
     for name in ("config", "data_gen", "graph", "feeders", "model", "processor"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "main.py", tmp_path)
-    (made,) = docs_blocks("python")
+    made = next(block for block in docs_blocks("python") if "recordings" in block)
     (tmp_path / "make_example.py").write_text(made, encoding="utf-8")
     commands = [
         line for line in "".join(docs_blocks("")).replace("\\\n", "").splitlines() if line.startswith("python ")

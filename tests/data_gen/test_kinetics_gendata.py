@@ -123,7 +123,21 @@ def test_rows_persons_and_channels(tmp_path: Path) -> None:
         f"{tmp_path / 'kinetics_val'} is no folder: there is no val part",
         "2 train clips have more than 300 frames; the first 300 are kept",
     ]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["train_data_joint.npy", "train_label.pkl"]
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    rest = ["train_data_joint.npy", "train_label.pkl", "train_length.npy", "train_missing.npy"]
+    assert files == ["prepared.yaml", *rest]
+    bits = np.unpackbits(np.load(tmp_path / "out" / "train_missing.npy")[2]).reshape(300, 18, 2)
+    assert np.argwhere(bits).tolist() == [[5, 1, 0], [5, 1, 1]]
+
+
+def test_a_joint_without_its_numbers_is_missing(tmp_path: Path) -> None:
+    content = clip()
+    content["data"][0]["skeleton"][0]["pose"][2 * 3 + 1] = float("nan")
+    content["data"][1]["skeleton"][0]["score"][4] = float("nan")
+    write_part(tmp_path, {"a": content})
+    gendata(tmp_path, tmp_path / "out", strict=True)
+    array = read_part(tmp_path / "out")[0][0]
+    assert np.argwhere(~array[:, 1:3, :, 0].any(axis=0)).tolist() == [[0, 3], [1, 4]]
 
 
 def test_bones_have_all_channels(tmp_path: Path) -> None:
@@ -206,7 +220,6 @@ BROKEN = {
     "pose null": (changed(*_PERSON, "pose", 3, to=None), "entry 2 of data is not of the form"),
     "pose vast": (changed(*_PERSON, "pose", 3, to=10**400), "entry 2 of data is not of the form"),
     "pose pixels": (changed(*_PERSON, "pose", 3, to=200.5), "frame_index 5: a number is no fraction of the picture"),
-    "pose nan": (changed(*_PERSON, "pose", 3, to=float("nan")), "frame_index 5: a number is no fraction"),
     "score infinite": (changed(*_PERSON, "score", 3, to=float("inf")), "frame_index 5: a number is no fraction"),
     "score negative": (changed(*_PERSON, "score", 3, to=-0.5), "frame_index 5: a number is no fraction"),
     "scores zero": (

@@ -91,6 +91,73 @@ def test_two_dimensions_equal_a_loop_over_joints(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "part"), [("data.pkl", "train"), ("ntu60_xsub_val.pkl", "val"), ("gym_train.pkl", "train")]
+)
+def test_a_list_of_annotations_is_one_part(tmp_path: Path, file: str, part: str) -> None:
+    clips = [clip_2d("b", label=1), clip_2d("a")]
+    (tmp_path / file).write_bytes(pickle.dumps(clips))
+    report = gendata(tmp_path / file, tmp_path / "out", strict=True)
+    assert read(tmp_path / "out", part)[1:] == (["a", "b"], [0, 1])
+    assert f"{file} has no splits: all its clips are {part}" in report.notes
+
+
+@pytest.mark.parametrize("kind", [tuple, set, frozenset, np.array])
+def test_a_split_is_any_iterable_of_names(tmp_path: Path, kind: Any) -> None:
+    path = write(tmp_path / "a.pkl", {"train": kind(["b", "a"])}, [clip_3d("a"), clip_3d("b")])
+    gendata(path, tmp_path / "out", strict=True)
+    assert read(tmp_path / "out", "train")[1] == ["a", "b"]
+
+
+def test_x_y_and_score_in_three_channels_is_no_depth(tmp_path: Path) -> None:
+    two = clip_2d("a", 4, 2, img_shape=(480, 640))
+    two["keypoint"] = (two["keypoint"] / 3).astype(np.float16)
+    joined = np.concatenate([two["keypoint"], two["keypoint_score"][..., None]], axis=3)
+    three = {key: value for key, value in two.items() if key != "keypoint_score"} | {"keypoint": joined}
+    for name, clip in (("two", two), ("three", three)):
+        gendata(write(tmp_path / f"{name}.pkl", {"train": ["a"]}, [clip]), tmp_path / name)
+    np.testing.assert_array_equal(read(tmp_path / "two", "train")[0], read(tmp_path / "three", "train")[0])
+
+
+def test_a_picture_without_scores_has_two_channels(tmp_path: Path) -> None:
+    clip = clip_2d("a", img_shape=(480, 640))
+    del clip["keypoint_score"]
+    clip["keypoint"][0, 1, 3] = 0
+    gendata(write(tmp_path / "a.pkl", {"train": ["a"]}, [clip]), tmp_path / "out", strict=True)
+    array = read(tmp_path / "out", "train")[0]
+    assert array.shape == (1, 2, 300, 17, 2)
+    x, y = clip["keypoint"][0, 2, 5].tolist()
+    np.testing.assert_allclose(array[0, :, 2, 5, 0], [x / 640 - 0.5, 0.5 - y / 480], rtol=1e-6)
+    assert not array[0, :, 1, 3].any()
+
+
+def test_bodies_of_kinetics_400_are_put_into_their_frames(tmp_path: Path) -> None:
+    bodies = rng.uniform(1, 200, (4, 17, 3)).astype(np.float16)
+    clip = {"frame_dir": "v", "label": 3, "img_shape": (256, 340), "total_frames": 5, "raw_file": "kpfiles/0.pkl"}
+    clip["frame_inds"] = np.array([0, 0, 2, 4], np.int16)
+    path = write(tmp_path / "k400.pkl", {"train": ["v"]}, [clip])
+    with pytest.raises(ValueError, match=r"v: its keypoints are in kpfiles/0\.pkl, which is not beside"):
+        gendata(path, tmp_path / "out")
+    (tmp_path / "kpfiles").mkdir()
+    (tmp_path / "kpfiles" / "0.pkl").write_bytes(pickle.dumps({"v": {"keypoint": bodies}}))
+    gendata(path, tmp_path / "out", strict=True)
+    array = read(tmp_path / "out", "train")[0][0]
+    for t, m, body in ((0, 0, 0), (0, 1, 1), (2, 0, 2), (4, 0, 3)):
+        x, y, score = bodies[body].astype(np.float64).T
+        np.testing.assert_allclose(array[:, t, :, m], [x / 340 - 0.5, 0.5 - y / 256, score], rtol=1e-5, atol=1e-6)
+    assert np.argwhere(array.any(axis=(0, 2))).tolist() == [[0, 0], [0, 1], [2, 0], [4, 0]]
+
+
+def test_a_picture_whose_sides_are_exchanged_is_told(tmp_path: Path) -> None:
+    clip = clip_2d("a", img_shape=(1920, 1080))
+    clip["keypoint"][0, 0, 0] = 1900, 10
+    report = gendata(write(tmp_path / "a.pkl", {"train": ["a"]}, [clip]), tmp_path / "out", strict=True)
+    assert "1 clip has joints outside the picture" in report.notes[-1]
+    assert report.notes[-1].endswith(
+        "in 1 of them all would be inside if width and height were exchanged (is img_shape turned?)"
+    )
+
+
+@pytest.mark.parametrize(
     ("split", "place"),
     [
         ("xset_train", "xset/train"),
@@ -106,7 +173,9 @@ def test_two_dimensions_equal_a_loop_over_joints(tmp_path: Path) -> None:
 def test_a_splits_name_says_where_it_goes(tmp_path: Path, split: str, place: str) -> None:
     gendata(write(tmp_path / "a.pkl", {split: ["a"]}, [clip_3d("a")]), tmp_path / "out", strict=True)
     files = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
-    assert files == {f"{place}_data_joint.npy", f"{place}_label.pkl"}
+    folder = place.rpartition("/")[0]
+    made = {f"{place}_data_joint.npy", f"{place}_label.pkl", f"{place}_length.npy"}
+    assert files == made | {f"{folder}/prepared.yaml".lstrip("/")}
 
 
 def test_a_test_split_beside_val_keeps_its_name(tmp_path: Path) -> None:
@@ -126,7 +195,7 @@ def test_other_splits_are_named_and_left_out(tmp_path: Path, split: Any) -> None
         f"split {split!r}: its name is not of the form xsub_train, train or train1 (or val, or test)"
     ]
     files = sorted(path.name for path in tmp_path.rglob("*.*"))
-    assert files == ["a.pkl", "train_data_joint.npy", "train_label.pkl"]
+    assert files == ["a.pkl", "prepared.yaml", "train_data_joint.npy", "train_label.pkl", "train_length.npy"]
 
 
 NAN_SCORE = np.full((1, 4, 17), np.nan, dtype=np.float32)
@@ -141,10 +210,11 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "three axes": (clip_3d("b", keypoint=np.ones((4, 25, 3))), "keypoint is no array of numbers (M, T, V, C)"),
     "list": (clip_3d("b", keypoint=[[[[1.0]]]]), "keypoint is no array of numbers (M, T, V, C)"),
     "text": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), "1")), "keypoint is no array of numbers"),
-    "channels": (clip_3d("b", keypoint=np.ones((1, 4, 25, 2))), "without keypoint_score, keypoint has 3 channels"),
-    "nan": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), np.nan)), "a coordinate or score is NaN or beyond"),
-    "infinite": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), -np.inf)), "a coordinate or score is NaN or beyond"),
-    "huge": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), 1e300)), "a coordinate or score is NaN or beyond"),
+    "channels": (clip_3d("b", keypoint=np.ones((1, 4, 25, 4))), "keypoint has 4 channels, 2 or 3 are expected"),
+    "plane": (clip_3d("b", keypoint=np.ones((1, 4, 25, 2))), "it has no img_shape"),
+    "nan": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), np.nan)), "no body in any frame"),
+    "infinite": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), -np.inf)), "a coordinate is beyond any measure"),
+    "huge": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), 1e300)), "a coordinate is beyond any measure"),
     "empty": (clip_3d("b", keypoint=np.zeros((1, 4, 25, 3))), "no body in any frame"),
     "tiny": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), 1e-300)), "no body in any frame"),
     "no person": (clip_3d("b", num_person=0), "no body in any frame"),
@@ -152,7 +222,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "joints": (clip_3d("b", keypoint=np.ones((1, 4, 20, 3))), "20 joints in 3-D, where most clips have 25"),
     "other kind": (clip_2d("b"), "17 joints in 2-D, where most clips have 25 joints in 3-D"),
     "score": (clip_2d("b", keypoint_score=np.ones((1, 3, 17))), "keypoint (1, 4, 17, 2) and keypoint_score (1, 3, 17)"),
-    "score nan": (clip_2d("b", keypoint_score=NAN_SCORE), "a coordinate or score is NaN or beyond"),
+    "score nan": (clip_2d("b", keypoint_score=NAN_SCORE), "no body in any frame"),
     "score zero": (clip_2d("b", keypoint_score=np.zeros((1, 4, 17))), "no body in any frame"),
     "3-D with score": (clip_2d("b", keypoint=np.ones((1, 4, 17, 3))), "with keypoint_score, keypoint has 2 channels"),
     "no picture": ({key: value for key, value in clip_2d("b").items() if key != "img_shape"}, "it has no img_shape"),
@@ -253,13 +323,17 @@ def test_a_hostile_pickle_does_not_run(tmp_path: Path, place: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
-FORM, NOTHING = "a dictionary of split and annotations is expected", "no split has an annotation that can be used"
+FORM, NOTHING = (
+    "split and annotations, or a list of annotations, are expected",
+    "no split has an annotation that can be used",
+)
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ([clip_3d("a")], FORM),  # MMAction2's older form
+        ([], FORM),
+        ([clip_3d("a"), 5], FORM),
         ({"split": {}}, FORM),
         ({"split": [], "annotations": []}, FORM),
         ({"split": {}, "annotations": [clip_3d("a")]}, NOTHING),

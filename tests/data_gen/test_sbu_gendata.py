@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_gen.sbu_gendata import TEST_PAIRS, gendata, main, read_sequence
+from data_gen.formats.reading import read
+from data_gen.sbu_gendata import TEST_PAIRS, gendata, main
 from graph.sbu import SKELETON
 
 FOLDS = range(1, 6)
@@ -97,15 +98,29 @@ def changed(line: int, field: int, value: bytes) -> object:
     return edit
 
 
+def test_a_joint_without_its_numbers_is_missing(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "raw", "s01s02/01/001")
+    path = tmp_path / "raw" / "s01s02" / "01" / "001" / "skeleton_pos.txt"
+    lines = lines_of(path)
+    for line, field, value in ((0, 5, b""), (1, 7, b"nan")):
+        lines = changed(line, field, value)(lines)  # type: ignore[operator]
+    path.write_bytes(b"\r\n".join(lines))
+    gendata(tmp_path / "raw", tmp_path / "out", strict=True)
+    array = read_fold(tmp_path / "out", 1, "val")[0][0]
+    assert not array[:, 0, 1, 0].any()
+    assert not array[:, 1, 2, 0].any()
+    assert np.count_nonzero(~array[:, : len(lines)].any(axis=0)) == 2
+    bits = np.unpackbits(np.load(tmp_path / "out" / "fold1" / "val_missing.npy")[0])
+    assert np.flatnonzero(bits).tolist() == [2 * 1, 2 * (15 + 2)]
+
+
 BROKEN = {
     "empty": (lambda lines: [], "the file is empty"),
     "short line": (changed(1, 90, b"-"), "line 2: 91 numbers expected, found 90"),
     "long line": (changed(1, 90, b"1,2"), "line 2: 91 numbers expected, found 92"),
-    "missing number": (changed(2, 5, b""), "line 3: a number is no position"),
     "word": (changed(0, 5, b"x"), "line 1: 'x' is no number"),
     "bytes": (changed(0, 5, b"\xff\x00"), r"line 1: '\\xff\\x00' is no number"),
     "empty line": (lambda lines: [lines[0], b"", lines[1]], "line 2: 91 numbers expected, found 0"),
-    "nan": (changed(1, 7, b"nan"), "line 2: a number is no position"),
     "infinite": (changed(1, 7, b"-inf"), "line 2: a number is no position"),
     "huge": (changed(1, 7, b"1e30"), "line 2: a number is no position"),
     "frame lost": (lambda lines: [lines[0], lines[2]], "line 2: the frame number does not follow"),
@@ -162,12 +177,12 @@ def test_garbled_files_make_a_named_error_or_a_sound_sample(tmp_path: Path, data
     garbled = tmp_path / "garbled.txt"
     garbled.write_bytes(content[:begin] + inserted + content[end:])
     try:
-        joints = read_sequence(garbled)
+        (recording,) = read(garbled, "sbu")
     except ValueError as error:
         message = str(error)
     else:
-        assert joints.shape[1:] == (2, 15, 3)
-        assert np.isfinite(joints).all()
-        assert joints.any(axis=(2, 3)).all()
+        assert recording.joints.shape[1:] == (2, 15, 3)
+        assert np.isfinite(recording.joints).all()
+        assert not recording.joints[~recording.present].any()
         return
     assert message.startswith(("line ", "the file is empty"))

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_gen.ucla_gendata import gendata, main, read_sequence
+from data_gen.formats.reading import read
+from data_gen.ucla_gendata import gendata, main
 
 
 def write_sequence(folder: Path, name: str, num_frame: int = 3, **changes: object) -> np.ndarray:
@@ -70,6 +71,18 @@ def test_sequences_are_padded_to_the_longest_of_both_parts(tmp_path: Path) -> No
     assert (names, labels) == (["a01_s01_e00_v02.json", "a02_s01_e00_v01.json"], [9, 1])
 
 
+def test_a_joint_at_the_camera_or_without_numbers_is_missing(tmp_path: Path) -> None:
+    joints = np.random.default_rng(0).normal(size=(3, 20, 3))
+    joints[1, 4], joints[2, 7, 1] = 0, np.nan
+    write_sequence(tmp_path / "raw", "a01_s01_e00_v01", skeletons=joints.tolist())
+    gendata(tmp_path / "raw", tmp_path / "out", strict=True)
+    array = np.load(tmp_path / "out" / "train_data_joint.npy")
+    assert not array[0, :, 1, 4].any()
+    assert not array[0, :, 2, 7].any()
+    bits = np.unpackbits(np.load(tmp_path / "out" / "train_missing.npy")[0])[: 3 * 20]
+    assert np.flatnonzero(bits).tolist() == [1 * 20 + 4, 2 * 20 + 7]
+
+
 BROKEN = {
     "a01_s01_e01_v01": (b'{"label": 1,\n "skeletons": [[', "line 2, column 17: no JSON"),
     "a01_s01_e02_v01": (b'{"label": 1}', "it has no 'skeletons'"),
@@ -103,9 +116,10 @@ def test_a_broken_file_is_named_and_skipped(tmp_path: Path, name: str) -> None:
         ("a01_s01_e01_v01", {"label": 11}, "label 11 is none of 1 to 10"),
         ("a01_s01_e01_v01", {"label": True}, "label True is none of 1 to 10"),
         ("a01_s01_e01_v01", {"label": "1"}, "label '1' is none of 1 to 10"),
-        ("a01_s01_e01_v01", {"skeletons": [[[float("nan")] * 3] * 20]}, "no position in metres"),
+        ("a01_s01_e01_v01", {"skeletons": [[[float("inf")] * 3] * 20]}, "no position in metres"),
         ("a01_s01_e01_v01", {"skeletons": [[[10**400] * 3] * 20]}, "not of the form"),
         ("a01_s01_e01_v01", {"skeletons": [[[0] * 3] * 20]}, "no body in any frame"),
+        ("a01_s01_e01_v01", {"skeletons": [[[float("nan")] * 3] * 20]}, "no body in any frame"),
         ("a01_s01_e01_v04", {}, "no NW-UCLA name"),
         ("walking", {}, "no NW-UCLA name"),
     ],
@@ -158,13 +172,13 @@ def test_damaged_files_are_named(tmp_path: Path, data: st.DataObject) -> None:
 
 def check(path: Path) -> None:
     try:
-        joints, label = read_sequence(path)
+        (recording,) = read(path, "nw-ucla")
     except ValueError as error:
         problem = str(error)
     else:
-        assert joints.shape[1:] == (1, 20, 3)
-        assert np.isfinite(joints).all()
-        assert joints.any()
-        assert 0 <= label < 10
+        assert recording.joints.shape[1:] == (1, 20, 3)
+        assert np.isfinite(recording.joints).all()
+        assert recording.joints.any()
+        assert recording.label in range(10)
         return
     assert "\n" not in problem

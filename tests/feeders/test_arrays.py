@@ -51,3 +51,32 @@ def test_names_of_classes_are_lines(tmp_path: Path, content: str, classes: tuple
     (tmp_path / "classes.txt").write_bytes(b"\xff")
     with pytest.raises(ValueError, match=r"classes\.txt is no text in UTF-8"):
         load_classes(tmp_path / "train_data.npy")
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "problem"),
+    [
+        ((2, 3, 8, 5, 1), "int16", r"holds an array \(2, 3, 8, 5, 1\) of int16, .* as x\.astype\(\"float32\"\)$"),
+        ((2, 3, 8, 5), "float32", r"looks like \(N, C, T, V\), without persons; save it again as x\[\.\.\., None\]$"),
+        ((2, 8, 5, 3), "float32", r"\(N, T, V, C\); save it again as x\.transpose\(0, 3, 1, 2\)\[\.\.\., None\]$"),
+        (
+            (8, 5, 3),
+            "float32",
+            r"holds an array \(8, 5, 3\) of float32, .*custom_gendata\.py makes arrays of recordings$",
+        ),
+        ((2,), "<U3", r"holds an array \(2,\) of <U3"),
+    ],
+)
+def test_an_array_of_another_form_is_told_how_it_becomes_one(
+    shape: tuple[int, ...], dtype: str, problem: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", np.ones(shape).astype(dtype))
+    with pytest.raises(ValueError, match=problem):
+        load_array(tmp_path / "x.npy")
+
+
+def test_the_fields_archives_are_named_with_their_converter(tmp_path: Path) -> None:
+    np.savez(tmp_path / "NTU60_CS.npz", x_train=np.ones(2), y_train=np.ones(2))
+    problem = r"NTU60_CS\.npz holds the arrays x_train, y_train; data_gen/custom_gendata\.py --data_path makes arrays"
+    with pytest.raises(ValueError, match=problem):
+        load_array(tmp_path / "NTU60_CS.npz")

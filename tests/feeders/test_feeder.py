@@ -166,7 +166,7 @@ def test_an_empty_sample_passes_through_everything(paths: dict[str, str]) -> Non
     np.save(paths["data_path"], np.zeros((N, C, T, V, M), np.float32))
     feeder = Feeder(
         **paths, sampling="random", window_size=5, center=1, min_max=True, random_rotation=[9, 9, 9],
-        random_scaling=[0.5, 1.5], mirroring=True, normalization=True, random_shift=True,
+        random_scaling=[0.5, 1.5], mirroring=True, normalization=True,
     )  # fmt: skip
     assert feeder[0][0].shape == (C, 5, V, M)
     assert not feeder[0][0].any()

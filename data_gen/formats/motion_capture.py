@@ -1,0 +1,99 @@
+"""Motion capture: BVH and C3D, through `bvhio` and `ezc3d`, which the extra `formats` of setup.py installs.
+
+A BVH file gives the positions of its joints in its own unit; a C3D file gives its markers in metres or millimetres,
+and a marker whose residual is negative is missing. Where a skeleton is given, its joints are found by their names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from data_gen.formats.files import Source, check_size, missing
+from data_gen.formats.headings import ordered
+from data_gen.formats.recording import Recording
+from graph.channels import Channels, Unit
+from graph.tools import Skeleton
+
+
+def is_bvh(source: Source) -> bool:
+    return source.head.lstrip().startswith(b"HIERARCHY")
+
+
+def is_c3d(source: Source) -> bool:
+    return source.head[1:2] == b"\x50" and source.path.suffix.lower() == ".c3d"
+
+
+def _load(package: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ValueError(f"reading it needs the package {package}; install it with pip install {package}") from error
+
+
+def read_bvh(source: Source) -> Iterator[Recording]:
+    """The positions of all joints of a hierarchy, without the ends of its last bones."""
+    bvhio = _load("bvhio")
+    frames = re.search(r"^MOTION\s+Frames:\s*(\d{1,9})\s+Frame Time:[^\n]*\n", source.text, re.MULTILINE)
+    if frames is None or source.text[frames.end() :].rstrip().count("\n") + 1 != int(frames[1]):
+        raise ValueError("it is no complete BVH file: Frames is not the number of its lines of motion")
+    try:
+        content = bvhio.readAsBvh(str(source.path))
+        root = bvhio.readAsHierarchy(str(source.path))
+        layout = [(joint, parent) for joint, parent in _walk(root, None)]
+        T = int(content.FrameCount)
+        positions = missing((T, 1, len(layout), 3))
+        for frame in range(T):
+            root.loadPose(frame)
+            positions[frame, 0] = [list(joint.PositionWorld) for joint, _ in layout]
+    except Exception as error:  # a damaged file can raise anything
+        raise ValueError("it is no complete BVH file") from error
+    names = [str(joint.Name) for joint, _ in layout]
+    place = {id(joint): number for number, (joint, _) in enumerate(layout)}
+    parents = tuple(place[id(parent)] if parent is not None else 0 for _, parent in layout)
+    rate = 1 / content.FrameTime if content.FrameTime > 0 else None
+    yield _named(source, positions, names, Skeleton(source.path.stem, tuple(names), parents), frame_rate=rate)
+
+
+def _walk(joint: Any, parent: Any) -> Iterator[tuple[Any, Any]]:
+    yield joint, parent
+    for child in joint.Children:
+        yield from _walk(child, joint)
+
+
+def read_c3d(source: Source) -> Iterator[Recording]:
+    """The positions of all markers."""
+    check_size(source.path, source.max_mb)
+    ezc3d = _load("ezc3d")
+    try:
+        content = ezc3d.c3d(str(source.path))
+        points, residuals = content["data"]["points"], content["data"]["meta_points"]["residuals"]
+        parameters = content["parameters"]["POINT"]
+        names = [str(name) for name in parameters["LABELS"]["value"]][: points.shape[1]]
+        units = parameters["UNITS"]["value"] if "UNITS" in parameters else []
+        rate = float(parameters["RATE"]["value"][0])
+    except Exception as error:  # a damaged file can raise anything
+        raise ValueError("it is no complete C3D file") from error
+    positions = points[:3].transpose(2, 1, 0).astype(np.float64)
+    positions[residuals[0].T < 0] = np.nan
+    unit: Unit = {"m": "metres", "mm": "millimetres"}.get(units[0] if units else "", "unknown")  # type: ignore[assignment]
+    yield _named(source, positions[:, None], names, None, unit=unit, frame_rate=rate or None)
+
+
+def _named(
+    source: Source, positions: np.ndarray, names: list[str], own: Skeleton | None, unit: Unit = "unknown", **fields: Any
+) -> Recording:
+    """The recording of joints with names, in the order of the source's skeleton where it has one."""
+    wanted = source.skeleton
+    if wanted:
+        keys = {name.lower().replace("_", " "): place for place, name in enumerate(names)}
+        lacking = [name for name in wanted.joints if name.lower().replace("_", " ") not in keys]
+        if not lacking:
+            positions = positions[:, :, [keys[name.lower().replace("_", " ")] for name in wanted.joints]]
+        else:
+            positions = positions[:, :, [names.index(name) for name in ordered(names, wanted)]]
+    return Recording.of(source.name, positions, Channels(unit=unit), skeleton=wanted or own, **fields)

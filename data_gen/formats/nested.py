@@ -1,0 +1,193 @@
+"""Arrays of numbers: `.npy`, `.npz`, and nested lists in JSON.
+
+Axis legend: N recordings, T frames, M persons, V joints, C channels. A recording is (T, V, C) or (T, M, V, C); NaN and
+null are missing numbers; a joint whose numbers are all zero is a joint at the origin, but a person whose numbers are
+all zero is absent. `.npz` holds
+- `x_train`, `y_train`, `x_test`, `y_test`, the form of CTR-GCN and its successors: x (N, T, M*V*C), y one-hot or
+  classes; frames at the end without any number are padding;
+- or one recording: `keypoints` (or `keypoint`, `joints`, `data`), and scores as `scores` or `keypoint_scores`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from data_gen.formats.files import Source, check_size, missing
+from data_gen.formats.recording import Recording
+from graph.channels import Channels, Unit
+from graph.common.words import plural
+
+_MAX_SCORE = 1.1
+_MAX_NPZ_MB = 16_384  # the joints of NTU RGB+D 120 take 10 GB
+_JOINTS, _SCORES = ("keypoints", "keypoint", "joints", "data", "arr_0"), ("scores", "keypoint_scores", "keypoint_score")
+
+
+def guess_channels(joints: np.ndarray) -> Channels:
+    """What unnamed channels of `joints` (..., C) are, as far as the numbers tell.
+
+    x and y are pixels where a coordinate is beyond 10; then a third channel between 0 and 1 is a score (a heat
+    map's may be a little more). So is a fourth one.
+    """
+    C = joints.shape[-1]
+    flat = joints.reshape(-1, C)
+    low, high = np.nanmin(flat, axis=0, initial=0), np.nanmax(flat, axis=0, initial=0)
+    unit: Unit = "pixels" if max(high[:2]) > 10 and min(low[:2]) > -0.5 * max(high[:2]) else "unknown"
+    if C == 2:
+        return Channels(("x", "y"), unit)
+    if C == 3 and unit == "pixels" and low[2] >= 0 and high[2] <= _MAX_SCORE:
+        return Channels(("x", "y", "score"), unit)
+    names = ["x", "y", "z", *(f"channel {number}" for number in range(4, C + 1))]
+    if C == 4 and low[3] >= 0 and high[3] <= _MAX_SCORE:
+        names[3] = "score"
+    return Channels(tuple(names))
+
+
+def recording_of(name: str, joints: np.ndarray, source: Source, **fields: Any) -> Recording:
+    """The recording of an array (T, V, C) or (T, M, V, C) whose channels have no names.
+
+    Raises:
+        ValueError: it has another shape, or joints or channels that are not expected.
+    """
+    if joints.ndim not in (3, 4) or not joints.size:
+        raise ValueError(f"shape (T, V, C) or (T, M, V, C) expected, found {joints.shape}")
+    V, C = joints.shape[-2:]
+    if source.skeleton and source.skeleton.num_point != V:
+        raise ValueError(f"{plural(V, 'joint')} in shape {joints.shape}, the skeleton has {source.skeleton.num_point}")
+    if C < 2 or source.channel not in (None, C):
+        raise ValueError(f"{plural(C, 'channel')} in shape {joints.shape}, {source.channel or 'at least 2'} expected")
+    joints = joints if joints.ndim == 4 else joints[:, None]
+    return Recording.of(name, joints, fields.pop("channels", None) or guess_channels(joints), **fields)
+
+
+def read_npy(source: Source) -> Iterator[Recording]:
+    """An array of one recording."""
+    check_size(source.path, source.max_mb)
+    try:
+        array = np.lib.format.open_memmap(source.path, mode="r")  # a map takes no pickles
+    except OSError:
+        raise
+    except Exception as error:  # a damaged or forged file can raise anything
+        raise ValueError("it is not a complete .npy array of numbers") from error
+    yield recording_of(source.name, _numbers(array), source)
+
+
+def read_npz(source: Source) -> Iterator[Recording]:
+    """Arrays of many recordings with their classes, or of one."""
+    check_size(source.path, _MAX_NPZ_MB)
+    arrays = _Arrays(source)
+    if "x_train" not in arrays:
+        yield _one_of(arrays, source)
+        return
+    for part, split in (("train", "train"), ("val", "val"), ("test", "val")):
+        if f"x_{part}" in arrays:
+            yield from _many_of(arrays, part, split, source)
+
+
+def _one_of(arrays: _Arrays, source: Source) -> Recording:
+    key = next((key for key in _JOINTS if key in arrays), None)
+    if key is None:
+        raise ValueError(f"it holds {', '.join(sorted(arrays))}: neither x_train and y_train, nor keypoints")
+    joints, channels = _numbers(arrays[key]), None
+    scores = next((_numbers(arrays[key]) for key in _SCORES if key in arrays), None)
+    if scores is not None and scores.shape == joints.shape[:-1] and joints.shape[-1] in (2, 3):
+        channels = Channels((*"xyz"[: joints.shape[-1]], "score"), guess_channels(joints).unit)
+        joints = np.concatenate([joints, scores[..., None]], axis=-1)
+    return recording_of(source.name, joints, source, channels=channels)
+
+
+def _many_of(arrays: _Arrays, part: str, split: str, source: Source) -> Iterator[Recording]:
+    x, y = _numbers(arrays[f"x_{part}"], np.float32), arrays.get(f"y_{part}")
+    if x.ndim != 3:
+        raise ValueError(f"x_{part} has shape {x.shape}, (N, T, M*V*C) is expected")
+    y = np.asarray(range(0)) if y is None else _numbers(y)
+    if len(y) != len(x) or y.ndim not in (1, 2):
+        raise ValueError(f"y_{part} has shape {y.shape}, classes of {plural(len(x), 'recording')} are expected")
+    labels = y.argmax(axis=1) if y.ndim == 2 else y.astype(np.int64)
+    shape = _person_shape(x.shape[2], source)
+    for number, (numbers, label) in enumerate(zip(x, labels.tolist(), strict=True)):
+        length = len(numbers) - int(numbers.any(axis=1)[::-1].argmax())
+        joints = numbers[:length].reshape(length, *shape)
+        joints = joints if numbers.any() else numbers[:1].reshape(1, *shape)
+        yield Recording.of(f"{part}_{number}", joints, guess_channels(joints), label=label, split=split)
+
+
+def _person_shape(width: int, source: Source) -> tuple[int, int, int]:
+    """(M, V, C) of `width` numbers a frame, person by person, joint by joint."""
+    V = source.skeleton.num_point if source.skeleton else 25
+    each, rest = divmod(width, V)
+    C = source.channel or (3 if each % 3 == 0 else each)
+    if rest or C < 2 or each % C:
+        raise ValueError(f"{width} numbers a frame are not channels of {plural(V, 'joint')} each; give --channel")
+    return each // C, V, C
+
+
+class _Arrays(dict[str, np.ndarray]):
+    """The arrays of an .npz file, whose sizes are checked before memory is taken."""
+
+    def __init__(self, source: Source) -> None:
+        try:
+            with zipfile.ZipFile(source.path) as file:
+                size = sum(member.file_size for member in file.infolist())
+            if size > _MAX_NPZ_MB << 20:
+                raise ValueError(f"its arrays take more than {_MAX_NPZ_MB} MB")
+            with np.load(source.path, allow_pickle=False) as content:
+                super().__init__(content)
+        except OSError:
+            raise
+        except Exception as error:  # a damaged or forged file can raise anything
+            raise ValueError(f"it is no complete .npz file of numbers ({str(error).splitlines()[0]:.80})") from error
+
+
+def read_nested(source: Source) -> Iterator[Recording]:
+    """Nested lists [T][V][C] or [T][M][V][C], alone or under one key; persons may come and go, a frame may be empty."""
+    content, fields = source.json, {}
+    if isinstance(content, dict):
+        lists = {key: value for key, value in content.items() if isinstance(value, list) and _depth(value) >= 3}
+        if len(lists) != 1:
+            raise ValueError("not nested lists of numbers [T][V][C] or [T][M][V][C], of equal lengths")
+        fields = {"label": content["label"]} if isinstance(content.get("label"), int | str) else {}
+        (content,) = lists.values()
+    yield recording_of(source.name, _nested(content), source, **fields)
+
+
+def _nested(content: Any) -> np.ndarray:
+    """Lists as an array (T, V, C), or (T, M, V, C) where a person who is not there is NaN."""
+    problem = ValueError("not nested lists of numbers [T][V][C] or [T][M][V][C], of equal lengths")
+    try:
+        if not isinstance(content, list):
+            return np.asarray(content, np.float64)
+        frames = [np.asarray(frame or [], np.float64) for frame in content]
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise problem from error
+    shapes = {frame.shape for frame in frames if frame.size}
+    if len(shapes) == 1 and all(frame.size for frame in frames):
+        return np.stack(frames)
+    shapes = {shape[-2:] for shape in shapes}
+    ndims = {frame.ndim for frame in frames if frame.size}
+    if len(shapes) != 1 or len(ndims) != 1 or not ndims <= {2, 3}:
+        raise problem
+    persons = [frame.reshape(-1, *next(iter(shapes))) if frame.size else frame for frame in frames]
+    most = max(map(len, persons))
+    joints = missing((len(frames), most, *next(iter(shapes))))
+    for place, frame in zip(joints, persons, strict=True):
+        if frame.size:
+            place[: len(frame)] = frame
+    return joints
+
+
+def _depth(value: Any) -> int:
+    """How deep lists are nested, along their first elements that are no empty lists."""
+    depth = 0
+    while isinstance(value, list) and value:
+        depth, value = depth + 1, next((item for item in value if item not in ([], None)), None)
+    return depth
+
+
+def _numbers(array: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"it is an array of {array.dtype}, not of numbers")
+    return np.array(array, dtype)

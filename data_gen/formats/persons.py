@@ -1,0 +1,103 @@
+"""Persons over time: who is who from one frame to the next.
+
+Pose estimators list the persons of each frame in any order. `follow` gives each person one place for the whole
+recording: by the tracker's number where there is one, and otherwise to the place whose last joints are nearest, on
+average over the joints that both have. A person further away than a body is long takes a place nobody had yet, while
+there is one. There are as many places as the fullest frame has persons; who is seen in most frames comes first.
+Axis legend: T frames, M persons, V joints, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from data_gen.formats.recording import Recording
+
+
+def follow(recording: Recording) -> tuple[Recording, bool]:
+    """The recording with each person at one place, and whether anybody changed places in the file."""
+    there = np.asarray(recording.present.any(axis=2))  # (T, M)
+    M = int(there.sum(axis=1).max())
+    if recording.joints.shape[1] < 2 or M < 1:
+        return recording, False
+    places = _places(recording, there, M)
+    T, _, V, C = recording.joints.shape
+    joints, present = np.zeros((T, M, V, C), np.float32), np.zeros((T, M, V), bool)
+    identity = np.full((T, M), -1)
+    for t, m in np.argwhere(there):
+        place = places[t, m]
+        joints[t, place], present[t, place] = recording.joints[t, m], recording.present[t, m]
+        if recording.identity is not None:
+            identity[t, place] = recording.identity[t, m]
+    homes = {int(m): set(places[there[:, m], m].tolist()) for m in range(there.shape[1])}
+    used = [place for home in homes.values() for place in home]
+    changes = any(len(home) > 1 for home in homes.values()) or len(set(used)) < len(used)
+    order = np.argsort(-present.any(axis=2).sum(axis=0), kind="stable")
+    kept = None if recording.identity is None else identity[:, order]
+    return replace(recording, joints=joints[:, order], present=present[:, order], identity=kept), changes
+
+
+def _places(recording: Recording, there: np.ndarray, M: int) -> np.ndarray:
+    """(T, M of the file): the place of everybody who is there."""
+    places = np.full(there.shape, -1)
+    position = recording.joints[..., list(recording.channels.position)]
+    last = np.zeros((M, *position.shape[2:]))
+    last_present = np.zeros((M, position.shape[2]), bool)
+    known: dict[int, int] = {}  # the tracker's number -> the place
+    for t in range(len(there)):
+        people = np.flatnonzero(there[t]).tolist()
+        taken: dict[int, int] = {}
+        for m in list(people):
+            number = -1 if recording.identity is None else int(recording.identity[t, m])
+            if number in known and known[number] not in taken.values():
+                taken[m] = known[number]
+        _by_distance(position[t], recording.present[t], last, last_present, people, taken)
+        for m, place in taken.items():
+            places[t, m], last[place], last_present[place] = place, position[t, m], recording.present[t, m]
+            if recording.identity is not None and (number := int(recording.identity[t, m])) >= 0:
+                known = {other: home for other, home in known.items() if home != place or other == number}
+                known[number] = place
+    return places
+
+
+def _by_distance(
+    position: np.ndarray,
+    present: np.ndarray,
+    last: np.ndarray,
+    last_present: np.ndarray,
+    people: list[int],
+    taken: dict[int, int],
+) -> None:
+    """Give everybody of `people` who has none a place: the nearest pairs first."""
+    free = [place for place in range(len(last)) if place not in taken.values()]
+    pairs = []
+    for m in people:
+        for place in free:
+            if m not in taken and last_present[place].any():
+                far = _distance(position[m], present[m], last[place], last_present[place])
+                pairs.append((far > _length(position[m], present[m]), far, m, place))
+    empty = [place for place in free if not last_present[place].any()]
+    for is_far, _, m, place in sorted(pairs):
+        if m in taken or place in taken.values():
+            continue
+        if is_far and (new := next((place for place in empty if place not in taken.values()), None)) is not None:
+            place = new
+        taken[m] = place
+    for m in people:
+        if m not in taken:
+            taken[m] = next(place for place in [*empty, *free] if place not in taken.values())
+
+
+def _distance(a: np.ndarray, a_present: np.ndarray, b: np.ndarray, b_present: np.ndarray) -> float:
+    """The mean distance of the joints that both have, or that of the middles of all."""
+    both = a_present & b_present
+    if both.any():
+        return float(np.linalg.norm(a[both] - b[both], axis=1).mean())
+    return float(np.linalg.norm(a[a_present].mean(axis=0) - b[b_present].mean(axis=0)))
+
+
+def _length(joints: np.ndarray, present: np.ndarray) -> float:
+    """The diagonal of the box around a body."""
+    return float(np.linalg.norm(np.ptp(joints[present], axis=0)))

@@ -1,0 +1,236 @@
+"""Annotation files of PYSKL (Duan et al., ACM MM 2022) and MMAction2, pickles of
+
+    {split: {name: [frame_dir, ...]}, annotations: [annotation, ...]}, or of the list of annotations alone;
+    annotation: {frame_dir or filename, total_frames, label, keypoint (M, T, V, C), keypoint_score (M, T, V),
+                 img_shape (height, width)}.
+
+- C = 3 without score is 3-D, except where the third channel lies between 0 and 1 and x and y are pixels: x, y, score.
+- C = 2 is 2-D, with or without score.
+- Kinetics-400: `frame_inds` (K,) names the frame of each of K bodies, `keypoint` (K, V, 3) has x, y, score; it lies in
+  the annotation or in `raw_file`, a pickle {frame_dir: {keypoint}} beside the annotation file.
+
+A joint with a NaN, or whose score is not above 0, is missing; without score, one whose coordinates are all zero.
+Axis legend: M persons, T frames, V joints, C channels. Nothing that a pickle names is called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data_gen.formats.files import Source, missing
+from data_gen.formats.nested import guess_channels
+from data_gen.formats.recording import MAX_VALUE, Recording
+from feeders.untrusted import load_pickle
+from graph.channels import Channels
+from graph.common.words import plural
+
+_MAX_CLASS = 10_000  # no data set has as many classes
+
+
+class Annotations(NamedTuple):
+    """The content of an annotation file."""
+
+    by_name: dict[str, dict[str, Any]]
+    splits: dict[Any, Any] | None  # as in the file; None: it is a list of annotations alone
+    problems: list[str]  # annotations that cannot be used
+
+
+def load_annotations(path: Path) -> Annotations:
+    """The annotations of a file by their names; `recording_of` checks them.
+
+    Raises:
+        ValueError: another form of file; the message names it.
+    """
+    splits: dict[Any, Any] | None
+    match load_pickle(path):
+        case {"split": dict(splits), "annotations": list(annotations)}:
+            pass
+        case list(annotations) if annotations and all(isinstance(item, dict) for item in annotations):
+            splits = None
+        case _:
+            raise ValueError(f"{path}: split and annotations, or a list of annotations, are expected")
+    by_name: dict[str, dict[str, Any]] = {}
+    problems = []
+    for index, annotation in enumerate(annotations):
+        name = None
+        if isinstance(annotation, dict):
+            name = annotation.get("frame_dir", annotation.get("filename"))
+        if not isinstance(name, str):
+            problems.append(f"annotation {index}: it has no frame_dir")
+        elif name in by_name:
+            problems.append(f"{name}: a second annotation of this frame_dir; the first is taken")
+        else:
+            by_name[name] = annotation
+    return Annotations(by_name, splits, problems)
+
+
+def names_of(listed: Any) -> list[str]:
+    """The names of a split, which may be any iterable of text.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(listed, str | bytes | dict) or not isinstance(listed, Iterable):
+        raise ValueError("a list of frame_dirs is expected")
+    names = list(listed)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a list of frame_dirs is expected")
+    return [str(name) for name in names]  # numpy's text too
+
+
+def part_of_file(path: Path) -> str | None:
+    """The part that the name of a file without splits tells (`ntu60_xsub_train.pkl`), or None."""
+    words = re.split(r"[\W_]+", path.stem.lower())
+    return next((part for part in ("train", "val", "test") if part in words), None)
+
+
+def read_pyskl(source: Source) -> Iterator[Recording]:
+    """The recordings of an annotation file, with their labels, and splits where there is one train split."""
+    try:
+        content = load_annotations(source.path)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix(f"{source.path}").lstrip(": ")) from error
+    split_of: dict[str, str | None] = {}
+    if content.splits is None:
+        split_of = dict.fromkeys(content.by_name, part_of_file(source.path))
+    elif sum("train" in str(split) for split in content.splits) == 1:
+        for split, listed in content.splits.items():
+            part = next((part for part in ("train", "val", "test") if part in str(split)), None)
+            split_of |= dict.fromkeys(names_of(listed), part) if part else {}
+    body_file = BodyFiles(source.path.parent)
+    for name, annotation in content.by_name.items():
+        yield recording_of(name, annotation, split=split_of.get(name), body_file=body_file)
+
+
+class BodyFiles:
+    """The files of Kinetics-400 that hold the bodies; one is kept in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path: Path | None = None
+        self._content: Any = None
+
+    def __call__(self, annotation: dict[str, Any], name: str) -> Any:
+        """The bodies (K, V, C) of an annotation.
+
+        Raises:
+            ValueError: their file is not there, or does not hold them.
+        """
+        named = PurePosixPath(str(annotation["raw_file"]).replace("\\", "/"))
+        tries = [self._folder / part for part in (named, PurePosixPath(*named.parts[-2:]), named.name)]
+        path = next((path for path in tries if path.is_file()), None)
+        if path is None:
+            raise ValueError(f"its keypoints are in {named.as_posix()}, which is not beside the annotation file")
+        if path != self._path:
+            self._content, self._path = load_pickle(path), path
+        bodies = self._content.get(name) if isinstance(self._content, dict) else None
+        bodies = bodies.get("keypoint") if isinstance(bodies, dict) else bodies
+        if bodies is None:
+            raise ValueError(f"{named.as_posix()} has no keypoints of it")
+        return bodies
+
+
+def recording_of(
+    name: str,
+    annotation: dict[str, Any],
+    *,
+    split: str | None = None,
+    body_file: Callable[[dict[str, Any], str], Any] | None = None,
+) -> Recording:
+    """The recording of an annotation, in its own numbers.
+
+    Raises:
+        ValueError: a field is missing or has another form; the message names it.
+    """
+    label, T = _whole_number(annotation, "label"), _whole_number(annotation, "total_frames")
+    if not 0 <= label < _MAX_CLASS:
+        raise ValueError(f"label {label} is no class")
+    if "keypoint" not in annotation and "raw_file" in annotation and body_file:
+        annotation = annotation | {"keypoint": body_file(annotation, name)}
+    if "frame_inds" in annotation:
+        joints = _unpacked(annotation, T)
+    else:
+        keypoint = _array(annotation, "keypoint", "MTVC")
+        joints = keypoint.astype(np.float64).swapaxes(0, 1)
+        if len(joints) != T:
+            raise ValueError(f"total_frames is {T}, keypoint has {plural(len(joints), 'frame')}")
+    C = joints.shape[3]
+    if C not in (2, 3):
+        raise ValueError(f"keypoint has {plural(C, 'channel')}, 2 or 3 are expected")
+    channels = guess_channels(joints) if joints.size else Channels(("x", "y", "z")[:C])
+    if "frame_inds" in annotation and C == 3:
+        channels = Channels(("x", "y", "score"))
+    if "keypoint_score" in annotation:
+        score = _array(annotation, "keypoint_score", "MTV")
+        if score.shape != (joints.shape[1], T, joints.shape[2]):
+            keypoint_shape = (joints.shape[1], T, *joints.shape[2:])
+            raise ValueError(f"keypoint {keypoint_shape} and keypoint_score {score.shape} do not fit each other")
+        if C != 2:
+            raise ValueError(f"with keypoint_score, keypoint has 2 channels, not {C}")
+        joints = np.concatenate([joints, score.astype(np.float64).swapaxes(0, 1)[..., None]], axis=3)
+        channels = Channels(("x", "y", "score"), channels.unit)
+    if channels.is_flat:
+        channels = Channels(channels.names, "pixels", _picture(annotation))
+    if 0 in joints.shape:
+        raise ValueError("no body in any frame")
+    return Recording.of(name, _without_missing(joints, channels), channels, label=label, split=split)
+
+
+def _without_missing(joints: np.ndarray, channels: Channels) -> np.ndarray:
+    """`joints` in which what pyskl means by missing is NaN."""
+    score = channels.score
+    absent = (joints == 0).all(axis=-1) if score is None else ~(joints[..., score] > 0)
+    return np.where(absent[..., None], np.nan, joints)
+
+
+def _unpacked(annotation: dict[str, Any], T: int) -> np.ndarray:
+    """The bodies (K, V, C) of frames `frame_inds` (K,) as joints (T, M, V, C), in the file's order in each frame."""
+    bodies, frames = _array(annotation, "keypoint", "KVC"), _array(annotation, "frame_inds", "K")
+    if frames.dtype.kind not in "iu" or len(frames) != len(bodies) or not ((frames >= 0) & (frames < T)).all():
+        raise ValueError(f"frame_inds are not the frames, of {T}, of {plural(len(bodies), 'body', 'bodies')}")
+    rank = np.zeros(len(frames), int)
+    seen = np.zeros(T, int)
+    for place, frame in enumerate(frames.tolist()):
+        rank[place], seen[frame] = seen[frame], seen[frame] + 1
+    if not len(bodies):
+        raise ValueError("no body in any frame")
+    joints = missing((T, int(seen.max()), *bodies.shape[1:]))
+    joints[frames.astype(int), rank] = bodies
+    return joints
+
+
+def _field(annotation: dict[str, Any], key: str) -> Any:
+    if key not in annotation:
+        raise ValueError(f"it has no {key}")
+    return annotation[key]
+
+
+def _whole_number(annotation: dict[str, Any], key: str) -> int:
+    value = _field(annotation, key)
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{key} is no whole number")
+    return int(value)
+
+
+def _array(annotation: dict[str, Any], key: str, axes: str) -> np.ndarray:
+    value = _field(annotation, key)
+    if not isinstance(value, np.ndarray) or value.ndim != len(axes) or value.dtype.kind not in "fiu":
+        raise ValueError(f"{key} is no array of numbers ({', '.join(axes)})")
+    return value
+
+
+def _picture(annotation: dict[str, Any]) -> tuple[int, int]:
+    """Width and height in pixels."""
+    value = _field(annotation, "img_shape")
+    try:
+        height, width = map(float, value)
+    except (TypeError, ValueError, OverflowError):
+        height = width = 0.0
+    if not (1 <= height < MAX_VALUE and 1 <= width < MAX_VALUE):
+        raise ValueError("img_shape is not (height, width) in pixels")
+    return int(width), int(height)

@@ -1,0 +1,114 @@
+"""One call for every file: `read(path)` gives its recordings, and tells the format by what the file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from data_gen.formats.counted_text import is_counted, read_counted
+from data_gen.formats.files import Source
+from data_gen.formats.kinetics_json import is_kinetics, read_kinetics
+from data_gen.formats.motion_capture import is_bvh, is_c3d, read_bvh, read_c3d
+from data_gen.formats.nested import read_nested, read_npy, read_npz
+from data_gen.formats.nw_ucla import is_nw_ucla, read_nw_ucla
+from data_gen.formats.pose_json import looks_like_poses, read_openpose_folder, read_poses, read_yolo_folder
+from data_gen.formats.pyskl import read_pyskl
+from data_gen.formats.recording import Recording
+from data_gen.formats.sbu import is_sbu, read_sbu
+from data_gen.formats.table import is_table, read_table
+from graph.common.words import did_you_mean
+from graph.tools import Skeleton
+
+
+class Format(NamedTuple):
+    """How a format is recognised, and read."""
+
+    recognise: Callable[[Source], bool]
+    read: Callable[[Source], Iterator[Recording]]
+    many: bool = False  # whether a file holds many recordings
+
+
+def _poses(program: str) -> Callable[[Source], bool]:
+    return partial(_is_written_by, program)
+
+
+def _is_written_by(program: str, source: Source) -> bool:
+    return looks_like_poses(source, program)
+
+
+FORMATS = {  # the first that recognises a file reads it
+    "npy": Format(lambda source: source.head.startswith(b"\x93NUMPY"), read_npy),
+    "npz": Format(lambda source: source.head.startswith(b"PK"), read_npz, many=True),
+    "pyskl": Format(lambda source: source.head.startswith((b"\x80", b"(d", b"(l")), read_pyskl, many=True),
+    "c3d": Format(is_c3d, read_c3d),
+    "bvh": Format(is_bvh, read_bvh),
+    "openpose": Format(_poses("openpose"), read_openpose_folder),
+    "yolo-txt": Format(_poses("yolo-txt"), read_yolo_folder),
+    "kinetics": Format(is_kinetics, read_kinetics),
+    "nw-ucla": Format(is_nw_ucla, read_nw_ucla),
+    "mmskeleton": Format(_poses("mmskeleton"), read_poses),
+    "mmpose": Format(_poses("mmpose"), read_poses),
+    "alphapose": Format(_poses("alphapose"), read_poses),
+    "yolo": Format(_poses("yolo"), read_poses),
+    "mediapipe": Format(lambda source: source.is_json and looks_like_poses(source, "mediapipe"), read_poses),
+    "json": Format(lambda source: source.is_json, read_nested),
+    "ntu": Format(is_counted, read_counted),
+    "sbu": Format(is_sbu, read_sbu),
+    "csv": Format(is_table, read_table),
+}
+
+
+def read(
+    path: str | Path, format: str = "auto", *, skeleton: Skeleton | None = None, channel: int | None = None
+) -> Iterator[Recording]:
+    """The recordings of a file, or of a folder with a file a frame.
+
+    Args:
+        path: the file or folder.
+        format: a key of `FORMATS`; `auto` tells it by what the file holds, never by its name alone.
+        skeleton: the joints, for formats that do not name them.
+        channel: the number of channels, where a line of numbers does not tell it.
+
+    Raises:
+        ValueError: an unknown format, or the file has another form; the message is the rest of a sentence that names
+            the file.
+        OSError: the file cannot be read.
+    """
+    source = Source(Path(path), skeleton, channel)
+    name = format if format != "auto" else format_of(source)
+    if name not in FORMATS:
+        known = ", ".join(("auto", *FORMATS))
+        raise ValueError(f"format {format!r} is none of {known}{did_you_mean(format, FORMATS)}")
+    try:
+        for recording in FORMATS[name].read(source):
+            yield replace(recording, format=name)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # a damaged or forged file can raise anything
+        raise ValueError(f"it is not of the format {name} ({type(error).__name__})") from error
+
+
+def format_of(source: Source) -> str:
+    """The format of a file or folder.
+
+    Raises:
+        ValueError: none recognises it, or it is damaged.
+        OSError: the file cannot be read.
+    """
+    if not source.path.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(source.path))
+    try:
+        found = next((name for name, known in FORMATS.items() if known.recognise(source)), None)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # a damaged or forged file can raise anything
+        raise ValueError(f"its format cannot be told ({type(error).__name__})") from error
+    if found is None and source.path.is_file() and not source.head:
+        raise ValueError("the file is empty")
+    if found is None:
+        what = "its files are frames of no known format" if source.path.is_dir() else "it is of no known format"
+        raise ValueError(f"{what} ({', '.join(FORMATS)})")
+    return found

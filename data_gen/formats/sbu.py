@@ -1,0 +1,63 @@
+"""Reader of SBU Kinect Interaction's `skeleton_pos.txt` (Yun et al., CVPR Workshops 2012): 15 joints, two persons.
+
+A line is a frame: its number, then 15 joints (x, y, z) of the one person and of the other, separated by commas. x and y
+are fractions of the picture, z a depth. Joints are read in metres, converted as on the data set's page:
+X = 1.28 - 2.56 x (to the left of the picture), Y = 0.96 - 1.92 y (upwards), Z = 1.28 z (away from the camera). A joint
+without a number, or with x = y = z = 0, is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from data_gen.formats.files import Source, check_size, is_number, read_numbers
+from data_gen.formats.recording import Recording
+from graph.channels import Channels
+from graph.sbu import SKELETON
+
+NUM_PERSON = 2
+_FIELDS = 1 + NUM_PERSON * SKELETON.num_point * 3
+_MAX_MB = 16  # a sequence of 46 frames has 0.03 MB
+_MAX_RECORDED = 100  # real numbers lie between -1 and 3
+
+
+def is_sbu(source: Source) -> bool:
+    """Whether the first line is 91 numbers with commas, the first of which is whole."""
+    fields = source.head.split(b"\n")[0].split(b",")
+    return len(fields) == _FIELDS and fields[0].strip().isdigit() and all(map(is_number, fields))
+
+
+def read_sbu(source: Source) -> Iterator[Recording]:
+    """A sequence; errors: the file has another form."""
+    check_size(source.path, _MAX_MB)
+    lines = source.path.read_bytes().rstrip().splitlines()
+    if not lines:
+        raise ValueError("the file is empty")
+    for number, line in enumerate(lines, 1):
+        if (count := line.count(b",") + bool(line.strip())) != _FIELDS:
+            raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {count}")
+    rows = np.array([read_numbers(line, number) for number, line in enumerate(lines, 1)])
+    _check(rows)
+    recorded = rows[:, 1:].reshape(-1, NUM_PERSON, SKELETON.num_point, 3)
+    recorded[(recorded == 0).all(axis=3)] = np.nan
+    x, y, z = np.moveaxis(recorded, -1, 0)
+    joints = np.stack([1.28 - 2.56 * x, 0.96 - 1.92 * y, 1.28 * z], axis=-1)
+    yield Recording.of(source.name, joints, Channels(unit="metres"), skeleton=SKELETON)
+
+
+def _check(rows: np.ndarray) -> None:
+    """Check the numbers of all lines (T, 91).
+
+    Raises:
+        ValueError: a frame out of order, a number that is no position, or an absent person.
+    """
+    recorded = rows[:, 1:].reshape(len(rows), NUM_PERSON, -1)
+    for wrong, problem in (
+        (rows[:, 0] != rows[0, 0] + np.arange(len(rows)), "the frame number does not follow the one before it"),
+        ((np.abs(recorded) >= _MAX_RECORDED).any(axis=(1, 2)), "a number is no position"),  # NaN compares false
+        ((recorded == 0).all(axis=2).any(axis=1), "all numbers of a person are zero"),
+    ):
+        if wrong.any():
+            raise ValueError(f"line {wrong.argmax() + 1}: {problem}")

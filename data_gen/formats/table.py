@@ -1,0 +1,264 @@
+"""Tables of numbers: CSV of any dialect, and text with blanks between the numbers.
+
+A line is a frame (`x1,y1,z1,x2,...`, the persons one after the other) or a joint (`x y z`, V lines a frame), as in
+
+    data set         a line                                     persons, channels
+    KARD             a joint, 15 a frame                        1, x y z
+    MSR Action3D     a joint, 20 a frame                        1, x y z score
+    UTKinect         a frame: its number, 20 joints             1, x y z
+    PKU-MMD          a frame: 25 joints of two persons          2, x y z
+
+A heading says which column is which channel of which joint (`data_gen/formats/headings.py`). Without one, the joints
+are those of the skeleton, in its order; leading columns that count frames or hold no numbers are left out. Empty
+fields, `None`, `null` and NaN are missing numbers; a blank line is nothing.
+Axis legend: T frames, M persons, V joints, C channels.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data_gen.formats.files import Source, is_number, missing
+from data_gen.formats.headings import Columns, columns_of, ordered, words_of
+from data_gen.formats.nested import guess_channels
+from data_gen.formats.recording import Recording
+from graph.channels import Channels
+from graph.common.words import plural
+from graph.ntu_rgb_d import SKELETON as KINECT_V2
+
+_MISSING = {"", "none", "null", "na", "n/a", "#n/a", "-", "nan", "<na>"}
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+
+
+class Table(NamedTuple):
+    """The fields of a text file, of equal numbers a line."""
+
+    heading: list[str] | None
+    rows: list[list[str]]
+    lines: list[int]  # the number of the line that each row ends on
+
+
+def is_table(source: Source) -> bool:
+    """Whether the first bytes are text."""
+    return bool(source.head) and (source.head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in source.head)
+
+
+def read_table(source: Source) -> Iterator[Recording]:
+    """A recording; errors as `Recording.of`, or a line that does not fit, or columns whose order cannot be told."""
+    table = split_fields(source.text)
+    if not table.rows:
+        raise ValueError("it has no frame")
+    if table.heading:
+        yield _with_heading(table, columns_of(table.heading, source.skeleton), source)
+    else:
+        yield _without_heading(table, source)
+
+
+def split_fields(text: str) -> Table:
+    """The fields of all lines that are not blank; an empty last column is dropped.
+
+    Raises:
+        ValueError: it is no CSV, or lines have different numbers of fields.
+    """
+    lines = [(number, line.strip("\r")) for number, line in enumerate(text.split("\n"), 1)]
+    if "\n" not in text.strip() and "\r" in text.strip():
+        lines = list(enumerate(text.split("\r"), 1))
+    lines = [(number, line) for number, line in lines if line.strip()]
+    if lines and lines[0][1].startswith("#"):  # numpy.savetxt writes a heading so
+        lines[0] = (lines[0][0], lines[0][1].lstrip("# "))
+    sample = lines[min(1, len(lines) - 1)][1] if lines else ""
+    delimiter = next((mark for mark in (";", "\t", ",") if mark in sample), None)
+    if delimiter == "," and re.search(r"\d,\d+\s+[+-]?\d+,\d", sample):
+        delimiter = None  # blanks between numbers with decimal commas
+    numbers = [number for number, _ in lines]
+    if delimiter is None:
+        rows = [line.split() for _, line in lines]
+    else:
+        reader = csv.reader((line for _, line in lines), delimiter=delimiter, skipinitialspace=True)
+        try:
+            rows = [[field.strip() for field in row] for row in reader]
+        except csv.Error as error:
+            raise ValueError(f"line {numbers[min(reader.line_num, len(numbers)) - 1]}: no CSV ({error})") from error
+    if len(rows) != len(numbers):
+        raise ValueError("a quotation mark is not closed on its line")
+    rows, numbers = _without_preamble(rows, numbers)
+    if delimiter != ",":
+        rows = [[_number_text(field) for field in row] for row in rows]
+    heading = rows.pop(0) if rows and not any(map(is_number, filter(None, rows[0]))) and any(rows[0]) else None
+    if heading is None and rows and _counts_columns(rows[0]):  # pandas names columns so that have no names
+        rows.pop(0)
+    numbers = numbers[len(numbers) - len(rows) :]
+    return Table(*_trimmed(heading, rows), numbers) if _fit(heading, rows, numbers) else Table(heading, [], [])
+
+
+def _without_preamble(rows: list[list[str]], numbers: list[int]) -> tuple[list[list[str]], list[int]]:
+    """Without lines of comments."""
+    kept = [place for place, row in enumerate(rows) if not row[0].startswith("#")]
+    return [rows[place] for place in kept], [numbers[place] for place in kept]
+
+
+def _number_text(field: str) -> str:
+    return field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field
+
+
+def _counts_columns(row: Sequence[str]) -> bool:
+    fields = row[1:] if row[0] == "" else row
+    return len(fields) > 3 and list(fields) == [str(number) for number in range(len(fields))]
+
+
+def _fit(heading: list[str] | None, rows: list[list[str]], numbers: list[int]) -> bool:
+    """Whether there are rows; those of another width raise ValueError."""
+    if not rows:
+        return False
+    width = len(heading or rows[0])
+    for row, number in zip(rows, numbers, strict=True):
+        if len(row) != width:
+            where = "in the heading" if heading else f"on line {numbers[0]}"
+            raise ValueError(f"line {number}: {plural(len(row), 'field')}, {width} {where}")
+    return True
+
+
+def _trimmed(heading: list[str] | None, rows: list[list[str]]) -> tuple[list[str] | None, list[list[str]]]:
+    """Without an empty last column, which a separator at the end of each line makes."""
+    while len(rows[0]) > 1 and not any(row[-1] for row in rows) and not (heading and heading[-1]):
+        heading, rows = heading and heading[:-1], [row[:-1] for row in rows]
+    return heading, rows
+
+
+def _numbers(table: Table, columns: Sequence[int]) -> np.ndarray:
+    """The numbers of some columns (rows, columns); a missing one is NaN."""
+    try:
+        return np.array([[_number(row[column]) for column in columns] for row in table.rows])
+    except ValueError:
+        for row, line in zip(table.rows, table.lines, strict=True):
+            for column in columns:
+                if row[column].lower() not in _MISSING and not is_number(row[column]):
+                    raise ValueError(f"line {line}: {row[column][:20]!a} is no number") from None
+        raise
+
+
+def _number(field: str) -> float:
+    return float("nan") if field.lower() in _MISSING else float(field)
+
+
+def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
+    """The recording of columns with names: a line is a frame, a person of a frame, or a joint."""
+    names, M = table.heading or [], columns.num_person
+    cells = _numbers(table, [column for place in columns.places for column in place])
+    C = len(columns.names)
+    if source.channel not in (None, C):
+        raise ValueError(f"its heading names the channels {', '.join(columns.names)}, not --channel {source.channel}")
+    frames = _ranks(table, columns.frame) if columns.frame is not None else list(range(len(cells)))
+    persons = _ranks(table, columns.person) if columns.person is not None else [0] * len(cells)
+    left_out = [names[column] or f"number {column + 1}" for column in columns.extra]
+    if columns.joint is None:
+        left_out = [names[column] for column in (columns.frame, columns.person) if column is not None] + left_out
+    notes = (f"left out the columns {', '.join(left_out)}",) if left_out else ()
+    is_bare = len(columns.places) == 1 and len(words_of(names[columns.places[0][0]])) == 1  # x, y without a joint
+    if columns.joint is None and is_bare and source.skeleton:
+        return _joint_a_line(cells, source, notes)
+    order = [0] * len(cells)
+    if columns.joint is not None:
+        if columns.frame is None:
+            raise ValueError(f"its lines are joints ({names[columns.joint]}), and no column counts the frames")
+        words = [row[columns.joint] for row in table.rows]
+        place = {word: place for place, word in enumerate(ordered(dict.fromkeys(words), source.skeleton))}
+        order, V = [place[word] for word in words], len(place)
+    else:
+        V = len(columns.places) // M
+    if source.skeleton and source.skeleton.num_point != V:
+        raise ValueError(f"its heading names {plural(V, 'joint')}, the skeleton has {source.skeleton.num_point}")
+    if len(set(zip(frames, persons, order, strict=True))) < len(cells):
+        raise ValueError("two lines are of the same frame and person")
+    if columns.person is not None and M > 1:
+        raise ValueError("its heading names several persons, and a column too")
+    M = max(M, 1 + max(persons))
+    array = missing((1 + max(frames), M, V, C))
+    if columns.joint is not None:
+        array[frames, persons, order] = cells
+    elif columns.person is not None:
+        array[frames, persons] = cells.reshape(-1, V, C)
+    else:
+        array[frames] = cells.reshape(-1, M, V, C)
+    identity = None
+    if columns.person is not None:
+        identity = np.where(np.isnan(array).all(axis=(2, 3)), -1, np.arange(M))
+    channels = Channels(columns.names, guess_channels(array).unit if "z" not in columns.names else "unknown")
+    numbers = None
+    if columns.frame is not None and all(row[columns.frame].isdecimal() for row in table.rows):
+        numbers = np.unique([int(row[columns.frame]) for row in table.rows])
+    return Recording.of(source.name, array, channels, identity=identity, notes=notes, frames=numbers)
+
+
+def _ranks(table: Table, column: int) -> list[int]:
+    """The rank of each row's value in a column: by number, or else by first appearance."""
+    words = [row[column] for row in table.rows]
+    values: list[Any] = [float(word) for word in words] if all(map(is_number, words)) else words
+    different = list(dict.fromkeys(values))
+    rank = {value: place for place, value in enumerate(sorted(different) if values is not words else different)}
+    return [rank[value] for value in values]
+
+
+def _without_heading(table: Table, source: Source) -> Recording:
+    """The recording of numbers in the skeleton's order."""
+    if source.skeleton is None:
+        raise ValueError("it has no heading, so only a skeleton tells how many joints a line has")
+    V, width = source.skeleton.num_point, len(table.rows[0])
+    first = next((place for place in range(width) if not _is_text(table, place)), width)
+    values = _numbers(table, range(first, width))
+    T, width = values.shape
+    notes = (f"left out column{'s' * (first > 1)} 1{f' to {first}' * (first > 1)}, no numbers",) if first else ()
+    if width <= 5 and width < 2 * V:
+        return _joint_a_line(values, source, notes)
+    counted = width % V == 1 and _counts(values[:, 0])
+    frames = values[:, 0].astype(np.int64) if counted else None
+    if counted:
+        values, notes = values[:, 1:], (*notes, f"left out column {first + 1}, the numbers of frames")
+    each, rest = divmod(values.shape[1], V)
+    channel = source.channel
+    if channel is None and each == 6 and KINECT_V2.num_point == V and np.nanmax(np.abs(values), initial=0) < 100:
+        channel = 3  # PKU-MMD: two persons in metres
+    numbers_are = plural(values.shape[1], "number a line is", "numbers a line are")
+    joints = plural(V, "joint")
+    if rest or each < 2:
+        raise ValueError(f"{numbers_are} not 2 or more for each of {joints}")
+    if channel is None and each > 3:
+        raise ValueError(
+            f"{numbers_are} {each} for each of {joints}: give their channels with --channel, the rest are persons"
+        )
+    channel = channel or each
+    if each % channel:
+        raise ValueError(f"{numbers_are} {each} for each of {joints}, not --channel {channel}")
+    joints_of = values.reshape(T, each // channel, V, channel)
+    return Recording.of(source.name, joints_of, guess_channels(joints_of), notes=notes, frames=frames)
+
+
+def _joint_a_line(values: np.ndarray, source: Source, notes: tuple[str, ...]) -> Recording:
+    V = source.skeleton.num_point if source.skeleton else 0
+    T, rest = divmod(len(values), V)
+    width = int(values.shape[1])
+    lines = plural(len(values), f"line of {plural(width, 'number')} is", f"lines of {plural(width, 'number')} are")
+    if rest or width < 2:
+        raise ValueError(f"{lines} neither frames nor joints of {V} a frame")
+    blocks: np.ndarray = values.reshape(T, V, width)
+    if width > 2 and (blocks[:, :, 0] == blocks[:, :1, 0]).all() and _counts(blocks[:, 0, 0]) and T > 1:
+        blocks, notes = blocks[:, :, 1:], (*notes, "left out the numbers of frames")
+    if source.channel not in (None, blocks.shape[-1]):
+        raise ValueError(f"{lines} not --channel {source.channel}")
+    if blocks.shape[-1] > 4:
+        raise ValueError(f"{lines} not x y, x y z or x y z score of a joint")
+    return Recording.of(source.name, blocks[:, None], guess_channels(blocks), notes=notes)
+
+
+def _is_text(table: Table, column: int) -> bool:
+    return not any(is_number(row[column]) or row[column].lower() in _MISSING for row in table.rows)
+
+
+def _counts(values: np.ndarray) -> bool:
+    """Whether values are whole numbers that grow."""
+    return bool((values == np.round(values)).all() and (np.diff(values) > 0).all())

@@ -1,0 +1,236 @@
+"""What pose estimators write is read as their documentation says; a joint that they did not find is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made import chain, moves, one, read_content, read_text
+
+JOINTS = moves(17, 3) * [300, 300, 0.5]  # of a person: x, y, score
+FLAT = JOINTS.ravel().tolist()
+OTHER = np.add(JOINTS, [50, 0, 0]).tolist()
+FLAT_OTHER = np.ravel(OTHER).tolist()
+
+
+def frame_of(persons: list[Any], **more: Any) -> dict[str, Any]:
+    return {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": p, **more} for p in persons]}
+
+
+@pytest.mark.parametrize("num_point", [18, 25])
+def test_openpose_has_a_file_a_frame(tmp_path: Path, num_point: int) -> None:
+    persons = moves(4, 2, num_point, 3) * [300, 300, 0.5]
+    persons[1, 0, 9] = 0
+    folder = tmp_path / "walk"
+    folder.mkdir()
+    for t in (0, 1, 3, 10):  # OpenPose writes every frame; one that was deleted counts
+        content = frame_of([p.ravel().tolist() for p in persons[min(t, 3)]], face_keypoints_2d=[])
+        content = frame_of([]) if t == 3 else content
+        (folder / f"walk_{t:012}_keypoints.json").write_text(json.dumps(content))
+    recording = one(folder)
+    assert recording.format == "openpose"
+    assert recording.joints.shape == (11, 2, num_point, 3)
+    assert recording.channels.names == ("x", "y", "score")
+    assert recording.channels.unit == "pixels"
+    np.testing.assert_allclose(recording.joints[1], persons[1], rtol=1e-6)
+    assert recording.present.any(axis=(1, 2)).tolist() == [True, True] + [False] * 8 + [True]
+    assert np.argwhere(~recording.present[1]).tolist() == [[0, 9]]
+    assert recording.skeleton is not None
+    assert recording.skeleton.name == {18: "Kinetics-skeleton", 25: "OpenPose"}[num_point]
+    file = one(folder / "walk_000000000000_keypoints.json")
+    np.testing.assert_array_equal(file.joints[0], recording.joints[0])
+
+
+PROGRAMS: dict[str, tuple[str, Any]] = {  # two persons in frame 0, nobody in frame 1, the first one in frame 2
+    "alphapose": (
+        "alphapose",
+        [
+            {"image_id": f"{t}.jpg", "category_id": 1, "keypoints": p, "score": 2.9, "box": [1, 2, 3, 4], "idx": idx}
+            for t, p, idx in ((0, FLAT, [3.0]), (0, FLAT_OTHER, 4), (2, FLAT, 3))
+        ],
+    ),
+    "alphapose --format open": (
+        "alphapose",
+        {"2.jpg": frame_of([FLAT]), "0.jpg": frame_of([FLAT, FLAT_OTHER])},
+    ),
+    "alphapose --format cmu": (
+        "alphapose",
+        {"0.jpg": {"bodies": [{"joints": FLAT}, {"joints": FLAT_OTHER}]}, "2.jpg": {"bodies": [{"joints": FLAT}]}},
+    ),
+    "coco results": (
+        "alphapose",
+        [
+            {"image_id": 100 + t, "category_id": 1, "keypoints": p, "score": 0.9}
+            for t, p in ((0, FLAT), (0, FLAT_OTHER), (2, FLAT))
+        ],
+    ),
+    "mmpose demo": (
+        "mmpose",
+        {
+            "meta_info": {"dataset_name": "coco"},
+            "instance_info": [
+                {
+                    "frame_id": t + 1,
+                    "instances": [
+                        {"keypoints": [j[:2] for j in p], "keypoint_scores": [j[2] for j in p], "bbox": [[1, 2, 3, 4]]}
+                        for p in people
+                    ],
+                }
+                for t, people in ((0, [JOINTS.tolist(), OTHER]), (1, []), (2, [JOINTS.tolist()]))
+            ],
+        },
+    ),
+    "mmpose inferencer": (
+        "mmpose",
+        [
+            {
+                "frame_id": t,
+                "instances": [{"keypoints": [j[:2] for j in p], "keypoint_scores": [j[2] for j in p]} for p in people],
+            }
+            for t, people in ((0, [JOINTS.tolist(), OTHER]), (1, []), (2, [JOINTS.tolist()]))
+        ],
+    ),
+    "mmskeleton": (
+        "mmskeleton",
+        {
+            "info": {"resolution": [340, 256], "num_frame": 3, "keypoint_channels": ["x", "y", "score"]},
+            "annotations": [
+                {"frame_index": t, "id": 0, "person_id": None, "keypoints": p}
+                for t, p in ((0, JOINTS.tolist()), (0, OTHER), (2, JOINTS.tolist()))
+            ],
+            "category_id": 4,
+        },
+    ),
+    "yolo": (
+        "yolo",
+        [
+            [
+                {
+                    "name": "person", "class": 0, "confidence": 0.9, "box": {"x1": 1, "y1": 2, "x2": 3, "y2": 4},
+                    "keypoints": dict(zip(("x", "y", "visible"), np.transpose(p).tolist(), strict=True)),
+                }
+                for p in people
+            ]
+            for people in ([JOINTS, OTHER], [], [JOINTS])
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_gives_the_same_persons(tmp_path: Path, program: str) -> None:
+    format, content = PROGRAMS[program]
+    recording = read_content(tmp_path, content)
+    assert recording.format == format
+    assert recording.joints.shape == (3, 2, 17, 3)
+    np.testing.assert_allclose(recording.joints[0, 0], JOINTS, rtol=1e-6)
+    np.testing.assert_allclose(recording.joints[0, 1], OTHER, rtol=1e-6)
+    np.testing.assert_allclose(recording.joints[2, 0], JOINTS, rtol=1e-6)
+    assert recording.present.any(axis=2).tolist() == [[True, True], [False, False], [True, False]]
+    assert recording.channels.names == ("x", "y", "score")
+    assert recording.label == (4 if program == "mmskeleton" else None)
+    assert recording.channels.picture == ((340, 256) if program == "mmskeleton" else None)
+    assert recording.identity is not None
+    expected = [[3, 4], [-1, -1], [3, -1]] if program == "alphapose" else [[-1, -1]] * 3
+    assert recording.identity.tolist() == expected
+
+
+def test_yolos_text_has_a_file_a_frame(tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    joints = moves(17, 3) / 3
+    joints[5, :2] = 0  # YOLO puts what it is not sure of to the corner, and keeps its score
+    line = "0 0.5 0.5 0.2 0.4 " + " ".join(map(str, joints.ravel()))
+    (folder / "clip_1.txt").write_text(f"{line} 0.91 7\n{line} 8\n")
+    (folder / "clip_3.txt").write_text(f"{line}\n")
+    recording = one(folder)
+    assert recording.format == "yolo-txt"
+    assert recording.joints.shape == (3, 2, 17, 3)
+    assert recording.channels.unit == "normalised"
+    assert recording.identity is not None
+    assert recording.identity.tolist() == [[7, 8], [-1, -1], [-1, -1]]
+    assert np.argwhere(~recording.present[0]).tolist() == [[0, 5], [1, 5]]
+    np.testing.assert_allclose(recording.joints[2, 0, 6:], joints[6:], rtol=1e-6)
+
+
+LANDMARKS = [{"x": x, "y": y, "z": z, "visibility": v} for x, y, z, v in (moves(33, 4) / 3).tolist()]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [LANDMARKS, None, LANDMARKS],
+        [{"frame": t, "landmarks": marks} for t, marks in ((5, LANDMARKS), (6, []), (7, LANDMARKS))],
+        {"fps": 30, "frames": [{"frame": t, "pose_landmarks": LANDMARKS} for t in (0, 2)]},
+        {"0": LANDMARKS, "2": LANDMARKS},
+        [{"timestamp_ms": 33 * t, "landmarks": [LANDMARKS] if t != 1 else []} for t in range(3)],
+    ],
+)
+def test_mediapipe_writes_landmarks_by_frame(tmp_path: Path, content: Any) -> None:
+    recording = read_content(tmp_path, content)
+    assert recording.format == "mediapipe"
+    assert recording.joints.shape == (3, 1, 33, 4)
+    assert recording.channels.names == ("x", "y", "z", "score")
+    assert recording.present.any(axis=(1, 2)).tolist() == [True, False, True]
+    np.testing.assert_allclose(recording.joints[2, 0, 4], list(LANDMARKS[4].values()), rtol=1e-6)
+    assert recording.frame_rate == (30 if isinstance(content, dict) and "fps" in content else None)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"people": []}, "nobody is in any frame"),
+        ({"people": [{"pose_keypoints_2d": [1, 2, 3, 4]}]}, "not numbers x, y"),
+        ({"people": [{"pose_keypoints_2d": [1, "a", 3]}]}, "not numbers x, y"),
+        (frame_of([FLAT, FLAT[:-3]]), "persons have different joints: 16 in 3 channels, and 17 in 3"),
+        ([{"image_id": 1, "keypoints": [1e300] * 6}], "beyond any measure"),
+    ],
+)
+def test_what_is_no_person_is_named(tmp_path: Path, content: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        read_content(tmp_path, content)
+
+
+def test_numbers_of_pictures_are_no_frames(tmp_path: Path) -> None:
+    content = [{"image_id": number, "keypoints": FLAT} for number in (139, 10**12, 285)]
+    assert read_content(tmp_path, content).joints.shape[0] == 3
+
+
+def test_the_one_picture_of_several_persons_is_one_frame(tmp_path: Path) -> None:
+    persons = [
+        {"keypoints": [j[:2] for j in p], "keypoint_scores": [j[2] for j in p], "bbox": [1]}
+        for p in (JOINTS.tolist(), OTHER)
+    ]
+    assert read_content(tmp_path, persons).joints.shape == (1, 2, 17, 3)
+
+
+def uav_human(width: int) -> str:
+    """Two frames of UAV-Human: one body, then two; the second of them lost joint 3."""
+    lines = ["2"]
+    for bodies in ([1], [1, 2]):
+        lines.append(str(len(bodies)))
+        for body in bodies:
+            lines += [f"{body} 0 1 1 1 1 0 0.1 -0.2 2", "17"]
+            for v in range(17):
+                x, y = (0, 0) if body == 2 and v == 3 else (100 * body + v, 50 + v)
+                lines.append(" ".join([f"{x}.5" if x else "0", f"{y}", *["0"] * (width - 2)]))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("width", [2, 3, 12])
+def test_uav_human_counts_as_ntu_does(tmp_path: Path, width: int) -> None:
+    recording = read_text(tmp_path, uav_human(width), "P000S00G10B10H10UC022000LC021000A000R0_08241716.txt")
+    assert recording.format == "ntu"
+    assert recording.joints.shape == (2, 2, 17, 2)
+    assert recording.channels.unit == "pixels"
+    assert recording.joints[1, 1, 4].tolist() == [204.5, 54]
+    assert np.argwhere(~recording.present).tolist() == [[0, 1, v] for v in range(17)] + [[1, 1, 3]]
+    assert recording.identity is not None
+    assert recording.identity.tolist() == [[1, -1], [1, 2]]
+    with pytest.raises(ValueError, match="16 joints expected, found 17"):
+        read_text(tmp_path, uav_human(width), skeleton=chain(16))
+    with pytest.raises(ValueError, match=r"line \d+: the file ends"):
+        read_text(tmp_path, uav_human(width)[:-40])

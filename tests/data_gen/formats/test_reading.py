@@ -1,0 +1,135 @@
+"""A file is what it holds, whatever its name; whatever it holds, it is read or refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from made import chain, moves, one, read_content, read_text
+
+from data_gen.formats.reading import FORMATS, read
+
+
+def test_a_suffix_says_nothing(tmp_path: Path) -> None:
+    joints = moves(4, 5, 3)
+    np.save(tmp_path / "a.npy", joints)
+    (tmp_path / "a.npy").rename(tmp_path / "a.csv")
+    assert one(tmp_path / "a.csv").format == "npy"
+    assert read_content(tmp_path, joints.tolist(), "a.txt").format == "json"
+    assert read_text(tmp_path, "x0,y0,x1,y1\n1,2,3,4\n", "a.json").format == "csv"
+    text = "x0,y0,x1,y1\n1,2,3,4\n"
+    assert read_text(tmp_path, text, "a.npy", format="csv").joints.shape == (1, 1, 2, 2)
+    with pytest.raises(ValueError, match=r"not a complete \.npy array"):
+        read_text(tmp_path, text, "a.npy", format="npy")
+    with pytest.raises(ValueError, match=r"format 'cvs' is none of auto, .*did you mean 'csv'"):
+        read_text(tmp_path, text, format="cvs")
+    with pytest.raises(FileNotFoundError):
+        one(tmp_path / "absent.csv")
+
+
+def test_lists_may_hold_any_number_of_persons(tmp_path: Path) -> None:
+    a, b = moves(2, 5, 3).tolist()
+    recording = read_content(tmp_path, [[a], [], [a, b], None])
+    assert recording.present.any(axis=2).tolist() == [[True, False], [False, False], [True, True], [False, False]]
+    np.testing.assert_array_equal(recording.joints[2, 1], np.float32(b))
+    assert read_content(tmp_path, {"label": "wave", "skeleton": [a, b]}).label == "wave"
+    with pytest.raises(ValueError, match="of equal lengths"):
+        read_content(tmp_path, [[a], [a[:4]]])
+
+
+def test_pixels_and_scores_are_told_by_their_numbers(tmp_path: Path) -> None:
+    flat = moves(3, 5, 3) * [500, 500, 0.4]
+    for joints, names, unit in (
+        (flat, ("x", "y", "score"), "pixels"),
+        (flat[..., :2], ("x", "y"), "pixels"),
+        (moves(3, 5, 3), ("x", "y", "z"), "unknown"),
+        (moves(3, 5, 3) * 900, ("x", "y", "z"), "unknown"),
+        (moves(3, 5, 4) / 2, ("x", "y", "z", "score"), "unknown"),
+        (moves(3, 5, 4) * 9, ("x", "y", "z", "channel 4"), "unknown"),
+    ):
+        channels = read_content(tmp_path, joints.tolist()).channels
+        assert (channels.names, channels.unit) == (names, unit)
+
+
+def test_the_fields_npz_holds_many(tmp_path: Path) -> None:
+    x = moves(3, 6, 2 * 25 * 3).astype(np.float32)
+    x[0, 4:] = 0
+    x[1, :, 75:] = 0
+    y = np.eye(4)[[2, 0, 3]]
+    np.savez(tmp_path / "NTU60_CS.npz", x_train=x[:2], y_train=y[:2], x_test=x[2:], y_test=y[2:])
+    recordings = list(read(tmp_path / "NTU60_CS.npz"))
+    assert [(r.name, r.label, r.split) for r in recordings] == [
+        ("train_0", 2, "train"), ("train_1", 0, "train"), ("test_0", 3, "val"),
+    ]  # fmt: skip
+    assert [r.joints.shape for r in recordings] == [(4, 2, 25, 3), (6, 2, 25, 3), (6, 2, 25, 3)]
+    np.testing.assert_array_equal(recordings[2].joints, x[2].reshape(6, 2, 25, 3))
+    assert not recordings[1].present[:, 1].any()
+    np.savez(tmp_path / "one.npz", keypoints=moves(3, 2, 17, 2) * 300, scores=moves(3, 2, 17) / 2)
+    assert one(tmp_path / "one.npz").channels.names == ("x", "y", "score")
+    np.savez(tmp_path / "none.npz", weights=np.ones(3))
+    with pytest.raises(ValueError, match="it holds weights: neither x_train and y_train, nor keypoints"):
+        one(tmp_path / "none.npz")
+
+
+def test_a_pickle_gives_its_recordings_with_labels_and_parts(tmp_path: Path) -> None:
+    annotations = [
+        {"frame_dir": name, "label": label, "total_frames": 4, "keypoint": moves(2, 4, 25, 3)}
+        for label, name in enumerate("abc")
+    ]
+    content: Any = {"split": {"xsub_train": ("a", "c"), "xsub_val": ["b"]}, "annotations": annotations}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    found = list(read(tmp_path / "a.pkl"))
+    assert [(r.name, r.label, r.split, r.joints.shape) for r in found] == [
+        ("a", 0, "train", (4, 2, 25, 3)), ("b", 1, "val", (4, 2, 25, 3)), ("c", 2, "train", (4, 2, 25, 3)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "package"), [("a.bvh", "bvhio"), ("a.c3d", "ezc3d")])
+def test_a_package_that_is_not_there_is_named(tmp_path: Path, file: str, package: str, monkeypatch: Any) -> None:
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    content = b"HIERARCHY\nROOT Hips\n" if file == "a.bvh" else b"\x02\x50" + bytes(600)
+    with pytest.raises(ValueError, match=f"needs the package {package}; install it with pip install {package}$"):
+        read_text(tmp_path, content, file)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_refuses_what_it_is_not(tmp_path: Path, format: str) -> None:
+    for content in (b"", b"\0\1\2", b"[1, 2", b'{"a": 1}', b"hello\nworld\n", b"[" * 50_000):
+        with pytest.raises(ValueError) as error:  # noqa: PT011 - each has its own sentence
+            read_text(tmp_path, content, format=format, skeleton=chain(3))
+        assert str(error.value)
+        assert "\n" not in str(error.value)
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["people", "keypoints", "frames", "annotations", "info", "image_id", "data", "x", "y",
+                             "landmarks", "instances", "label_index", "skeletons", "label", "visibility", "idx"]),
+            inner, max_size=4,
+        )
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ODD)
+def test_any_json_is_read_or_refused(tmp_path: Path, content: Any) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    try:
+        recordings = list(read(tmp_path / "a.json"))
+    except ValueError:
+        return
+    for recording in recordings:
+        assert np.isfinite(recording.joints).all()
+        assert not recording.joints[~recording.present].any()

@@ -1,0 +1,99 @@
+"""Cross-validation trains every fold as if alone, and sums up what they reach."""
+
+from __future__ import annotations
+
+import csv
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from runs import Data, make, train, write_data
+
+from main import main
+from processor.config.schema import Config, resolved
+from processor.engine.folds import mean_and_spread, of_fold, run
+from processor.results.scores import load_scores
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Data:
+    """Two folds, of which the second tests other samples."""
+    for fold in (1, 2):
+        (tmp_path / f"fold{fold}").mkdir()
+        write_data(tmp_path / f"fold{fold}")
+    path = tmp_path / "fold2" / "val.pkl"
+    names, label = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps(([f"other{name}" for name in names], label), protocol=2))
+    folder = tmp_path / "fold{fold}"
+    return {p: {"data_path": f"{folder / p}.npy", "label_path": f"{folder / p}.pkl"} for p in ("train", "val")}
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_each_fold_is_the_run_that_it_is_alone(data: Data, tmp_path: Path) -> None:
+    config = make(data, tmp_path, folds=[1, 2], num_epoch=2)
+    together = run(config)
+    alone = of_fold(make(data, tmp_path, folds=[1, 2], num_epoch=2, work_dir=tmp_path / "alone"), 2)
+    expected = train(alone)
+    second = load_scores(config.work_dir / "fold2" / "test_score.npz")
+    np.testing.assert_array_equal(second.scores, expected.scores)
+    first = load_scores(config.work_dir / "fold1" / "test_score.npz")
+    assert together.names == first.names + second.names
+    accuracy = [100 * s.top_k(1) for s in (first, second)]
+    assert rows(config.work_dir / "folds.csv") == [
+        ["fold", "samples", "top1"],
+        *([str(i), "10", f"{a:.4f}"] for i, a in enumerate(accuracy, 1)),
+    ]
+    np.testing.assert_array_equal(load_scores(config.work_dir / "test_score.npz").scores, together.scores)
+    assert (config.work_dir / "confusion_matrix.png").is_file()
+
+
+def test_an_interrupted_validation_goes_on(
+    data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make(data, tmp_path, folds=[1, 2], num_epoch=2)
+    train(of_fold(config, 1))
+    file = tmp_path / "config.yaml"
+    file.write_text(resolved(config), encoding="utf-8")
+    before = torch.load(config.work_dir / "fold1" / "last.pt", weights_only=True)["model"]
+    caplog.set_level("INFO")
+    assert main(["--config", str(file), "--resume", "auto"]) == 0, capsys.readouterr().err
+    after = torch.load(config.work_dir / "fold1" / "last.pt", weights_only=True)["model"]
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert "mean " in caplog.text
+    assert (config.work_dir / "fold2" / "last.pt").is_file()
+    assert main(["--config", str(file), "--phase", "test"]) == 0, capsys.readouterr().err
+
+
+def test_every_mark_is_filled(tmp_path: Path) -> None:
+    config = Config(folds=[3], weights=tmp_path / "w{fold}.pt", class_names=["{fold}a"], resume="r{fold}.pt")
+    second = of_fold(config, 3)
+    assert (second.weights, second.class_names, second.resume) == (tmp_path / "w3.pt", ["3a"], "r3.pt")
+    assert second.work_dir == config.work_dir / "fold3"
+    assert not second.folds
+
+
+def test_mistakes_are_told_before_anything_is_trained(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("processor.engine.folds.train")
+    config = make(data, tmp_path, folds=[1, 2, 3])
+    with pytest.raises(ValueError, match=r"data: .*fold3.train\.npy.* not found"):
+        run(config)
+    fixed = {**config.train_feeder_args, "data_path": str(tmp_path / "a.npy"), "label_path": str(tmp_path / "a.pkl")}
+    with pytest.raises(ValueError, match=r"folds: train_feeder_args must hold \{fold\}"):
+        run(make(data, tmp_path, folds=[1], train_feeder_args=fixed))
+    shutil.copytree(tmp_path / "fold1", tmp_path / "fold3")
+    with pytest.raises(ValueError, match=r"folds: 1 and 3 both test val0; each sample belongs to one fold"):
+        run(config)
+
+
+def test_mean_and_spread() -> None:
+    assert mean_and_spread([90.0, 94.0, 98.0]) == "94.00 %, standard deviation 4.00"
+    assert mean_and_spread([90.0]) == "90.00 %"

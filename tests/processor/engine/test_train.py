@@ -1,0 +1,408 @@
+"""The engine: a run learns, is written down, stops and goes on, and names its user's mistakes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from runs import MODEL, Data, make, run_test, say, train, write_data
+from torch.nn import functional as F
+
+import main as program
+from processor.config.schema import Config, load_config, resolved
+from processor.engine import train as engine
+from processor.engine.data import Loader
+from processor.engine.optimizer import Schedule, build_optimizer
+from processor.results.scores import load_scores
+from processor.runtime import device as runtime
+from processor.runtime.device import choose_device, effective_precision, gradient_scaler
+from processor.state.checkpoint import State, read_checkpoint
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Data:
+    return write_data(tmp_path)
+
+
+@pytest.fixture
+def config(data: Data, tmp_path: Path) -> Config:
+    return make(data, tmp_path)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(folder / "last.pt")["model"]
+
+
+@pytest.mark.usefixtures("drawn")
+def test_a_run_learns_and_writes_everything_down(data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    config = make(data, tmp_path, num_epoch=10, accumulation=1)
+    scores = train(config)
+    assert scores.top_k(1) >= 0.9
+    written = {path.name for path in config.work_dir.iterdir()}
+    assert {
+        "last.pt", "best.pt", "config.yaml", "log.txt", "test_score.npz", "per_class_accuracy.csv",
+        "confusion_matrix.csv", "confusion_matrix.png",
+    } <= written  # fmt: skip
+    assert any(name.startswith("events.out.tfevents") for name in written)
+    assert not any(name.endswith(".tmp") for name in written)
+    saved = load_scores(config.work_dir / "test_score.npz")
+    assert saved.names == tuple(f"val{i}" for i in range(10))
+    np.testing.assert_array_equal(saved.scores, scores.scores)
+    assert "top-1" in (config.work_dir / "log.txt").read_text(encoding="utf-8")
+    assert load_config(["--config", str(config.work_dir / "config.yaml")]) == config
+
+
+def test_test_phase_repeats_the_scores_of_training(data: Data, tmp_path: Path) -> None:
+    scores = train(make(data, tmp_path))
+    again = run_test(make(data, tmp_path, phase="test", test_batch_size=3))
+    np.testing.assert_allclose(again.scores, scores.scores, atol=1e-5)
+    elsewhere = make(data, tmp_path, phase="test", weights=tmp_path / "run" / "last.pt", work_dir=tmp_path / "other")
+    np.testing.assert_allclose(run_test(elsewhere).scores, scores.scores, atol=1e-5)
+    assert load_scores(tmp_path / "other" / "test_score.npz").names == scores.names
+
+
+@pytest.mark.parametrize(("stop_after", "optimizer", "workers"), [(1, "AdamW", 0), (2, "SGD", 1), (3, "Adam", 0)])
+def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(
+    data: Data,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: int,
+    optimizer: str,
+    workers: int,
+) -> None:
+    train(make(data, tmp_path, work_dir=tmp_path / "whole", optimizer=optimizer))
+
+    class PowerCutError(Exception):
+        pass
+
+    save = State.save
+
+    def save_and_stop(self: State, path: Path, text: str, **previous: Path) -> None:
+        save(self, path, text, **previous)
+        if path.name == "last.pt" and self.epoch == stop_after:
+            raise PowerCutError
+
+    stopped = make(
+        data, tmp_path, work_dir=tmp_path / "stopped", resume="auto", optimizer=optimizer, num_worker=workers
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(State, "save", save_and_stop)
+        with pytest.raises(PowerCutError):
+            train(stopped)
+    torch.manual_seed(12345)  # another process has another state
+    train(stopped)
+    undisturbed, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
+    assert undisturbed.keys() == resumed.keys()
+    assert all(torch.equal(undisturbed[name], resumed[name]) for name in undisturbed)
+    assert read_checkpoint(tmp_path / "stopped" / "last.pt")["epoch"] == 4
+
+
+def test_the_seed_decides_the_run(data: Data, tmp_path: Path) -> None:
+    runs = []
+    for i, seed in enumerate((0, 0, 1)):
+        train(make(data, tmp_path, seed=seed, num_epoch=1, work_dir=tmp_path / str(i), num_worker=i % 2))
+        runs.append(weights(tmp_path / str(i))["fcn.weight"])
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_an_interrupted_save_leaves_the_old_checkpoint(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = torch.nn.Linear(2, 2)
+    state = State(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    path = tmp_path / "last.pt"
+    state.save(path, {})
+    before = path.read_bytes()
+
+    def half(content: object, file: Any) -> None:
+        file.write(before[:50])
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="no space"):
+        state.save(path, {})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.glob("last*")] == ["last.pt"]
+
+
+class Samples(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """20 samples of four numbers."""
+
+    sample_name = tuple(map(str, range(20)))
+
+    def __init__(self) -> None:
+        rng = torch.Generator().manual_seed(1)
+        self.x, self.label = torch.randn(20, 4, generator=rng), torch.randint(3, (20,), generator=rng)
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+        return self.x[index], self.label[index], index
+
+
+def steps_of(size: int, accumulation: int, samples: int = 0) -> tuple[State, list[int]]:
+    """An epoch in batches of `size`, from so many samples on: the state, and how many were seen after each step."""
+    torch.manual_seed(0)
+    model, cpu = torch.nn.Linear(4, 3), torch.device("cpu")
+    state = State(model, build_optimizer(model, "SGD", base_lr=0.0, weight_decay=1e-4, momentum=0.9, nesterov=True))
+    loader, losses, ends = Loader(Samples(), batch_size=size, workers=0, device=cpu, seed=0), engine.Losses(cpu), []
+    for group in loader.steps(0, loader.batches_in(samples, accumulation), accumulation):
+        engine.step(state, model, group, losses, lr=0.5, device=cpu, precision="float32", max_grad_norm=0.3)
+        ends.append(state.samples)
+    return state, ends
+
+
+def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
+    """Several make the same step as one that is as large, the short last ones too: the second step sees 8 samples."""
+    weights = []
+    for size, accumulation in ((12, 1), (6, 2), (4, 3)):
+        state, ends = steps_of(size, accumulation)
+        assert ends == [12, 20]
+        assert state.step == 2
+        weights.append(state.model.weight.detach())
+    torch.testing.assert_close(weights[0], weights[1])
+    torch.testing.assert_close(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("size", "accumulation", "samples", "ends"),
+    [
+        (6, 1, 12, [18, 20]),
+        (4, 1, 12, [16, 20]),
+        (5, 1, 12, [15, 20]),  # two are seen again
+        (3, 2, 12, [18, 20]),
+        (4, 2, 12, [16, 20]),  # whole steps alone count
+        (6, 1, 20, []),
+        (40, 1, 12, [20]),
+    ],
+)
+def test_an_epoch_goes_on_with_other_batches(size: int, accumulation: int, samples: int, ends: list[int]) -> None:
+    assert steps_of(size, accumulation, samples)[1] == ends
+
+
+def test_schedules() -> None:
+    steps = Schedule("multi-step", 6, base_lr=1.0, step=[2, 4], gamma=0.1, warm_up_epoch=1)
+    expected = {0: 0, 0.5: 0.5, 1: 1, 2: 1, 2.01: 0.1, 4: 0.1, 4.1: 0.01, 6: 0.01}
+    assert {epoch: pytest.approx(steps(epoch)) for epoch in expected} == expected
+    cosine = Schedule("cosine", 12, base_lr=1.0, min_lr=0.2, warm_up_epoch=2)
+    expected = {1: 0.5, 2: 1, 7: 0.6, 12: 0.2}
+    assert {epoch: pytest.approx(cosine(epoch)) for epoch in expected} == expected
+
+
+@pytest.mark.parametrize(("name", "kind"), [("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam)])
+def test_optimizers_take_their_settings(name: Any, kind: type) -> None:
+    optimizer = build_optimizer(
+        torch.nn.Linear(1, 1), name, base_lr=0.3, weight_decay=0.01, momentum=0.9, nesterov=True
+    )
+    assert type(optimizer) is kind
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.3, 0.01)
+    assert name != "SGD" or (group["nesterov"] and group["momentum"] == 0.9)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data: Data, tmp_path: Path) -> None:
+    train(make(data, tmp_path, num_epoch=1))
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    x = np.load(data["train"]["data_path"])
+    x[7] = np.nan
+    np.save(data["train"]["data_path"], x)
+    with pytest.raises(ValueError, match=r"no longer finite in epoch 2, at or before step .* are in .*not_finite\.txt"):
+        train(make(data, tmp_path, num_epoch=2, resume="auto", log_interval=100))
+    names = (tmp_path / "run" / "not_finite.txt").read_text().split()
+    assert "train7" in names
+    assert len(names) <= 7  # of one batch
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
+
+
+def test_a_used_work_dir_is_refused_unless_overwritten(data: Data, tmp_path: Path) -> None:
+    train(make(data, tmp_path, num_epoch=1))
+    (tmp_path / "run" / "notes.md").write_text("mine")
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    with pytest.raises(ValueError, match=r"holds an earlier run .* --resume auto.*--overwrite"):
+        train(make(data, tmp_path, num_epoch=1, seed=1))
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
+    train(make(data, tmp_path, num_epoch=1, seed=1, overwrite=True))
+    assert (tmp_path / "run" / "last.pt").read_bytes() != before
+    assert len(list((tmp_path / "run").glob("events*"))) == 1
+    assert (tmp_path / "run" / "notes.md").read_text() == "mine"
+
+
+def test_overwriting_test_results_leaves_the_run_of_the_folder(data: Data, tmp_path: Path) -> None:
+    train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, num_epoch=1, seed=1, work_dir=tmp_path / "other"))
+    run = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    foreign = make(data, tmp_path, phase="test", weights=tmp_path / "other" / "last.pt")
+    with pytest.raises(ValueError, match="holds an earlier run"):
+        run_test(foreign)
+    run_test(replace(foreign, overwrite=True))
+    after = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert all(after[name] == run[name] for name in ("last.pt", "best.pt", "config.yaml"))
+    assert after["test_score.npz"] != run["test_score.npz"]
+
+
+def test_a_run_goes_on_only_in_its_own_folder(data: Data, tmp_path: Path) -> None:
+    train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, num_epoch=1, work_dir=tmp_path / "other"))
+    before = (tmp_path / "other" / "last.pt").read_bytes()
+    elsewhere = make(data, tmp_path, num_epoch=2, resume=str(tmp_path / "run" / "last.pt"), work_dir=tmp_path / "other")
+    with pytest.raises(ValueError, match="other holds an earlier run"):
+        train(elsewhere)
+    with pytest.raises(ValueError, match="one replaces a run, the other goes on with it"):
+        train(make(data, tmp_path, resume="auto", overwrite=True))
+    assert (tmp_path / "other" / "last.pt").read_bytes() == before
+    assert (tmp_path / "run" / "last.pt").exists()
+
+
+def test_a_resumed_run_has_its_own_settings_and_the_old_runs_moments(data: Data, tmp_path: Path) -> None:
+    train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, num_epoch=2, resume="auto", weight_decay=0.5))
+    optimizer = read_checkpoint(tmp_path / "run" / "last.pt")["optimizer"]
+    assert optimizer["param_groups"][0]["weight_decay"] == 0.5
+    assert optimizer["state"][0]["step"] == 4
+    for other in ("SGD", "Adam"):
+        with pytest.raises(ValueError, match=f"was trained with AdamW, not {other}"):
+            train(make(data, tmp_path, num_epoch=3, resume="auto", optimizer=other))
+
+
+def test_missing_data_is_answered_with_the_data_sets_help(data: Data, tmp_path: Path) -> None:
+    config = make(data, tmp_path, data_help="ask for it at HERE")
+    config.train_feeder_args["data_path"] = "nowhere/train.npy"
+    with pytest.raises(ValueError, match=r"nowhere/train.npy not found .*\nask for it at HERE"):
+        train(config)
+    assert not config.work_dir.exists()
+
+
+def test_data_and_model_that_do_not_fit_are_refused_with_both_numbers(data: Data, tmp_path: Path) -> None:
+    wrong = {**MODEL, "num_class": 2, "num_person": 2, "channel": 6}
+    with pytest.raises(
+        ValueError,
+        match=r"channels 3 in the data, channel 6 .* \(`stream: joint\+bone` in train_.*; persons 1 .*; labels 0 to 2",
+    ):
+        train(make(data, tmp_path, model_args=wrong))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("classes", [3, 2])
+def test_a_users_own_module_is_tried_out(
+    data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, classes: int
+) -> None:
+    """A model that is no `SkeletonModel` is trained, tested, resumed and described; others are told from its logits."""
+    config = make(data, tmp_path, model="faulty.Plain", model_args={"num_class": classes}, num_epoch=1)
+    if classes == 2:
+        with pytest.raises(
+            ValueError, match=r"model: faulty\.Plain gives \(1, 2\) for train .* expected, for labels up to 2"
+        ):
+            train(config)
+        return
+    scores = train(config)
+    np.testing.assert_array_equal(run_test(replace(config, phase="test")).scores, scores.scores)
+    train(replace(config, num_epoch=2, resume="auto"))
+    tuned = replace(config, weights=tmp_path / "run" / "last.pt", work_dir=tmp_path / "tuned", model_args={})
+    train(tuned)  # `num_class` comes from the file
+    file = tmp_path / "config.yaml"
+    file.write_text(resolved(replace(config, weights=tmp_path / "run" / "last.pt")), encoding="utf-8")
+    status, said, error = say(["--config", str(file), "--phase", "info"], capsys, caplog)
+    assert status == 0, error
+    assert "parameters  12\noptions     num_class 3, width 1" in said
+    status, _, error = say(["--config", str(file), "--phase", "benchmark"], capsys, caplog)
+    assert status == 1
+    assert "faulty.Plain is no model.base.SkeletonModel" in error
+
+
+def test_gpus_that_are_not_there_are_done_without_or_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device([0, 1]) == choose_device("auto")
+    assert "device: GPU [0, 1] is asked for, this machine has none; computing on" in caplog.text
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda number: None)
+    with pytest.raises(ValueError, match="GPU 97 is asked for, this machine has 2"):
+        choose_device([97])
+    assert choose_device([1, 0]) == torch.device("cuda", 1)
+    monkeypatch.setattr(runtime, "local_rank", lambda: 1)
+    assert choose_device([1, 0]) == torch.device("cuda", 0)
+    assert choose_device("auto") == torch.device("cuda", 1)
+    with pytest.raises(ValueError, match=r"\[0\] has no GPU for process 1; start 1 process"):
+        choose_device([0])
+
+
+def test_label_smoothing_and_precision_reach_the_loss(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[tuple[float, bool]] = set()
+    original = F.cross_entropy
+
+    def spy(logits: torch.Tensor, label: torch.Tensor, *, label_smoothing: float = -1.0) -> torch.Tensor:
+        seen.add((label_smoothing, torch.is_autocast_enabled("cpu")))
+        return original(logits, label, label_smoothing=label_smoothing)
+
+    monkeypatch.setattr(engine.F, "cross_entropy", spy)
+    monkeypatch.setattr("processor.runtime.device.computes_in", lambda device, precision: True)
+    train(make(data, tmp_path, num_epoch=1, label_smoothing=0.1, precision="bfloat16"))
+    assert seen == {(0.1, True), (-1.0, False)}  # of training and of evaluation
+
+
+@pytest.mark.parametrize(
+    ("loss", "args", "complaint"),
+    [
+        (
+            "torch.nn.Linear",
+            {"in_features": 3, "out_features": 1},
+            r"Linear has the parameter 'weight'",
+        ),
+        ("torch.nn.CrossEntropyLoss", {"reduction": "none"}, r"gives a tensor \(1,\) for logits \(1, 3\)"),
+    ],
+)
+def test_a_loss_that_cannot_be_trained_with_is_refused_before_anything_is_written(
+    data: Data, tmp_path: Path, loss: str, args: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        train(make(data, tmp_path, loss=loss, loss_args=args))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_program_answers_mistakes_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (tmp_path / "c.yaml").write_text("bse_lr: 1\n")
+    assert program.main(["--config", str(tmp_path / "c.yaml")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "base_lr" in error
+    assert "Traceback" not in error
+
+
+def test_float16_trains_with_scaled_gradients_and_goes_on(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU without bfloat16 does it."""
+    monkeypatch.setattr("processor.runtime.device.computes_in", lambda device, precision: True)
+    settings: dict[str, Any] = {"precision": "float16", "max_grad_norm": 1.0, "num_epoch": 2}
+    train(make(data, tmp_path, work_dir=tmp_path / "whole", **settings))
+    train(make(data, tmp_path, **{**settings, "num_epoch": 1}))
+    scale = read_checkpoint(tmp_path / "run" / "last.pt")["scaler"]
+    assert scale["scale"] == 2.0**16
+    train(make(data, tmp_path, resume="auto", **settings))
+    a, b = (read_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "run"))
+    assert a["scaler"] == b["scaler"]
+    exact = train(make(data, tmp_path, work_dir=tmp_path / "exact", num_epoch=2, max_grad_norm=1.0))
+    half = load_scores(tmp_path / "whole" / "test_score.npz")
+    assert np.abs(half.scores - exact.scores).max() < 0.2 * np.abs(exact.scores).max()
+
+
+def test_only_a_gpu_computes_in_float16() -> None:
+    cpu = torch.device("cpu")
+    assert effective_precision(cpu, "float16") == "float32"
+    assert effective_precision(torch.device("cuda"), "float16") == "float16"
+    assert not gradient_scaler(cpu, effective_precision(cpu, "float16")).is_enabled()
