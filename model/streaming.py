@@ -6,10 +6,10 @@
         logits = stream.logits()  # model(x[:, :, :t]) of the t frames so far
 
 In evaluation mode attention, graph convolution and batch norm of S-TR act inside a frame. Only temporal convolutions
-and the mean over time see several frames: each convolution keeps the inputs that its next outputs need (eight frames),
-what goes around it (residuals, the raw input of the fourth block) waits as long, and the mean is a running sum.
-`logits` finishes a copy of this state with the zeros that each convolution has beyond the end of a clip. Memory does
-not grow with the number of frames.
+and the mean over time see several frames. So each convolution keeps the inputs that its next outputs need (eight
+frames), what is added to its output (a block's residual) or taken later (the raw input of the fourth block) waits as
+long, and the mean is a running sum: memory does not grow with the number of frames. `logits` adds what the zeros beyond
+the end of a clip give, and keeps nothing of that.
 
 A model that attends over frames, or whose graph is made of all frames, cannot do this: `Window` gives the logits of the
 last frames, computed anew.
@@ -20,8 +20,7 @@ Axis legend: N streams side by side, C channels, T frames, V joints, M persons; 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from einops import rearrange
@@ -34,26 +33,14 @@ from model.layers.basic import norm_relu, normalise
 from model.layers.gcn import AdaptiveGCN
 from model.layers.tcn import TemporalConv
 
+TOGETHER = 16  # frames after which a stream computes even if nobody asks for logits: fewer calls are faster
 
-@dataclass(frozen=True)
-class State:
-    """What a stream keeps of its frames, as tensors (N·M, frames, V, C) by the unit that waits for more.
 
-    Attributes:
-        convs: the inputs of each temporal convolution that its next outputs need.
-        around: what waits for the output of each convolution: a block's residual; for `tcn0` nothing.
-        seen: the number of frames that reached each convolution.
-        raw: the input that waits for the block that takes it again.
-        total: (N·M, C) sum of the last features over frames.
-        frames: how many these were.
-    """
+class Frames(NamedTuple):
+    """Features of successive frames x (B, T, V, C), of which the first `sure` stay the same when more frames come."""
 
-    convs: dict[str, Tensor]
-    around: dict[str, Tensor]
-    seen: dict[str, int]
-    raw: Tensor
-    total: Tensor
-    frames: int
+    x: Tensor
+    sure: int
 
 
 class Stream:
@@ -68,107 +55,106 @@ class Stream:
 
     def __init__(self, model: nn.Module) -> None:
         if reason := why_not(model):
-            raise ValueError(
-                f"this model cannot be streamed exactly: {reason}; model.streaming.Window repeats a window"
-            )
-        if model.training:
-            raise ValueError("the model is in training mode, where batch norm looks at all frames; call model.eval()")
+            raise ValueError(f"this model cannot be streamed exactly: {reason}; take model.streaming.Window")
+        _check_evaluation(model)
         self.model = cast(st_tr.Model, model)
-        self._state: State | None = None
-        self._persons = (0, 0)
+        self.reset()
 
     def reset(self) -> None:
         """Forgets all frames."""
-        self._state = None
+        self._pushed: list[Tensor] = []  # frames that nothing was computed of
+        self._waiting: dict[str, Tensor] = {}  # by unit: frames (N·M, T, V, C) that it needs later
+        self._seen: dict[str, int] = {}  # by block: how many sure frames reached it
+        self._total: Tensor | float = 0.0  # (N·M, C), the last features summed over sure frames
+        self._shape: tuple[int, ...] = ()
 
-    @torch.no_grad()
     def push(self, frame: Tensor) -> None:
-        """The next frame (N, C, V, M), or frames (N, C, T, V, M), of N streams; fewer persons are completed.
+        """The next frame (N, C, V, M), or frames (N, C, T, V, M), of N streams; absent persons complete fewer.
 
         Raises:
             ValueError: axes are not those of the model, or N differs from that of the frames before.
         """
-        frames = frame[:, :, None] if frame.dim() == 4 else frame
-        x = checked(frames, self.model.options, self.model.fcn.weight.dtype)
-        if self._state is not None and (len(x), x.shape[-1]) != self._persons:
-            raise ValueError(f"push: {len(x)} streams, after {self._persons[0]}; call reset() before other streams")
-        self._persons = len(x), x.shape[-1]
-        self._state = self._advance(x, self._state or self._start(x), last=False)
+        x = frame[:, :, None] if frame.dim() == 4 else frame
+        x = checked(x, self.model.options, self.model.fcn.weight.dtype)
+        shape = (len(x), x.shape[-1])
+        if self._shape not in ((), shape):
+            raise ValueError(f"push: {len(x)} streams, after {self._shape[0]}; call reset() before other streams")
+        self._shape = shape
+        self._pushed.append(x)
+        if sum(x.shape[2] for x in self._pushed) >= TOGETHER:
+            self._advance(end=False)
 
-    @torch.no_grad()
     def logits(self) -> Tensor:
         """(N, num_class) of all frames so far.
 
         Raises:
             ValueError: there are no frames.
         """
-        if self._state is None:
+        if not self._shape:
             raise ValueError("logits: no frame was pushed")
-        N, M = self._persons
-        o = self.model.options
-        end = self._state.total.new_zeros(N, o.channel, 0, o.num_point, M, dtype=self.model.fcn.weight.dtype)
-        state = self._advance(end, self._state, last=True)
-        mean = (state.total / state.frames).unflatten(0, (N, M)).mean(dim=1)
-        return self.model.fcn(mean.to(self.model.fcn.weight.dtype))
+        with torch.no_grad():
+            mean = self._advance(end=True).unflatten(0, self._shape).mean(dim=1)
+            return self.model.fcn(mean.to(self.model.fcn.weight.dtype))
 
-    def _start(self, x: Tensor) -> State:
-        raw = rearrange(x[:, :, :0], "n c t v m -> (n m) t v c")
-        total = x.new_zeros(len(raw), self.model.fcn.in_features, dtype=torch.float64)
-        return State({}, {}, {}, raw, total, 0)
-
-    def _advance(self, x: Tensor, state: State, *, last: bool) -> State:
-        """The state after the frames `x` (N, C, T, V, M), which may be none; with `last`, nothing waits any longer."""
-        model = self.model
-        state = replace(state, convs={**state.convs}, around={**state.around}, seen={**state.seen})
+    @torch.no_grad()
+    def _advance(self, *, end: bool) -> Tensor:
+        """Takes the pushed frames; the mean (N·M, C) of the last features, with `end` as if the clip ended here."""
+        model, o = self.model, self.model.options
+        N, M = self._shape
+        none = model.fcn.weight.new_zeros(N, o.channel, 0, o.num_point, M)
+        x = torch.cat([none, *self._pushed], dim=2)
+        self._pushed = []
         raw = rearrange(x, "n c t v m -> (n m) t v c")
-        h = raw
-        if len(raw) and raw.shape[1]:
-            h = normalise(rearrange(x, "n c t v m -> n t (m v c)"), model.data_bn)
-            h = rearrange(h, "n t (m v c) -> (n m) t v c", m=x.shape[-1], c=x.shape[1])
-        waiting = torch.cat([state.raw, raw], dim=1)
-        if not model.options.all_layers:
-            h = _convolve("tcn0", model.tcn0, _each_frame(model.gcn0, h), state, last=last)
+        frames = Frames(self._normalised(x) if x.shape[2] else raw, x.shape[2])
+        if not o.all_layers:
+            frames = self._convolve("tcn0", model.tcn0, _each(model.gcn0, frames), end=end)
         for i, block in enumerate(model.backbone):
             if i == model.joined:
-                joined, waiting = waiting.split([h.shape[1], waiting.shape[1] - h.shape[1]], dim=1)
-                h = torch.cat([h, joined], dim=-1)
-            h = _through(f"backbone.{i}", block, h, state, last=last)
-        if model.joined is None:
-            waiting = waiting[:, :0]
-        total = state.total + h.mean(dim=2).sum(dim=1, dtype=torch.float64)
-        return replace(state, raw=waiting, total=total, frames=state.frames + h.shape[1])
+                joined = self._delayed("raw", Frames(raw, raw.shape[1]), frames)
+                frames = frames._replace(x=torch.cat([frames.x, joined], dim=-1))
+            frames = self._through(f"backbone.{i}", cast(st_tr.Block, block), frames, end=end)
+        features = frames.x.mean(dim=2, dtype=torch.float64)
+        total = self._total + features.sum(dim=1)
+        self._total = self._total + features[:, : frames.sure].sum(dim=1)
+        count = self._seen["mean"] = self._seen.get("mean", 0) + frames.sure
+        return total / (count + frames.x.shape[1] - frames.sure)
 
+    def _normalised(self, x: Tensor) -> Tensor:
+        M, C = x.shape[-1], x.shape[1]
+        h = normalise(rearrange(x, "n c t v m -> n t (m v c)"), self.model.data_bn)
+        return rearrange(h, "n t (m v c) -> (n m) t v c", m=M, c=C)
 
-def _each_frame(module: nn.Module, x: Tensor) -> Tensor:
-    """A module that acts inside each frame, of (B, T, V, C) -> (B, T, V, C') or of no frames at all."""
-    if x.shape[1]:
-        return module(x)
-    return module(x.new_zeros(x.shape[0], 1, *x.shape[2:]))[:, :0]
+    def _through(self, name: str, block: st_tr.Block, frames: Frames, *, end: bool) -> Frames:
+        """A block, whose residual takes the frames 0, s, 2s, ... of the clip where its stride is s."""
+        seen, stride = self._seen.get(name, 0), cast(TemporalConv, block.tcn1).conv.stride[0]
+        self._seen[name] = seen + frames.sure
+        skip = -seen % stride
+        residual = Frames(frames.x[:, skip:], max(frames.sure - skip, 0))
+        residual = _each(block.down1, residual, stride)
+        y = self._convolve(name, cast(TemporalConv, block.tcn1), _each(block.gcn1, frames), end=end)
+        return y._replace(x=y.x + self._delayed(f"{name}.down1", residual, y))
 
+    def _convolve(self, name: str, tcn: TemporalConv, frames: Frames, *, end: bool) -> Frames:
+        """The outputs of a convolution that its inputs so far make possible, with `end` all of them."""
+        kernel, stride, padding = tcn.conv.kernel_size[0], tcn.conv.stride[0], tcn.conv.padding[0]
+        beyond = frames.x.new_zeros(frames.x.shape[0], int(padding), *frames.x.shape[2:])
+        before = self._waiting.get(name, beyond)
+        x = torch.cat([before, frames.x, *([beyond] if end else [])], dim=1)
+        sure = before.shape[1] + frames.sure
+        count, certain = (max((T - kernel) // stride + 1, 0) for T in (x.shape[1], sure))
+        self._waiting[name] = x[:, certain * stride : sure].clone()
+        if not count:
+            return Frames(x.new_zeros(len(x), 0, x.shape[2], tcn.conv.out_channels), 0)
+        y = rearrange(x[:, : (count - 1) * stride + kernel], "b t v c -> b c t v")
+        y = F.conv2d(y, tcn.conv.weight, tcn.conv.bias, stride=tcn.conv.stride)
+        return Frames(norm_relu(rearrange(y, "b c t v -> b t v c"), tcn.bn), certain)
 
-def _convolve(name: str, tcn: TemporalConv, x: Tensor, state: State, *, last: bool) -> Tensor:
-    """The outputs that frames `x` of a convolution's input make possible: (B, T, V, C) -> (B, T', V, C')."""
-    kernel, stride, padding = tcn.conv.kernel_size[0], tcn.conv.stride[0], tcn.conv.padding[0]
-    beyond = x.new_zeros(x.shape[0], padding, *x.shape[2:])
-    x = torch.cat([state.convs.get(name, beyond), x, *([beyond] if last else [])], dim=1)
-    count = max((x.shape[1] - kernel) // stride + 1, 0)
-    state.convs[name] = x[:, count * stride :]
-    if not count:
-        return x.new_zeros(x.shape[0], 0, x.shape[2], tcn.conv.out_channels)
-    y = rearrange(x[:, : (count - 1) * stride + kernel], "b t v c -> b c t v")
-    y = F.conv2d(y, tcn.conv.weight, tcn.conv.bias, stride=tcn.conv.stride)
-    return norm_relu(rearrange(y, "b c t v -> b t v c"), tcn.bn)
-
-
-def _through(name: str, block: st_tr.Block, x: Tensor, state: State, *, last: bool) -> Tensor:
-    """The frames that a block gives after frames `x` of its input, which may be none."""
-    seen, stride = state.seen.get(name, 0), block.tcn1.conv.stride[0]
-    state.seen[name] = seen + x.shape[1]
-    residual = _each_frame(block.down1, x[:, -seen % stride :])  # a stride takes the frames 0, s, 2s, ... of the clip
-    waiting = torch.cat([state.around[name], residual], dim=1) if name in state.around else residual
-    y = _convolve(name, block.tcn1, _each_frame(block.gcn1, x), state, last=last)
-    state.around[name] = waiting[:, y.shape[1] :]
-    return y + waiting[:, : y.shape[1]]
+    def _delayed(self, name: str, frames: Frames, late: Frames) -> Tensor:
+        """The frames beside those that came `late`; those whose time has not come wait."""
+        x = torch.cat([self._waiting[name], frames.x], dim=1) if name in self._waiting else frames.x
+        sure = x.shape[1] - frames.x.shape[1] + frames.sure
+        self._waiting[name] = x[:, late.sure : sure].clone()
+        return x[:, : late.x.shape[1]]
 
 
 class Window:
@@ -177,13 +163,15 @@ class Window:
     Args:
         model: any model, in evaluation mode.
         frames: how many of the last frames are looked at.
+
+    Raises:
+        ValueError: no number of frames, or the model is in training mode.
     """
 
     def __init__(self, model: nn.Module, frames: int) -> None:
         if frames < 1:
             raise ValueError(f"frames: {frames} is no number of frames")
-        if model.training:
-            raise ValueError("the model is in training mode; call model.eval()")
+        _check_evaluation(model)
         self.model = model
         self._frames: deque[Tensor] = deque(maxlen=frames)
 
@@ -195,7 +183,6 @@ class Window:
         """The next frame (N, C, V, M), or frames (N, C, T, V, M)."""
         self._frames.extend(frame[:, :, None].unbind(dim=2) if frame.dim() == 4 else frame.unbind(dim=2))
 
-    @torch.no_grad()
     def logits(self) -> Tensor:
         """(N, num_class) of the last frames.
 
@@ -204,7 +191,8 @@ class Window:
         """
         if not self._frames:
             raise ValueError("logits: no frame was pushed")
-        logits: Tensor = self.model(torch.stack(list(self._frames), dim=2))
+        with torch.no_grad():
+            logits: Tensor = self.model(torch.stack(list(self._frames), dim=2))
         return logits
 
 
@@ -217,3 +205,15 @@ def why_not(model: nn.Module) -> str | None:
     if any(isinstance(module, AdaptiveGCN) for module in model.modules()):
         return "an adaptive graph (agcn) is made of all frames"
     return None
+
+
+def _check_evaluation(model: nn.Module) -> None:
+    if model.training:
+        raise ValueError("the model is in training mode, where batch norm looks at all frames; call model.eval()")
+
+
+def _each(module: nn.Module, frames: Frames, stride: int = 1) -> Frames:
+    """A module that acts inside each frame, of every frame at `stride`, and of no frames as well."""
+    x, sure = frames
+    y = module(x) if x.shape[1] else module(x.new_zeros(x.shape[0], 1, *x.shape[2:]))[:, :0]
+    return Frames(y, -(-sure // stride))
