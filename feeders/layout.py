@@ -67,7 +67,7 @@ class Layout:
         names = self.channels.names if self.channels else ("x",)
         return range(names.index("x"), C, self.step) if "x" in names else range(0)
 
-    def mirror(self, low: float, high: float, *, scaled: bool = False) -> float:
+    def mirror(self, low: float, high: float, *, scaled: bool) -> float:
         """Where a mirror stands for places with x from `low` to `high`: at 0, or in the middle of picture or skeleton.
 
         Pixels begin at a corner of the picture, and so do shares of a picture that are nowhere negative. `scaled`

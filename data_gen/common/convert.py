@@ -197,7 +197,7 @@ def write_arrays(
     report.written |= {part.path: part.x.shape for part in parts.values()}
     report.notes += _cuts(sizes, row_shape, unit)
     if num_swapped:
-        report.notes.append(f"persons change places between frames in {plural(num_swapped, unit)}")
+        report.notes.append(f"in {plural(num_swapped, unit)} persons change places between frames; see --persons")
     report.notes += [note for array in arrays for note in outdated(folder / array)]
 
 

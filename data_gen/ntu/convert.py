@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -29,21 +29,22 @@ ROW_SHAPE = (3, NUM_FRAME, NUM_JOINT, NUM_BODY)
 
 CHANNELS = Channels(("x", "y", "z"), "metres")
 
+Persons = Literal["file", "track"]
 Steps = Callable[[np.ndarray], Kept]  # bodies (M, T, V, C) -> what is kept: at most 2 bodies, at most 300 frames
 
 
-def convert_file(path: Path, *, steps: Steps, follow_identity: bool = False) -> Row:
-    """Read a file and apply `steps` to its bodies, which are places in the frames' lists, or identities.
+def convert_file(path: Path, *, steps: Steps, persons: Persons = "file") -> Row:
+    """Read a file and apply `steps` to its bodies (`persons` as in `convert`).
 
     Raises:
         ValueError: the file is broken or holds no body; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
     bodies, identity, num_frame = read_skeleton(
-        path, max_body=NUM_FOLLOWED if follow_identity else NUM_READ, max_frame=NUM_FRAME
+        path, max_body=NUM_FOLLOWED if persons == "track" else NUM_READ, max_frame=NUM_FRAME
     )
     is_swapped = swaps(identity[:NUM_READ])
-    if follow_identity:
+    if persons == "track":
         bodies = follow(bodies, identity)
     # the same files are left out whatever the steps are, so that plain and preprocessed arrays share their labels
     if not (bodies[:NUM_BODY] != bodies[:NUM_BODY, :, :1]).any():
@@ -62,7 +63,7 @@ def convert(
     script: str,
     dataset: Dataset = NTU60,
     ignored_sample_path: str | Path | None = None,
-    follow_identity: bool = False,
+    persons: Persons = "file",
     strict: bool = False,
     num_worker: int = 1,
     options: Mapping[str, Any] | None = None,
@@ -77,7 +78,8 @@ def convert(
         name: arrays are called `{part}_{name}`.
         dataset: the release; files of other actions are skipped.
         ignored_sample_path: text file of samples to leave out (`LISTS`).
-        follow_identity: a person is what has one number in the file, instead of one position in each frame's list.
+        persons: who is a person: `file`, one position in the frames' lists, as in the published arrays; `track`, one
+            number of the recorder.
         strict: stop at the first file that cannot be used, instead of skipping it.
         num_worker: number of processes that read files.
         script: the script that `prepared.yaml` names.
@@ -96,7 +98,7 @@ def convert(
     own = {
         **folders,
         "ignored_sample_path": ignored_sample_path,
-        "follow_identity": follow_identity,
+        "persons": persons,
         "dataset": dataset.name,
     }
     samples = {
@@ -108,7 +110,7 @@ def convert(
         for sample in files
     }
     convert_files(
-        partial(convert_file, steps=steps, follow_identity=follow_identity),
+        partial(convert_file, steps=steps, persons=persons),
         {sample.file: path for sample, path in files.items()},
         samples,
         report,
@@ -140,12 +142,8 @@ def command(
         parser.option("data_path", type=Path, help="one folder of all files, instead of these")
     listed = f"text file that names samples to leave out, such as the authors' lists: {LISTS}"
     parser.option("ignored_sample_path", type=Path, help=listed)
-    parser.option(
-        "follow_identity",
-        action="store_true",
-        help="keep persons in their places by the numbers that the recorder gave them (default: by the order in each "
-        "frame, as in the published arrays)",
-    )
+    who = "one position in the frames' lists, as in the published arrays, or one number of the recorder"
+    parser.option("persons", choices=get_args(Persons), default="file", help=f"a person is {who} (default: file)")
     parser.option(
         "out_folder",
         type=Path,

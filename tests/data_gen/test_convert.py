@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from data_gen.common import parallel
 from data_gen.common.command_line import Report
-from data_gen.common.convert import Row, Sample, drop_unusual, read_each, to_row, write_arrays, write_sequences
+from data_gen.common.convert import (
+    Row,
+    Sample,
+    drop_unusual,
+    made_by,
+    read_each,
+    to_row,
+    write_arrays,
+    write_sequences,
+)
+from feeders.arrays import load_lengths, load_missing, load_prepared
+from graph.channels import Channels
+from graph.common.files import VERSION
 
 
 def read(number: int) -> int:
@@ -55,6 +70,75 @@ def test_a_row_without_a_body_is_refused() -> None:
     joints[6] = 1
     with pytest.raises(ValueError, match=r"^no body in any of the first 5 frames$"):
         to_row(joints, 5, 1)
+
+
+@pytest.mark.parametrize(("T", "M"), [(2, 1), (5, 2), (7, 3)])
+def test_what_is_not_present_is_zero_and_missing_where_the_person_is_there(T: int, M: int) -> None:
+    rng = np.random.default_rng(0)
+    joints, present = rng.normal(size=(T, M, 4, 3)), rng.random((T, M, 4)) < 0.6
+    present[1, 0], present[0, 0, :2] = False, (True, False)
+    joints[~present] = np.nan
+    row = to_row(joints, 5, 2, present)
+    assert row.missing is not None
+    for t, v, m in np.ndindex(5, 4, 2):
+        inside = t < T and m < M
+        assert row.missing[t, v, m] == (inside and present[t, m].any() and not present[t, m, v])
+        expected = joints[t, m, v].astype(np.float32) if inside and present[t, m, v] else np.zeros(3)
+        np.testing.assert_array_equal(row.x[:, t, v, m], expected)
+    assert to_row(np.nan_to_num(joints), 5, 2, np.ones_like(present)).missing is None
+    with pytest.raises(ValueError, match=r"^no body in any"):
+        to_row(joints, 5, 2, np.zeros_like(present))
+
+
+METRES = Channels(("x", "y", "z"), "metres")
+
+
+def write(folder: Path, rows: Sequence[Row], *, error: type[BaseException] | None = None, **about: Any) -> None:
+    samples = [Sample(f"s{number}", number, ("train_data_joint.npy",)) for number in range(len(rows))]
+
+    def pairs() -> Iterator[tuple[Sample, Row]]:
+        yield from zip(samples, rows, strict=True)
+        if error:
+            raise error
+
+    write_arrays(folder, ["train_data_joint.npy"], samples, pairs(), Report(), row_shape=(3, 5, 4, 2), **about)
+
+
+def test_lengths_masks_and_the_preparation_are_written_beside_an_array(tmp_path: Path) -> None:
+    ones, missing = np.ones((3, 5, 4, 2), np.float32), np.zeros((3, 5, 4, 2), bool)
+    missing[1, 2, 3, 1] = missing[2, 1, 0, 0] = True
+    rows = [
+        Row(ones, 9, 2),
+        Row(ones, 3, 2, missing[1]),
+        Row(ones[:, :2], 7, 2, missing[2, :2], np.array([0, 1, 0, 1, 0]), 2),
+    ]
+    made = made_by("some_gendata.py", channel=3, max_frame=None)
+    write(tmp_path, rows, channels=METRES, frame_rate=25.0, made=made)
+    path = tmp_path / "train_data_joint.npy"
+    np.testing.assert_array_equal(load_lengths(path), [5, 3, 2])
+    missing[2] = missing[2, [0, 1, 0, 1, 0]]
+    mask = load_missing(path)
+    assert mask is not None
+    np.testing.assert_array_equal(np.stack([mask[n] for n in range(3)]), missing)
+    prepared = load_prepared(path)
+    assert prepared is not None
+    assert (prepared.channels, prepared.frame_rate) == (METRES, 25)
+    assert f'version="{VERSION}"' in (ROOT / "setup.py").read_text()
+    assert prepared.made == {"script": "some_gendata.py", "options": {"channel": 3}, "version": VERSION}
+
+
+def test_files_of_earlier_arrays_are_never_mixed_with_new_ones(tmp_path: Path) -> None:
+    row = Row(np.ones((3, 5, 4, 2), np.float32), 5, 2)
+    write(tmp_path, [row._replace(missing=np.ones((5, 4, 2), bool))], channels=METRES)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before.keys() > {"train_missing.npy", "train_length.npy", "prepared.yaml"}
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, [row, row], error=KeyboardInterrupt)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (tmp_path / "train_missing.npy.1.tmp").write_bytes(b"half")  # of a killed run
+    write(tmp_path, [row, row])
+    assert {path.name for path in tmp_path.iterdir()} == {"train_data_joint.npy", "train_label.pkl", "train_length.npy"}
+    assert np.load(tmp_path / "train_length.npy").tolist() == [5, 5]
 
 
 def test_a_sample_goes_to_several_arrays_and_cuts_are_reported(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from data_gen.demo.sensor import film
 from data_gen.demo_gendata import make_demo, recordings
 from data_gen.formats.ntu_skeleton import read_skeleton
 from data_gen.ntu.splits import SampleName, parse_name
+from feeders.arrays import load_lengths, load_prepared
 
 BONES = np.array([(joint, parent) for joint, (parent, *_) in CHAIN.items()])
 
@@ -204,8 +205,15 @@ def test_make_demo_writes_arrays_of_both_splits(tmp_path: Path, small: dict[str,
             assert {getattr(parse_name(name), field) for name in names} == expected
             assert set(labels) == {0, 1}
             assert data.shape == (len(names), 3, 300, 25, 2)
+            lengths = load_lengths(out / benchmark / f"{part}_data_joint.npy")
+            assert lengths is not None
+            assert ((lengths >= 30) & (lengths <= 80)).all(), "recordings have 45 to 80 frames, some of them lost"
             second = data[..., 1].any(axis=(1, 2, 3))
             assert second[np.array(labels) == 1].all(), "two shake hands"
+    prepared = load_prepared(out / "xsub" / "train_data_joint.npy")
+    assert prepared is not None
+    assert prepared.made["script"] == "demo_gendata.py"
+    assert prepared.made["options"]["seed"] == small.get("seed", 0)
     assert [path.name for path in out.parent.iterdir()] == ["demo"]
 
 
@@ -251,7 +259,7 @@ def test_another_folder_is_never_touched(tmp_path: Path, small: dict[str, int]) 
     assert contents(tmp_path / "mine") == {"thesis.txt": b"years of work"}
     (tmp_path / "empty").mkdir()
     demo = make_demo(tmp_path / "empty", **small)
-    with pytest.raises(ValueError, match="not the demo of version 1, seed 7"):
+    with pytest.raises(ValueError, match="not the demo of version 2, seed 7"):
         make_demo(demo, seed=7, **small)
 
 

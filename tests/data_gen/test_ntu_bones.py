@@ -12,6 +12,9 @@ from data_gen import ntu_gen_bones
 from data_gen.common import storage
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_merge_joint_bones import merge_joint_bones
+from feeders.arrays import pack_missing
+from graph.channels import Channels
+from graph.common.yaml_text import dump
 
 
 def write_joints(path: Path, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -30,6 +33,30 @@ def test_bones_equal_a_loop_over_joints(tmp_path: Path, name: str) -> None:
     for child, parent in enumerate(skeleton.parents):
         expected[:, :, :, child] = joints[:, :, :, child] - joints[:, :, :, parent]
     np.testing.assert_array_equal(np.load(tmp_path / "val_data_bone.npy"), expected)
+
+
+@pytest.mark.parametrize("unit", ["pixels", ""])
+def test_a_bone_with_a_missing_end_is_zero_and_its_score_is_the_mean(tmp_path: Path, unit: str) -> None:
+    """With a mask; without `prepared.yaml` the third channel is a coordinate, as in published arrays."""
+    joints = write_joints(tmp_path / "val_data_joint.npy", (70, 3, 2, 17, 1))
+    missing = np.random.default_rng(1).random((70, 2, 17, 1)) < 0.1
+    joints.transpose(0, 2, 3, 4, 1)[missing] = 0
+    np.save(tmp_path / "val_data_joint.npy", joints)
+    np.save(tmp_path / "val_missing.npy", pack_missing(missing))
+    if unit:
+        channels = Channels(("x", "y", "score"), "pixels")
+        (tmp_path / "prepared.yaml").write_text(dump({"channels": channels.as_mapping()}))
+    gen_bones(tmp_path)
+    bones = np.load(tmp_path / "val_data_bone.npy")
+    parents = import_module("graph.coco").SKELETON.parents
+    for n, t, child in np.ndindex(70, 2, 17):
+        here, there = joints[n, :, t, child, 0], joints[n, :, t, parents[child], 0]
+        expected = here - there
+        if unit:
+            expected[2] = (here[2] + there[2]) / 2
+        if missing[n, t, child, 0] or missing[n, t, parents[child], 0]:
+            expected = np.zeros(3)
+        np.testing.assert_allclose(bones[n, :, t, child, 0], expected, atol=1e-6)
 
 
 def test_every_folder_of_joints_is_done(tmp_path: Path) -> None:

@@ -298,16 +298,16 @@ def test_persons_may_be_followed_by_their_identity(tmp_path: Path) -> None:
     (tmp_path / "raw" / GOOD[0]).write_text("\n".join(lines))
     (tmp_path / "raw" / GOOD[1]).write_text(skeleton_text(bodies[:1]))
     report = main(["--data_path", str(tmp_path / "raw"), "--out_folder", str(tmp_path / "places")])
-    assert report.notes == ["persons change places between frames in 1 file"]
-    report = gendata(tmp_path / "raw", tmp_path / "plain", follow_identity=True)
-    assert report.notes == ["persons change places between frames in 1 file"]
+    assert report.notes == ["in 1 file persons change places between frames; see --persons"]
+    report = gendata(tmp_path / "raw", tmp_path / "plain", persons="track")
+    assert report.notes == ["in 1 file persons change places between frames; see --persons"]
     joints = read(tmp_path / "plain" / "xsub", "train", "data")[2][0]
     np.testing.assert_allclose(joints[:, :6], bodies.transpose(3, 1, 2, 0), rtol=1e-6)
     prepared = load_prepared(tmp_path / "plain" / "xsub" / "train_data.npy")
     assert prepared is not None
     assert (prepared.channels, prepared.frame_rate) == (Channels(("x", "y", "z"), "metres"), 30)
     assert prepared.made["script"] == "ntu_gendata.py"
-    assert prepared.made["options"]["follow_identity"] is True
+    assert prepared.made["options"]["persons"] == "track"
 
 
 @pytest.fixture

@@ -316,6 +316,26 @@ def test_a_centred_picture_is_mirrored_about_its_centre(tmp_path: Path, x: np.nd
     np.testing.assert_array_equal(mirrored[turned], -y[turned][:, :, list(PARTNER)])
 
 
+def test_a_scaled_picture_is_mirrored_about_the_skeleton(tmp_path: Path, x: np.ndarray) -> None:
+    paths = write(tmp_path, x, about=PIXELS)
+    y, mirrored = (samples(paths, random_scaling=(3, 3), mirroring=mirroring) for mirroring in (False, True))
+    turned = [n for n in range(N) if not np.array_equal(y[n], mirrored[n])]
+    assert turned
+    for n in turned:
+        for extreme in (np.min, np.max):
+            here = y[n, 0] != 0
+            assert extreme(mirrored[n, 0][here]) == pytest.approx(extreme(y[n, 0][here]), rel=1e-5)
+
+
+def test_without_an_x_nothing_changes_its_sign(tmp_path: Path, x: np.ndarray) -> None:
+    paths = write(tmp_path, x, about="channels: {names: [depth, y, z]}")
+    y, mirrored = (samples(paths, mirroring=mirroring) for mirroring in (False, True))
+    assert {
+        np.array_equal(b, a) or np.array_equal(b, a[:, :, list(PARTNER)]) for a, b in zip(y, mirrored, strict=True)
+    } == {True}
+    assert not np.array_equal(y, mirrored)
+
+
 def test_what_is_outside_the_picture_is_told() -> None:
     x = np.array([[-1, 0, 640, 641, 5, 5], [5, 0, 480, 5, -0.1, 481], [9] * 6]).reshape(3, 1, 6, 1)
     outside = outside_picture(x, Channels(("x", "y", "score"), "pixels", (640, 480)))
