@@ -47,12 +47,12 @@ class Layout:
             if len(channels.position) < 3:
                 flat = f"{path} holds {', '.join(channels.names)} of a picture, which has no depth"
             step = len(channels.names)
-            return cls(kinds * (C // step // len(kinds)), step, None if published else channels, flat)
+            return cls((kinds * C)[: C // step], step, None if published else channels, flat)
         is_kinetics = C % 3 == 0 and kinetics.SKELETON.num_point == V and not Path(path).with_name(SKELETON).exists()
         flat = f"{path} has {plural(C, 'channel')}" if C % 3 else ""
         flat = f"{path} holds x, y, score of Kinetics-skeleton, without depth" if is_kinetics else flat
         step = 3 if C % 3 == 0 else C // len(kinds) if C % len(kinds) == 0 else C
-        return cls(kinds * max(C // step // len(kinds), 1), step, None, flat)
+        return cls((kinds * C)[: C // step], step, None, flat)
 
     @property
     def score(self) -> int | None:

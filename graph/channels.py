@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 Unit = Literal["metres", "millimetres", "pixels", "normalised", "unknown"]
 COORDINATES = ("x", "y", "z")
-SCORE = "score"
+SCORES = ("score", "confidence", "visibility")  # as pose estimators call it
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Channels:
     """The channels of joints, in the order of the C axis; arrays of joints and bones hold them several times.
 
     Attributes:
-        names: `x`, `y` and `z` are coordinates, `score` is how sure a pose estimator is; other names are other numbers.
+        names: `x`, `y` and `z` are coordinates; `score` (`confidence`, `visibility`) is how sure a pose estimator is;
+            other names are other numbers.
         unit: the unit of the coordinates; `normalised`: shares of a picture or of a body.
         picture: width and height of the picture, of pixels; None: unknown.
 
@@ -47,7 +48,7 @@ class Channels:
     @property
     def score(self) -> int | None:
         """The number of the score's channel, or None."""
-        return self.names.index(SCORE) if SCORE in self.names else None
+        return next((number for number, name in enumerate(self.names) if name in SCORES), None)
 
     @property
     def is_flat(self) -> bool:

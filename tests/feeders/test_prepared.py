@@ -82,6 +82,7 @@ def test_channels_are_told(array: Path) -> None:
     assert Channels.of_mapping(prepared.channels.as_mapping()) == prepared.channels
     assert Channels(("score", "z", "y", "x")).position == (3, 2, 1)
     assert not Channels().is_flat
+    assert [Channels(("x", "y", name)).score for name in ("confidence", "visibility", "speed")] == [2, 2, None]
 
 
 @pytest.mark.parametrize(
