@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -29,8 +30,6 @@ from feeders.arrays import pack_missing
 from graph.channels import Channels
 from graph.common.yaml_text import dump
 from graph.nw_ucla import SKELETON
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def write(path: Path, array: np.ndarray, labels: Sequence[int] | None = None, names: Sequence[str] = ()) -> np.ndarray:
@@ -219,7 +218,7 @@ def test_the_leak_of_nw_ucla_is_found(samples: Path, tmp_path: Path) -> None:
     [
         (moves(0), [0, 1], r"train_data_joint\.npy holds 3 samples, .*train_label\.pkl 2 labels"),
         (moves(0), [], r"train_label\.pkl: the labels of train_data_joint\.npy are absent"),
-        (np.zeros((3, 3)), [0], r"where \(N, C, T, V, M\) of floats is expected"),
+        (np.zeros((3, 3)), [0], r"holds an array \(3, 3\) of float64, where \(N, C, T, V, M\) of floats is expected"),
         (moves(0, V=0), [0], r"has the shape \(3, 3, 6, 0, 2\): its samples are empty"),
         (moves(0), ["a", "b", "c"], "labels must be 3 whole numbers"),
     ],

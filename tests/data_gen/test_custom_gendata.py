@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,6 @@ from graph.custom import load_skeleton
 from graph.tools import Skeleton
 from processor.config.schema import load_config
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config" / "custom" / "_skeleton.yaml"
 DOCS = ROOT / "docs" / "own_skeletons.md"
 ARM = "name: arm\njoints: [neck, shoulder, elbow, hand]\nbones: [[0, 1], [1, 2], [2, 3]]\ncenter: neck\n"

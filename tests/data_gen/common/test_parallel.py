@@ -11,7 +11,7 @@ import pytest
 
 from data_gen.common.parallel import ordered_map
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def _where(item: int) -> tuple[int, int]:

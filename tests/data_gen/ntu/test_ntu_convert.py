@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slow_preprocess
+from conftest import ROOT
 from recordings import random_bodies, skeleton_text, write_recordings
 
 from data_gen import preprocess_120
@@ -26,7 +27,6 @@ from data_gen.preprocess import main, preprocess
 from feeders.arrays import load_lengths, load_missing, load_prepared
 from graph.channels import Channels
 
-ROOT = Path(__file__).resolve().parents[2]
 GOOD = [
     "S001C001P001R001A001.skeleton",
     "S001C002P003R001A002.skeleton",
