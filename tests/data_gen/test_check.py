@@ -218,7 +218,7 @@ def test_the_leak_of_nw_ucla_is_found(samples: Path, tmp_path: Path) -> None:
     [
         (moves(0), [0, 1], r"train_data_joint\.npy holds 3 samples, .*train_label\.pkl 2 labels"),
         (moves(0), [], r"train_label\.pkl: the labels of train_data_joint\.npy are absent"),
-        (np.zeros((3, 3)), [0], r"where \(N, C, T, V, M\) of floats is expected"),
+        (np.zeros((3, 3)), [0], r"holds an array \(3, 3\) of float64, where \(N, C, T, V, M\) of floats is expected"),
         (moves(0, V=0), [0], r"has the shape \(3, 3, 6, 0, 2\): its samples are empty"),
         (moves(0), ["a", "b", "c"], "labels must be 3 whole numbers"),
     ],

@@ -181,7 +181,9 @@ def test_what_is_no_array_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_arrays_of_another_form_are_named(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"a\.npy holds an array .*where \(N, C, T, V, M\) of floats is expected"):
+    with pytest.raises(
+        ValueError, match=r"a\.npy holds an array \(2, 3\) of float64, where \(N, C, T, V, M\) of floats is expected"
+    ):
         load_array(tmp_path / "a.npy")
 
 

@@ -38,6 +38,9 @@ def csv_of(joints: np.ndarray, names: list[str] | None = None, mark: str = ",") 
         "# " + csv_of(JOINTS, NAMES, " "),
         csv_of(JOINTS, [str(number) for number in range(9)]),
         re.sub(r"([\d.]+)", r'"\1"', csv_of(JOINTS)),
+        re.sub(r"(\d+)\.(\d+)", r'"\1,\2"', csv_of(JOINTS)),
+        "".join(f"\t{line}\n" for line in csv_of(JOINTS, None, "\t").splitlines()),
+        csv_of(JOINTS, None, " ").replace(" ", "\t", 1),
         csv_of(JOINTS, NAMES).encode("utf-16").decode("latin-1"),
     ],
 )
