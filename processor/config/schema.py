@@ -84,8 +84,10 @@ class Config:
     )
     seed: int = option(0, "seed of weights, augmentation and order", low=0, high=2**32 - 1)
 
-    phase: Literal["train", "test", "info", "benchmark"] = option(
-        "train", "train and test, test alone, what a model is, or how fast", title="Run"
+    phase: Literal["train", "test", "info", "benchmark", "predict"] = option(
+        "train",
+        "train and test, test alone, what a model is, how fast, or labels (--phase predict --help)",
+        title="Run",
     )
     training: bool = option(True, "published switch: false is `phase: test`")
     device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", low=0, high=1023)

@@ -217,11 +217,11 @@ class Recognizer:
         rate = options.frame_rate or recording.frame_rate
         if rate is None and (rate := self.streams[0].data.frame_rate):
             notes.append(f"its frame rate is not known; {rate:g} frames a second are assumed, as in the model's data")
-        size = step = T = len(recording.joints)
+        size, step = len(recording.joints), float(len(recording.joints))
         if options.window is not None:
             if rate is None:
                 raise ValueError(f"{recording.name}: its frame rate is not known; give it (--frame_rate)")
-            size, step = max(round(options.window * rate), 1), max(round((options.every or options.window) * rate), 1)
+            size, step = max(round(options.window * rate), 1), max((options.every or options.window) * rate, 1.0)
         persons: list[tuple[int | None, Recording]] = [(None, recording)]
         if options.per_person:
             persons = list(_apart(follow(recording)[0]))
@@ -232,6 +232,7 @@ class Recognizer:
                 self.skipped.append(f"{recording.name}: {error}")
                 return
             known = tuple(dict.fromkeys(chain(notes, *(each.notes for each in fitted))))
+            T = len(recording.joints)
             for start in _starts(T, size, step):
                 end = min(start + size, T)
                 yield _Cut(alone, tuple(_frames(each, start, end) for each in fitted), person, start, end, rate, known)
@@ -329,11 +330,14 @@ def _class_order(first: Trained, other: Trained) -> list[int]:
     return [other.class_names.index(name) for name in first.class_names]
 
 
-def _starts(T: int, size: int, step: int) -> Iterator[int]:
-    """The first frames of windows; the last one ends with the recording."""
-    yield from range(0, max(T - size, 0) + 1, step)
-    if size < T and (T - size) % step:
-        yield T - size
+def _starts(T: int, size: int, step: float) -> Iterator[int]:
+    """The first frames of windows, whose distance is `step` on average; the last one ends with the recording."""
+    number, start, last = 0, 0, max(T - size, 0)
+    while start < last:
+        yield start
+        number += 1
+        start = round(number * step)
+    yield last
 
 
 def _frames(recording: Recording, start: int, end: int) -> Recording:
