@@ -28,6 +28,7 @@ PUBLISHED = {  # what arrays hold that do not say how they were made: those of t
     (25, 3): {"script": "preprocess.py", "options": {}},
     (18, 3): {"script": "kinetics_gendata.py", "options": {}},
 }
+SIZED = 1000  # frames whose bodies are measured
 AS_RECORDED = {"script": "custom_gendata.py", "options": {}}
 
 
@@ -120,6 +121,8 @@ def fitted_to(
 def _with_names(recording: Recording, wanted: Channels) -> Recording:
     """The recording with the channels that `wanted` names, in its order."""
     names, notes = recording.channels.names, list(recording.notes)
+    if names == wanted.names:
+        return recording
     lacking = [name for name in wanted.names if name in COORDINATES and name not in names]
     further = [name for name in names if name in COORDINATES and name not in wanted.names]
     if lacking or further:
@@ -147,7 +150,10 @@ def _in_unit(recording: Recording, wanted: Channels) -> Recording:
     if "unknown" in (wanted.unit, recording.channels.unit) and wanted.unit != "metres":
         return recording
     if wanted.unit in ("metres", "millimetres"):
-        joints, channels = in_metres(recording.joints, recording.present, recording.channels)
+        joints, channels = recording.joints, recording.channels
+        some = slice(None, None, max(len(joints) // SIZED, 1))  # a body keeps its size
+        if in_metres(joints[some], recording.present[some], channels)[1] is not channels:
+            joints, channels = in_metres(joints, recording.present, replace(channels, unit="millimetres"))
         notes = recording.notes
         if channels is not recording.channels:
             notes = (*notes, "its coordinates were taken as millimetres")

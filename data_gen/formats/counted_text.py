@@ -85,7 +85,9 @@ def _recording(source: Source, T: int, bodies: list[tuple[int, int, int, list[li
     is_kinect = joints.shape[2:] == (NUM_JOINT, 3)
     skeleton = SKELETON if is_kinect and source.skeleton is None else None
     rate = FRAME_RATE if is_kinect else None
-    return Recording.of(source.name, joints, channels, identity=identity, frame_rate=rate, skeleton=skeleton)
+    known = {"identity": identity, "frame_rate": rate, "skeleton": skeleton}
+    # NTU's preparation computes in float64, so that a recording gives its row to the last digit
+    return Recording.of(source.name, joints, channels, dtype=np.float64 if is_kinect else np.float32, **known)
 
 
 def _joint(words: list[str], line: int) -> list[float]:

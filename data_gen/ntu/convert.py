@@ -52,7 +52,7 @@ def row_of(recording: Recording, *, steps: Steps, persons: Persons = "file") -> 
     there = np.asarray(recording.present[kept, :num_body].any(axis=2)).T  # (M, T)
     identity = np.where(there, np.arange(len(there))[:, None], -1)
     if recording.identity is not None:
-        identity = np.where(there, recording.identity[kept, :num_body].T, -1)
+        identity = recording.identity[kept, :num_body].T
         order = [number for number in dict.fromkeys(identity.T.ravel().tolist()) if number >= 0]
         identity = np.select([identity == number for number in order], range(len(order)), -1)
     return row_of_bodies(bodies, identity, len(recording.joints), steps=steps, persons=persons)
