@@ -45,7 +45,9 @@ class Config:
     train_feeder_args: dict[str, Any] = option({}, "its arguments for training")
     test_feeder_args: dict[str, Any] = option({}, "its arguments for evaluation and test")
     average: Literal["logits", "probabilities"] = option("logits", "what is averaged over the clips of a test sample")
-    class_names: str | list[str] | None = option(None, "names for reports, or the import path of a tuple of them")
+    class_names: str | list[str] | None = option(
+        None, "names for reports, a text file with one a line, or the import path of a tuple"
+    )
     folds: list[int] = option(
         [], "cross-validation: run each of them; {fold} in any value stands for its number", low=0, high=9999
     )

@@ -19,7 +19,7 @@ from data_gen.formats.recording import Recording
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_merge_joint_bones import merge_joint_bones
 from data_gen.rows import AS_RECORDED, PUBLISHED, SIZED, fitted_to, row_of, script_of
-from feeders.arrays import BONE, JOINT, JOINT_BONES, LABEL, SKELETON, beside
+from feeders.arrays import BONE, JOINT, JOINT_BONES, LABEL, SKELETON, beside, class_names_in
 from graph.common.imports import import_object
 from graph.common.words import plural
 from graph.common.yaml_text import load, plain
@@ -182,7 +182,7 @@ def _trained(
     notes: list[str] = []
     data = weights.data or _assumed(run, model, model_args, notes)
     num_class = model.options.num_class if isinstance(model, SkeletonModel) else len(run.class_names or ())
-    known = names_of(Path(names)) if names else weights.class_names or tuple(run.class_names or ())
+    known = class_names_in(names) if names else weights.class_names or tuple(run.class_names or ())
     if known and num_class and len(known) != num_class:
         raise ValueError(
             f"class_names: {plural(len(known), 'name')}, {path} has {plural(num_class, 'class', 'classes')}"
@@ -249,18 +249,3 @@ def _assumed(run: Config, model: nn.Module, model_args: Mapping[str, Any], notes
         if reads := script_of(made).reads:
             data = replace(data, channels=reads)
     return data
-
-
-def names_of(path: Path) -> tuple[str, ...]:
-    """The names of classes in a text file, one a line.
-
-    Raises:
-        ValueError: there is no such file, or it holds no text.
-    """
-    try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-    except (OSError, UnicodeError) as error:
-        raise ValueError(f"class_names: {path} is no text file in UTF-8 with a name a line") from error
-    if not names:
-        raise ValueError(f"class_names: {path} holds no names; a line is a name")
-    return names

@@ -110,6 +110,12 @@ class TestValues:
         assert problems("class_names: parts.ACTION") == [
             "c.yaml:2: class_names: 'parts.ACTION': parts has no 'ACTION' (did you mean 'ACTIONS'?)"
         ]
+        Path("names.txt").write_text("\ufeffsit down\n\nstand up \n", encoding="utf-8")
+        assert load("class_names: names.txt").class_names == ["sit down", "stand up"]
+        assert load("", "--class_names", "./names.txt").class_names == ["sit down", "stand up"]
+        assert problems("class_names: name.txt") == [
+            "c.yaml:2: class_names: name.txt is no text file in UTF-8 with a name a line"
+        ]
         assert problems("class_names: parts.Model") == ["c.yaml:2: class_names: parts.Model holds no names"]
         assert problems("class_names: [a, b, c]") == ["c.yaml:2: class_names: 3 names, but model_args.num_class is 2"]
 

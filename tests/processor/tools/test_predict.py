@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import pickle
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from runs import say
 
 from data_gen.custom_gendata import gendata
@@ -383,5 +383,21 @@ class TestCommand:
         assert named["label"] == f"class {row['label']}"
 
 
-def test_labels_of_a_pickle_stay_plain() -> None:
-    assert pickle.loads(pickle.dumps(walk())).name == "walk"  # recordings go to worker processes
+def test_the_notebook_runs_from_top_to_bottom(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "work_dir" / "demo" / "s-tr").mkdir(parents=True)
+    (tmp_path / "work_dir" / "demo" / "s-tr" / "last.pt").write_bytes((demo / "joint" / "last.pt").read_bytes())
+    name = "S001C001P003R001A001.skeleton"
+    (tmp_path / "data" / "demo" / "raw").mkdir(parents=True)
+    (tmp_path / "data" / "demo" / "raw" / name).write_bytes((demo / "demo" / "raw" / name).read_bytes())
+    notebook = json.loads((ROOT / "docs" / "predicting.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        exec(compile(cell, "predicting.ipynb", "exec"), names)
+    assert names["result"][0].label in ACTIONS
+    assert names["timeline"][0].person == 0
+    assert len(cells) == 6
+    assert names["result"][0].label in capsys.readouterr().out
