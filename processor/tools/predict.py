@@ -24,7 +24,6 @@ from data_gen.formats.persons import follow
 from data_gen.formats.reading import format_of, read
 from data_gen.formats.recording import Recording
 from graph.channels import Channels
-from graph.common.words import plural
 from graph.tools import Skeleton
 from processor.results.fusion import fuse
 from processor.results.scores import Scores
@@ -116,12 +115,9 @@ class Recognizer:
     def __init__(self, streams: Sequence[Trained], alpha: Sequence[float] | None = None) -> None:
         self.streams = list(streams)
         self.alpha = [1.0] * len(self.streams) if alpha is None else list(alpha)
-        if len(self.alpha) != len(self.streams):
-            many = plural(len(self.alpha), "weight")
-            raise ValueError(f"alpha: {many} for {plural(len(self.streams), 'model')}; give one for each")
         first = self.streams[0]
         self.class_names = first.class_names
-        self._order = [_class_order(first, stream) for stream in self.streams]
+        self._fuse([np.zeros((1, len(stream.class_names)), np.float32) for stream in self.streams])  # whether they fit
         self.notes = tuple(note for stream in self.streams for note in stream.notes)
         self.skipped: list[str] = []
 
@@ -249,13 +245,20 @@ class Recognizer:
                     self.skipped.append(f"{cut.recording.name}: {error}")
         if not used:
             return
-        names = tuple(map(str, range(len(used))))
-        scores = []
-        for stream, order, of_stream in zip(self.streams, self._order, zip(*rows, strict=True), strict=True):
-            scores.append(Scores(names, stream.logits(of_stream)[:, order]))
-        fused = fuse(scores, self.alpha, titles=[str(stream.path) for stream in self.streams]).scores
-        for cut, logits in zip(used, fused, strict=True):
-            yield self._prediction(cut, logits, options.top_k)
+        logits = [stream.logits(part) for stream, part in zip(self.streams, zip(*rows, strict=True), strict=True)]
+        for cut, of_cut in zip(used, self._fuse(logits), strict=True):
+            yield self._prediction(cut, of_cut, options.top_k)
+
+    def _fuse(self, logits: Sequence[np.ndarray]) -> np.ndarray:
+        """The weighted sum of the logits (N, num_class) of all models, in the order of the first one's classes."""
+        names = tuple(map(str, range(len(logits[0]))))
+        scores = [
+            Scores(names, x, None, stream.class_names if stream.named else None)
+            for stream, x in zip(self.streams, logits, strict=True)
+        ]
+        fused = fuse(scores, self.alpha, titles=[str(stream.path) for stream in self.streams])
+        self.class_names = fused.class_names or self.class_names
+        return fused.scores
 
     def _prediction(self, cut: _Cut, logits: np.ndarray, k: int) -> Prediction:
         probability = torch.from_numpy(logits).double().softmax(0).numpy()
@@ -311,23 +314,6 @@ def files_in(path: Path) -> Iterator[tuple[str, Path]]:
 
 def _plain(channels: Channels) -> Channels:
     return channels if channels.position else Channels(channels.names)
-
-
-def _class_order(first: Trained, other: Trained) -> list[int]:
-    """The classes of `other` in the order of those of `first`, by their names where both have some."""
-    if not (first.named and other.named):
-        if len(first.class_names) != len(other.class_names):
-            raise ValueError(
-                f"weights: {first.path} has {plural(len(first.class_names), 'class', 'classes')}, {other.path} "
-                f"{len(other.class_names)}; fuse models of the same task"
-            )
-        return list(range(len(other.class_names)))
-    if different := set(first.class_names) ^ set(other.class_names):
-        raise ValueError(
-            f"weights: {first.path} and {other.path} have other classes ({', '.join(sorted(different)[:3])}); fuse "
-            "models of the same task"
-        )
-    return [other.class_names.index(name) for name in first.class_names]
 
 
 def _starts(T: int, size: int, step: float) -> Iterator[int]:

@@ -259,7 +259,7 @@ class TestSignatures:
             "the configuration has 6 problems:",
             "  c.yaml:2: sede: unknown key (did you mean 'seed'?)",
             "  c.yaml:3: base_lr: 'fast' must be a number",
-            "  command line: phase: 'tset' must be 'train' or 'test' or 'info' or 'benchmark' (did you mean 'test'?)",
+            "  command line: phase: 'tset' must be 'train' or 'test' or 'info' or 'benchmark' or 'predict' (did you mean 'test'?)",
             "  c.yaml:5: model_args.drpout: parts.Model takes no such argument (did you mean 'dropout'?)",
             "  c.yaml:6: model_args.widths: ['a'] must be a list of whole numbers or null",
             "  c.yaml:7: test_feeder_args.data_path: [1] must be text",

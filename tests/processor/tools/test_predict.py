@@ -168,10 +168,10 @@ def test_several_models_are_fused_by_the_names_of_their_classes(demo: Path, tmp_
     np.testing.assert_allclose([p.logits for p in predictions], expected.scores, rtol=1e-6, atol=1e-5)
     best = expected.scores.argmax(axis=1)
     assert [p.label for p in predictions] == [ACTIONS[i] for i in best]
-    with pytest.raises(ValueError, match="alpha: 1 weight for 2 models; give one for each"):
+    with pytest.raises(ValueError, match="alpha: 1 weight for 2 streams; give one for each"):
         Recognizer.load(demo / "joint" / "last.pt", tmp_path / "turned.pt", alpha=[1])
     torch.save({**content, "class_names": [*names[:9], "jump"]}, tmp_path / "turned.pt")
-    with pytest.raises(ValueError, match="have other classes"):
+    with pytest.raises(ValueError, match=r"have different classes \(.*jump.*\); fuse scores of the same task"):
         Recognizer.load(demo / "joint" / "last.pt", tmp_path / "turned.pt")
 
 
@@ -348,7 +348,7 @@ class TestCommand:
             (["--weights", "{w}", "--input", "{f}", "--tpo_k", "3"], "predict: '--tpo_k' is no option of it"),
             (["--weights", "{w}", "--input", "{f}", "--out", "p.txt"], "out: p.txt is no name of a .json or .csv file"),
             (["--weights", "{w}", "--input", "{w}"], "input: no recording could be labelled; last.pt: "),
-            (["--weights", "{w}", "--input", "{f}", "--alpha", "1", "2"], "alpha: 2 weights for 1 model;"),
+            (["--weights", "{w}", "--input", "{f}", "--alpha", "1", "2"], "alpha: 2 weights for 1 stream;"),
             (["--weights", "{w}", "--input", "{f}", "--class_names", "no.txt"], "class_names: no.txt is no text file"),
             (["--weights", "{w}", "--input", "{f}", "--device", "gpu"], "device: 'gpu' is none of auto, cpu"),
         ],
