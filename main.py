@@ -39,6 +39,10 @@ def main(argv: Sequence[str]) -> int:
                 from processor.tools.predictions import main as predict
 
                 return predict(argv)
+            if _asks_for("export", argv):
+                from processor.tools.export import main as export
+
+                return export(argv)
             config = load_config(argv)
             return _run(config, argv)
     except StoppedError as stopped:
@@ -80,8 +84,8 @@ def _run(config: Config, argv: Sequence[str]) -> int:
     if distributed.world() > 1 and not is_shared:
         raise ValueError(f"phase: {config.phase} is for one process; leave torchrun out")
     keep_memory()
-    if config.phase == "predict":
-        raise ValueError("phase: predict is asked for on the command line: --phase predict --weights FILE --input PATH")
+    if config.phase in ("predict", "export"):
+        raise ValueError(f"phase: {config.phase} belongs on the command line; --phase {config.phase} --help shows how")
     if config.phase == "info":
         from processor.tools.info import info
 

@@ -86,9 +86,9 @@ class Config:
     )
     seed: int = option(0, "seed of weights, augmentation and order", low=0, high=2**32 - 1)
 
-    phase: Literal["train", "test", "info", "benchmark", "predict"] = option(
+    phase: Literal["train", "test", "info", "benchmark", "predict", "export"] = option(
         "train",
-        "train and test, test alone, what a model is, how fast, or labels (--phase predict --help)",
+        "train and test, test alone, what a model is, how fast, its labels or a file (--phase predict --help)",
         title="Run",
     )
     training: bool = option(True, "published switch: false is `phase: test`")

@@ -1,7 +1,8 @@
 """The scores of a stream by sample name: written, read back, and their accuracy.
 
 Our files are `.npz` with `names` (N,), `scores` (N, classes) float32, which are logits, and where they are known,
-`labels` (N,) int64 and `class_names` (classes,). The published code's `.pkl` files are read too: a dict or pairs from name to score vector.
+`labels` (N,) int64 and `class_names` (classes,). The published code's `.pkl` files are read too: a dict or pairs from
+name to score vector.
 """
 
 from __future__ import annotations
