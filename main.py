@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from logging.handlers import MemoryHandler
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def main(argv: Sequence[str]) -> int:
         with stop_at_once(), _process_group():
             if rank():
                 logging.getLogger().setLevel(logging.ERROR)
+            if _asks_for("predict", argv):
+                from processor.tools.predictions import main as predict
+
+                return predict(argv)
+            if _asks_for("export", argv):
+                from processor.tools.export import main as export
+
+                return export(argv)
             config = load_config(argv)
             return _run(config, argv)
     except StoppedError as stopped:
@@ -44,6 +53,11 @@ def main(argv: Sequence[str]) -> int:
         return _say(f"error: {sentence(error)}{_where_to_look(error, config)}", 1)
     finally:
         logging.getLogger().removeHandler(early)
+
+
+def _asks_for(phase: str, argv: Sequence[str]) -> bool:
+    """Whether the command line names this phase, whose options are not those of a run."""
+    return f"--phase={phase}" in argv or any(pair == ("--phase", phase) for pair in pairwise(argv))
 
 
 def _process_group() -> AbstractContextManager[None]:
@@ -70,6 +84,8 @@ def _run(config: Config, argv: Sequence[str]) -> int:
     if distributed.world() > 1 and not is_shared:
         raise ValueError(f"phase: {config.phase} is for one process; leave torchrun out")
     keep_memory()
+    if config.phase in ("predict", "export"):
+        raise ValueError(f"phase: {config.phase} belongs on the command line; --phase {config.phase} --help shows how")
     if config.phase == "info":
         from processor.tools.info import info
 

@@ -28,7 +28,8 @@ import numpy as np
 from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.convert import Row, Sample, convert_files, made_by
 from data_gen.common.storage import require_space
-from data_gen.formats.kinetics_json import NUM_FRAME, Clip, read_clip, read_labels
+from data_gen.formats.kinetics_json import NUM_FRAME, NUM_PERSON_READ, Clip, read_clip, read_labels
+from data_gen.formats.recording import Recording
 from feeders.arrays import JOINT, PARTS
 from graph.channels import Channels
 from graph.common.words import plural
@@ -70,6 +71,22 @@ def convert_clip(listed: tuple[Path, int]) -> Row:
         raise ValueError(f"{error}; unpack it again") from error
     if clip.label != label:
         raise ValueError(f"its label_index is {clip.label}, in the label file it is {label}")
+    return row_of_clip(clip)
+
+
+def row_of(recording: Recording) -> Row:
+    """A recording of OpenPose's 18 joints, x, y in fractions of the picture and score, as the row of a clip.
+
+    Raises:
+        ValueError: there is no body.
+    """
+    frame, place = np.nonzero(recording.present[:NUM_FRAME, :NUM_PERSON_READ].any(axis=2))
+    bodies = np.where(recording.present[..., None], recording.joints, 0)[frame, place].astype(np.float64)
+    return row_of_clip(Clip(-1, frame, bodies[..., :2], bodies[..., 2], len(recording.joints)))
+
+
+def row_of_clip(clip: Clip) -> Row:
+    """A clip as a row, whatever its class; errors as `row_of`."""
     sample = to_sample(clip)
     if not sample.any():
         raise ValueError(f"no body in any of the first {NUM_FRAME} frames")

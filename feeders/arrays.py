@@ -293,6 +293,21 @@ def load_classes(array: str | Path) -> tuple[str, ...] | None:
     return None if all(name.isdigit() for name in names) else names
 
 
+def class_names_in(path: str | Path) -> tuple[str, ...]:
+    """The names of classes in a text file that a user names, one a line; blank lines do not count.
+
+    Raises:
+        ValueError: there is no such file, or it holds no text.
+    """
+    try:
+        names = tuple(line.strip() for line in Path(path).read_text(encoding="utf-8-sig").split("\n") if line.strip())
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"class_names: {path} is no text file in UTF-8 with a name a line") from error
+    if not names:
+        raise ValueError(f"class_names: {path} holds no names; a line is a name")
+    return names
+
+
 def skeleton_of_array(array: str | Path, num_point: int) -> Skeleton:
     """The skeleton of an array: that of `skeleton.yaml` beside it, or else the known one with `num_point` joints.
 

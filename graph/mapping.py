@@ -107,7 +107,7 @@ def in_metres(
     """
     if len(channels.position) < 3 or channels.unit in ("pixels", "normalised"):
         return joints, channels
-    size = _size(joints[..., channels.position], present)
+    size = body_size(joints[..., channels.position], present)
     if channels.unit == "metres" and size > 50:
         raise ValueError(f"channels: unit is metres, but bodies are {size:.0f} high or wide; say millimetres")
     if channels.unit == "millimetres" or (channels.unit == "unknown" and size > 50):
@@ -117,7 +117,7 @@ def in_metres(
     return joints, channels
 
 
-def _size(positions: NDArray[np.floating], present: NDArray[np.bool_]) -> float:
+def body_size(positions: NDArray[np.floating], present: NDArray[np.bool_]) -> float:
     """The median over bodies (..., V, 3) of the longest side of the box around each; 0 without bodies."""
     there = present[..., None]
     low = np.min(positions, axis=-2, where=there, initial=np.inf)

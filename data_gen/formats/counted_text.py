@@ -18,9 +18,11 @@ import numpy as np
 
 from data_gen.formats.files import Source, is_number, missing
 from data_gen.formats.nested import guess_channels
+from data_gen.formats.ntu_skeleton import FRAME_RATE, NUM_JOINT
 from data_gen.formats.recording import Recording
 from graph.channels import Channels
 from graph.common.words import plural
+from graph.ntu_rgb_d import SKELETON
 
 
 def is_counted(source: Source) -> bool:
@@ -78,9 +80,14 @@ def _recording(source: Source, T: int, bodies: list[tuple[int, int, int, list[li
     if not np.nan_to_num(joints[..., 2:]).any():
         joints = joints[..., :2]  # a picture's joints, filled up with zeros
     channels = guess_channels(joints)
-    if joints.shape[2:] == (25, 3) and channels.unit == "unknown":
+    if joints.shape[2:] == (NUM_JOINT, 3) and channels.unit == "unknown":
         channels = Channels(channels.names, "metres")
-    return Recording.of(source.name, joints, channels, identity=identity)
+    is_kinect = joints.shape[2:] == (NUM_JOINT, 3)
+    skeleton = SKELETON if is_kinect and source.skeleton is None else None
+    rate = FRAME_RATE if is_kinect else None
+    known = {"identity": identity, "frame_rate": rate, "skeleton": skeleton}
+    # NTU's preparation computes in float64, so that a recording gives its row to the last digit
+    return Recording.of(source.name, joints, channels, dtype=np.float64 if is_kinect else np.float32, **known)
 
 
 def _joint(words: list[str], line: int) -> list[float]:

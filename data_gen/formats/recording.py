@@ -25,7 +25,7 @@ class Recording:
     """A recorded sequence; a joint that is missing is zero in all channels and False in `present`."""
 
     name: str
-    joints: NDArray[np.float32]  # (T, M, V, C), finite
+    joints: NDArray[np.floating]  # (T, M, V, C), finite; float32, but for formats whose preparation needs all digits
     present: NDArray[np.bool_]  # (T, M, V)
     channels: Channels
     frame_rate: float | None = None  # frames a second
@@ -45,7 +45,9 @@ class Recording:
             raise RuntimeError(f"identity {self.identity.shape} does not fit joints {self.joints.shape}")
 
     @classmethod
-    def of(cls, name: str, joints: np.ndarray, channels: Channels, **fields: Any) -> Recording:
+    def of(
+        cls, name: str, joints: np.ndarray, channels: Channels, *, dtype: type[np.floating] = np.float32, **fields: Any
+    ) -> Recording:
         """The recording of `joints` (T, M, V, C) as recorded, where a NaN in any channel makes its joint missing.
 
         A joint whose score is not above 0 is missing where its position is zero, too, as pose estimators write it; and
@@ -66,7 +68,7 @@ class Recording:
         if channels.score is not None:
             position = joints[..., list(channels.position)]
             present &= (joints[..., channels.score] > 0) | (position != 0).any(axis=3)
-        kept = np.where(present[..., None], joints, 0).astype(np.float32)
+        kept = np.where(present[..., None], joints, 0).astype(dtype)
         present &= np.asarray(kept.any(axis=(2, 3)))[..., None]
         return cls(name, kept, present, channels, **fields)
 

@@ -67,6 +67,20 @@ def load(listed: Listed, *, skeleton: Skeleton, format: str, channel: int | None
     return fitted(recording, skeleton)
 
 
+def in_places(recording: Recording, persons: Persons) -> tuple[Recording, bool, bool]:
+    """The recording with its persons where `persons` says; whether they change places in the file, and were tracked."""
+    followed, changes = follow(recording)
+    tracked = recording.identity is not None and recording.format not in _PUBLISHED
+    tracked = persons == "track" or (persons == "auto" and tracked)
+    return followed if tracked else recording, changes, tracked
+
+
+def row_of(recording: Recording, num_frame: int, num_person: int, *, persons: Persons = "auto") -> Row:
+    """A recording as a row of so many frames and persons; errors as `read_row`."""
+    recording, _, _ = in_places(recording, persons)
+    return to_row(recording.joints, num_frame, num_person, recording.present)
+
+
 def read_kept(
     listed: Listed, *, persons: Persons, max_frame: int | None, num_person: int | None, **options: Any
 ) -> tuple[Row, Facts]:
@@ -76,11 +90,7 @@ def read_kept(
         ValueError: the file has another form, or no joint is left; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    recording = load(listed, **options)
-    followed, changes = follow(recording)
-    tracked = recording.identity is not None and recording.format not in _PUBLISHED
-    tracked = persons == "track" or (persons == "auto" and tracked)
-    recording = followed if tracked else recording
+    recording, changes, tracked = in_places(load(listed, **options), persons)
     T, M = recording.joints.shape[:2]
     row = to_row(recording.joints, max_frame or T, num_person or M, recording.present)
     num_missing = 0 if row.missing is None else int(row.missing.sum())

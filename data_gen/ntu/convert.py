@@ -17,6 +17,7 @@ import numpy as np
 from data_gen.common.command_line import Parser, Report, default_workers
 from data_gen.common.convert import Row, Sample, convert_files, made_by, to_row
 from data_gen.formats.ntu_skeleton import FRAME_RATE, NUM_JOINT, read_skeleton
+from data_gen.formats.recording import Recording
 from data_gen.ntu.files import usable_files
 from data_gen.ntu.splits import LISTS, NTU60, Dataset
 from data_gen.ntu.steps import Kept, follow, plain, preprocessed, swaps
@@ -40,9 +41,33 @@ def convert_file(path: Path, *, steps: Steps, persons: Persons = "file") -> Row:
         ValueError: the file is broken or holds no body; the message is the rest of a sentence that names it.
         OSError: the file cannot be read.
     """
-    bodies, identity, num_frame = read_skeleton(
-        path, max_body=NUM_FOLLOWED if persons == "track" else NUM_READ, max_frame=NUM_FRAME
-    )
+    content = read_skeleton(path, max_body=_num_read(persons), max_frame=NUM_FRAME)
+    return row_of_bodies(*content, steps=steps, persons=persons)
+
+
+def row_of(recording: Recording, *, steps: Steps, persons: Persons = "file") -> Row:
+    """A recording of NTU's joints in metres as `convert_file` makes it of a file; arguments and errors as there."""
+    kept, num_body = slice(NUM_FRAME), _num_read(persons)
+    bodies = recording.joints[kept, :num_body].swapaxes(0, 1).astype(np.float64)
+    there = np.asarray(recording.present[kept, :num_body].any(axis=2)).T  # (M, T)
+    identity = np.where(there, np.arange(len(there))[:, None], -1)
+    if recording.identity is not None:
+        identity = recording.identity[kept, :num_body].T
+        order = [number for number in dict.fromkeys(identity.T.ravel().tolist()) if number >= 0]
+        identity = np.select([identity == number for number in order], range(len(order)), -1)
+    return row_of_bodies(bodies, identity, len(recording.joints), steps=steps, persons=persons)
+
+
+def _num_read(persons: Persons) -> int:
+    return NUM_FOLLOWED if persons == "track" else NUM_READ
+
+
+def row_of_bodies(bodies: np.ndarray, identity: np.ndarray, num_frame: int, *, steps: Steps, persons: Persons) -> Row:
+    """The row of bodies (M, T, V, C) with identities (M, T), of `num_frame` recorded frames; else as `convert_file`.
+
+    Raises:
+        ValueError: there is no body; the message is the rest of a sentence that names the recording.
+    """
     is_swapped = swaps(identity[:NUM_READ])
     if persons == "track":
         bodies = follow(bodies, identity)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
+from feeders.arrays import class_names_in
 from feeders.options import FeederOptions
 from graph.common.imports import import_object
 from graph.common.schema import parameters, problems_among, schema_of
@@ -63,7 +65,9 @@ class Check:
                     text = f"{key}_args: {path} takes none; they are for what is named by its import path"
                     self._say(section.places.get(f"{key}_args", self.file), text)
             elif isinstance(path, str) and is_sound(key):
-                targets[key] = self._target(key, path, section.places.get(key, self.file))
+                place = section.places.get(key, self.file)
+                is_file = key == "class_names" and (path.endswith(".txt") or "/" in path or Path(path).is_file())
+                targets[key] = self._names_in(path, place) if is_file else self._target(key, path, place)
         self._class_names(config, targets.get("class_names", config.class_names), values, section)
         called = {f"{key}_args": key for key in ("model", "make_data", "loss", "optimizer")}
         if config.phase != "info":
@@ -172,6 +176,14 @@ class Check:
             self._say(place, f"{key}: {path} is not {KINDS[kind]}")
             return None
         return target
+
+    def _names_in(self, path: str, place: str) -> tuple[str, ...] | None:
+        """The names of classes in a text file; None and a problem if it holds none."""
+        try:
+            return class_names_in(path)
+        except ValueError as error:
+            self._say(place, str(error))
+            return None
 
     def _class_names(self, config: Any, names: Any, values: dict[str, Any], section: Section) -> None:
         """Puts the names of the classes in the place of a path to them, if they fit the model."""

@@ -45,7 +45,9 @@ class Config:
     train_feeder_args: dict[str, Any] = option({}, "its arguments for training")
     test_feeder_args: dict[str, Any] = option({}, "its arguments for evaluation and test")
     average: Literal["logits", "probabilities"] = option("logits", "what is averaged over the clips of a test sample")
-    class_names: str | list[str] | None = option(None, "names for reports, or the import path of a tuple of them")
+    class_names: str | list[str] | None = option(
+        None, "names for reports, a text file with one a line, or the import path of a tuple"
+    )
     folds: list[int] = option(
         [], "cross-validation: run each of them; {fold} in any value stands for its number", low=0, high=9999
     )
@@ -84,8 +86,10 @@ class Config:
     )
     seed: int = option(0, "seed of weights, augmentation and order", low=0, high=2**32 - 1)
 
-    phase: Literal["train", "test", "info", "benchmark"] = option(
-        "train", "train and test, test alone, what a model is, or how fast", title="Run"
+    phase: Literal["train", "test", "info", "benchmark", "predict", "export"] = option(
+        "train",
+        "train and test, test alone, what a model is, how fast, its labels or a file (--phase predict --help)",
+        title="Run",
     )
     training: bool = option(True, "published switch: false is `phase: test`")
     device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", low=0, high=1023)

@@ -28,6 +28,7 @@ from processor.results import work_dir
 from processor.runtime import distributed
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
 from processor.state.checkpoint import LAST, PREVIOUS, Checkpoints, State
+from processor.state.data import data_of, versions
 from processor.state.weights import read_weights
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,9 @@ def set_up_training(config: Config) -> Training:
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
     text, stream = resolved(run.config), stream_of(config.train_feeder_args)
-    about = {"config": text, "class_names": run.config.class_names, "stream": stream}
+    data = data_of(config.test_feeder_args, run.config.model_args, run.loaders["test"].feeder)
+    about = {"config": text, "class_names": run.config.class_names, "stream": stream, "versions": versions()}
+    about |= {"data": data.as_plain()} if data else {}
     resumed = _resume(state, config, about)
     work_dir.prepare(config.work_dir, text, training=True, resumed=resumed, **_taken(config, "overwrite", "resume"))
     return Training(

@@ -31,17 +31,22 @@ def fuse(
     if not np.isfinite(alpha).all():
         raise ValueError(f"alpha: {list(alpha)} must be finite numbers")
     aligned = align(streams, titles=titles)
-    return Scores(aligned[0].names, _sum(aligned, alpha), aligned[0].labels)
+    return Scores(aligned[0].names, _sum(aligned, alpha), aligned[0].labels, aligned[0].class_names)
 
 
 def align(streams: Sequence[Scores], *, titles: Sequence[str] | None = None) -> list[Scores]:
-    """The streams in the first one's order, each with the labels that any of them knows.
+    """The streams in the first one's order of samples and classes, each with the labels that any of them knows.
+
+    Classes are matched by their names where both streams know them, else by their numbers.
 
     Raises:
         ValueError: samples, classes or labels do not match.
     """
     titles = titles or [f"stream {i + 1}" for i in range(len(streams))]
     first, labels, source = streams[0], None, ""
+    named, namer = next(
+        ((s.class_names, title) for s, title in zip(streams, titles, strict=True) if s.class_names), (None, "")
+    )
     taken = []
     for stream, title in zip(streams, titles, strict=True):
         require(first.names, titles[0], within=stream.names, title=title)
@@ -51,7 +56,10 @@ def align(streams: Sequence[Scores], *, titles: Sequence[str] | None = None) -> 
                 f"{titles[0]} has {plural(first.scores.shape[1], 'class', 'classes')}, {title} "
                 f"{stream.scores.shape[1]}; fuse scores of the same task"
             )
-        taken.append(stream.take(first.names))
+        if named and stream.class_names and (different := sorted(set(named) ^ set(stream.class_names))):
+            some = ", ".join(different[:3]) + (", ..." if len(different) > 3 else "")
+            raise ValueError(f"{namer} and {title} have different classes ({some}); fuse scores of the same task")
+        taken.append(stream.take(first.names).in_classes(named or ()))
         known = taken[-1].labels
         if labels is None:
             labels, source = known, title
@@ -60,7 +68,7 @@ def align(streams: Sequence[Scores], *, titles: Sequence[str] | None = None) -> 
                 f"{source} and {title} disagree about the labels of {plural(other.size, 'sample')}: "
                 f"{first.names[other[0]]} is {labels[other[0]]} or {known[other[0]]}"
             )
-    return [Scores(stream.names, stream.scores, labels) for stream in taken]
+    return [Scores(stream.names, stream.scores, labels, named) for stream in taken]
 
 
 def search(streams: Sequence[Scores]) -> tuple[float, ...]:

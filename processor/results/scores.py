@@ -1,7 +1,8 @@
 """The scores of a stream by sample name: written, read back, and their accuracy.
 
-Our files are `.npz` with `names` (N,), `scores` (N, classes) float32, which are logits, and `labels` (N,) int64 where
-they are known. The published code's `.pkl` files are read too: a dict or pairs from name to score vector.
+Our files are `.npz` with `names` (N,), `scores` (N, classes) float32, which are logits, and where they are known,
+`labels` (N,) int64 and `class_names` (classes,). The published code's `.pkl` files are read too: a dict or pairs from
+name to score vector.
 """
 
 from __future__ import annotations
@@ -33,10 +34,15 @@ class Scores:
     names: tuple[str, ...]  # the samples' names, all different
     scores: np.ndarray  # (N, classes) float32, finite
     labels: np.ndarray | None = None  # (N,) int64 in [0, classes), or None if they are not known
+    class_names: tuple[str, ...] | None = None  # in the order of the classes, or None if they are not known
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", checked_names(self.names))
         object.__setattr__(self, "scores", _scores(self.scores, self.names))
+        if self.class_names is not None and len(self.class_names) != (num_class := self.scores.shape[1]):
+            raise ValueError(
+                f"{plural(len(self.class_names), 'class name')} for {plural(num_class, 'class', 'classes')}"
+            )
         if self.labels is not None:
             object.__setattr__(self, "labels", checked_labels(self.labels, self.names))
             low, high, num_class = self.labels.min(), self.labels.max(), self.scores.shape[1]
@@ -62,7 +68,16 @@ class Scores:
         """The scores of these samples, in this order; each must be there."""
         row = {name: i for i, name in enumerate(self.names)}
         rows = [row[name] for name in names]
-        return Scores(tuple(names), self.scores[rows], None if self.labels is None else self.labels[rows])
+        labels = None if self.labels is None else self.labels[rows]
+        return Scores(tuple(names), self.scores[rows], labels, self.class_names)
+
+    def in_classes(self, names: Sequence[str]) -> Scores:
+        """The scores with their classes in the order of these names, which are theirs; without names, as they are."""
+        if self.class_names is None or self.class_names == tuple(names):
+            return self
+        order = [self.class_names.index(name) for name in names]
+        labels = None if self.labels is None else np.argsort(order)[self.labels]
+        return Scores(self.names, self.scores[:, order], labels, tuple(names))
 
 
 def save_scores(path: str | Path, scores: Scores) -> None:
@@ -70,6 +85,8 @@ def save_scores(path: str | Path, scores: Scores) -> None:
     arrays: dict[str, Any] = {"names": np.array(scores.names), "scores": scores.scores}
     if scores.labels is not None:
         arrays["labels"] = scores.labels
+    if scores.class_names is not None:
+        arrays["class_names"] = np.array(scores.class_names)
     with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -103,14 +120,16 @@ def _load_npz(path: Path) -> dict[str, np.ndarray]:
     return content
 
 
-def _parts(content: Any) -> tuple[Any, Any, Any]:
-    """(names, scores, labels) of what a file holds: our arrays, a dict by name, or pairs."""
+def _parts(content: Any) -> tuple[Any, Any, Any, tuple[str, ...] | None]:
+    """(names, scores, labels, class names) of what a file holds: our arrays, a dict by name, or pairs."""
     if isinstance(content, dict) and {"names", "scores"} <= content.keys():
-        return content["names"], content["scores"], content.get("labels")
+        classes = content.get("class_names")
+        named = None if classes is None else tuple(map(str, np.atleast_1d(classes)))
+        return content["names"], content["scores"], content.get("labels"), named
     pairs = list(content.items()) if isinstance(content, dict) else content
     if not isinstance(pairs, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         raise ValueError("scores by sample name are expected")
-    return [name for name, _ in pairs], [vector for _, vector in pairs], None
+    return [name for name, _ in pairs], [vector for _, vector in pairs], None, None
 
 
 def _scores(scores: Any, names: Sequence[str]) -> np.ndarray:

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from logging.handlers import MemoryHandler
 from pathlib import Path
 
@@ -101,6 +102,8 @@ def write_not_finite(folder: Path, names: Iterable[str]) -> None:
 @distributed.on_rank_0
 def write_results(folder: Path, scores: Scores, class_names: Sequence[str] | None) -> None:
     """Writes the scores and, as far as they do not fail, the reports."""
+    if class_names is not None and len(class_names) == scores.scores.shape[1]:
+        scores = replace(scores, class_names=tuple(class_names))
     save_scores(folder / SCORE, scores)
     try:
         from processor.results.report import write_report  # matplotlib takes a second to import

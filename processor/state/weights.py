@@ -20,6 +20,7 @@ from model.published import agree, family, infer_model_args, load_published
 from processor.config.check import Check
 from processor.config.schema import model_of
 from processor.state.checkpoint import misfit, read_checkpoint
+from processor.state.data import TestData
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class Weights:
     # the names of the model's classes, by their number, where the file tells
     class_names: tuple[str, ...] | None = None
     stream: str | None = None  # what the model was trained on, such as `joint` or `bone`, where the file tells
+    config: str = ""  # the configuration of the run, as YAML, where the file is a checkpoint of ours
+    data: TestData | None = None  # of the run's test, where the file tells
 
     @property
     def size(self) -> int:
@@ -146,7 +149,11 @@ def read_weights(path: Path) -> Weights:
     bare = {plain_key(key): value for key, value in state.items()}
     if len(bare) < len(state):
         raise ValueError(f"weights: {path} holds tensors twice, with and without `module.`; keep one of each")
-    return Weights(path, bare, trained, about, class_names, stream)
+    try:
+        data = TestData.of_plain(content["data"]) if content.get("data") and trained else None
+    except ValueError as error:
+        raise ValueError(f"weights: {path}: {error}") from error
+    return Weights(path, bare, trained, about, class_names, stream, text if trained else "", data)
 
 
 def _is_entry(name: Any, value: Any) -> bool:

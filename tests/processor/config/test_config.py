@@ -110,6 +110,12 @@ class TestValues:
         assert problems("class_names: parts.ACTION") == [
             "c.yaml:2: class_names: 'parts.ACTION': parts has no 'ACTION' (did you mean 'ACTIONS'?)"
         ]
+        Path("names.txt").write_text("\ufeffsit down\n\nstand up \n", encoding="utf-8")
+        assert load("class_names: names.txt").class_names == ["sit down", "stand up"]
+        assert load("", "--class_names", "./names.txt").class_names == ["sit down", "stand up"]
+        assert problems("class_names: name.txt") == [
+            "c.yaml:2: class_names: name.txt is no text file in UTF-8 with a name a line"
+        ]
         assert problems("class_names: parts.Model") == ["c.yaml:2: class_names: parts.Model holds no names"]
         assert problems("class_names: [a, b, c]") == ["c.yaml:2: class_names: 3 names, but model_args.num_class is 2"]
 
@@ -247,13 +253,14 @@ class TestFiles:
 class TestSignatures:
     def test_everything_wrong_is_in_one_message(self) -> None:
         text = "sede: 1\nbase_lr: fast\nmodel_args:\n  drpout: 1\n  widths: [a]\ntest_feeder_args: {data_path: [1]}"
+        phases = "'train' or 'test' or 'info' or 'benchmark' or 'predict' or 'export'"
         with pytest.raises(ConfigError) as caught:
             load(text, "--phase", "tset")
         assert str(caught.value).splitlines() == [
             "the configuration has 6 problems:",
             "  c.yaml:2: sede: unknown key (did you mean 'seed'?)",
             "  c.yaml:3: base_lr: 'fast' must be a number",
-            "  command line: phase: 'tset' must be 'train' or 'test' or 'info' or 'benchmark' (did you mean 'test'?)",
+            f"  command line: phase: 'tset' must be {phases} (did you mean 'test'?)",
             "  c.yaml:5: model_args.drpout: parts.Model takes no such argument (did you mean 'dropout'?)",
             "  c.yaml:6: model_args.widths: ['a'] must be a list of whole numbers or null",
             "  c.yaml:7: test_feeder_args.data_path: [1] must be text",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from feeders.arrays import load_labels
+from processor.results.fusion import fuse
 from processor.results.scores import Scores, load_scores, save_scores
 
 NAMES = ("b.skeleton", "ä.skeleton", "a")
@@ -158,3 +159,22 @@ def test_top_k_equals_sorting() -> None:
 def test_accuracy_wants_labels() -> None:
     with pytest.raises(ValueError, match="labels of these scores are not known"):
         Scores(("a", "b"), np.zeros((2, 3))).top_k(1)
+
+
+def test_classes_are_matched_by_their_names(tmp_path: Path) -> None:
+    first = Scores(("a", "b"), np.array([[1, 2, 3], [6, 5, 4]]), np.array([2, 0]), ("run", "sit", "walk"))
+    second = Scores(("a", "b"), np.array([[30, 10, 20], [40, 60, 50]]), np.array([0, 1]), ("walk", "run", "sit"))
+    unnamed = Scores(("b", "a"), np.array([[1, 1, 2], [0, 0, 0]]))
+    save_scores(tmp_path / "second.npz", second)
+    read = load_scores(tmp_path / "second.npz")
+    assert read.class_names == ("walk", "run", "sit")
+    fused = fuse([first, read, unnamed])
+    assert fused.scores.tolist() == [[11, 22, 33], [67, 56, 46]]
+    assert fused.class_names == ("run", "sit", "walk")
+    assert np.asarray(fused.labels).tolist() == [2, 0]
+    assert fuse([unnamed, read]).scores.tolist() == [[41, 61, 52], [30, 10, 20]]  # of unnamed ones the numbers count
+    other = Scores(("a", "b"), np.zeros((2, 3)), None, ("run", "sit", "jump"))
+    with pytest.raises(ValueError, match=r"^A and B have different classes \(jump, walk\); fuse scores of the same"):
+        fuse([first, other], titles=["A", "B"])
+    with pytest.raises(ValueError, match="2 class names for 3 classes"):
+        Scores(("a",), np.zeros((1, 3)), None, ("run", "sit"))

@@ -1,0 +1,190 @@
+"""`python main.py --phase predict`: its command line, its table, and the files that it writes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NoReturn
+
+from data_gen.common.command_line import Parser
+from data_gen.common.drawing import Figure, new_figure, plain_style, save_png, shown
+from graph.common.files import atomic_write, write_csv, write_text
+from graph.common.words import plural, table
+from processor.tools.predict import Recognizer
+from processor.tools.trained import load_trained
+
+log = logging.getLogger(__name__)
+
+HELP = "python main.py --phase predict --help"
+MOST_LINES = 40  # of the table on the terminal
+MOST_ROWS = 60  # of the picture
+COLOURS = (
+    "#3079b6", "#e07b39", "#3a9a5b", "#c0392b", "#7d5ba6", "#8c6d46", "#d46aa6", "#59636e", "#a8a432", "#33a3b3",
+)  # fmt: skip
+
+
+class _Words(Parser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"predict: {message}; {HELP} shows the options")
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    words = _Words(
+        prog="python main.py --phase predict",
+        description="Label recordings with a trained model, or several that are fused as ensemble.py does.",
+        epilog="The configuration (--config) takes changes of its keys, too. docs/predicting.md shows the whole way.",
+        allow_abbrev=False,
+    )
+    words.option("phase", choices=["predict"], required=True)
+    words.option("weights", type=Path, nargs="+", required=True, help="last.pt or best.pt of a run, one or several")
+    words.option("alpha", type=float, nargs="+", help="a weight for each of them; 1 by default")
+    words.option("input", type=Path, nargs="+", required=True, help="files or folders of recordings, in any format")
+    words.option("top_k", type=int, default=5, help="labels that are named, the likeliest first (default: 5)")
+    words.option("out", type=Path, help="FILE.json: writes this, FILE.csv and, with --window, the picture FILE.png")
+    words.option("window", type=float, help="label windows of so many seconds, instead of whole recordings")
+    words.option("every", type=float, help="seconds from the beginning of a window to that of the next one")
+    words.option("per_person", action="store_true", help="a label for each person")
+    words.option("frame_rate", type=float, help="frames a second, where a recording does not tell")
+    words.option("class_names", type=Path, help="text file with a name of a class a line, for weights without names")
+    words.option("config", help="the configuration of weights that do not hold one, such as published ones")
+    words.option("device", nargs="+", default=["auto"], help="auto, cpu, mps, cuda, or the number of a GPU")
+    return words
+
+
+def main(argv: Sequence[str]) -> int:
+    """Labels what the command line names; returns the exit status.
+
+    Raises:
+        ValueError: a user's mistake, or no recording could be used.
+    """
+    args, further = parser().parse_known_args(list(argv))
+    if further and args.config is None:
+        raise ValueError(f"predict: {further[0]!r} is no option of it; {HELP} shows them")
+    out = _out(args.out, [*args.weights, *args.input]) if args.out else None
+    device = args.device[0] if not args.device[0].isdigit() else [int(args.device[0])]
+    if device not in ("auto", "cpu", "mps", "cuda") and isinstance(device, str):
+        raise ValueError(f"device: {device!r} is none of auto, cpu, mps, cuda, nor the number of a GPU")
+    asked = {key: getattr(args, key) for key in ("top_k", "window", "every", "per_person", "frame_rate")}
+    trained = load_trained(args.weights, config=args.config, class_names=args.class_names, device=device, words=further)
+    recognizer = Recognizer(trained, args.alpha)
+    for note in recognizer.notes:
+        log.warning(note)
+    notes: Counter[str] = Counter()
+    rows: list[dict[str, Any]] = []
+    for prediction in recognizer.predict(recognizer.recordings(args.input), **asked):
+        if not rows or rows[-1]["recording"] != prediction.recording:
+            notes.update(prediction.notes)
+        rows.append(prediction.as_plain())
+    for note, count in notes.items():
+        log.warning("%s: %s", rows[0]["recording"] if count == 1 == len(notes) else plural(count, "recording"), note)
+    for problem in recognizer.skipped[: None if rows else -1]:  # the last one is in the error
+        log.warning("skipped %s", problem)
+    if not rows:
+        last = f"; {recognizer.skipped[-1]}" if recognizer.skipped else ""
+        raise ValueError(f"input: no recording could be labelled{last}")
+    sys.stdout.writelines(f"{line}\n" for line in lines(rows, timed=args.window is not None))
+    if out:
+        for path in write(out, rows, picture=args.window is not None):
+            log.info("wrote %s", path)
+    return 0
+
+
+def _out(path: Path, read: Iterable[Path]) -> Path:
+    """The path without its suffix, if files may be written there."""
+    if path.is_dir() or path.suffix.lower() not in ("", ".json", ".csv"):
+        raise ValueError(f"out: {path} is no name of a .json or .csv file; name one, such as predictions.json")
+    stem = path.with_suffix("") if path.suffix else path
+    taken = {each.resolve() for each in read}
+    for suffix in (".json", ".csv", ".png"):
+        if (file := Path(f"{stem}{suffix}")).resolve() in taken:
+            raise ValueError(f"out: {file} is one of the files that are read; name another")
+    return stem
+
+
+def lines(rows: Sequence[dict[str, Any]], *, timed: bool) -> list[str]:
+    """The table of predictions, cut where it is long."""
+    persons = any(row["person"] is not None for row in rows)
+    head = ["recording", *["person"] * persons, *["time"] * timed, "label", "probability", "then"]
+    cells = [head]
+    for row in rows[:MOST_LINES]:
+        then = ", ".join(f"{other['label']} {100 * other['probability']:.0f} %" for other in row["top_k"][1:3])
+        cells.append(
+            [
+                row["recording"],
+                *[str(row["person"])] * persons,
+                *[_time(row)] * timed,
+                row["label"],
+                f"{100 * row['probability']:.1f} %",
+                then,
+            ]
+        )
+    more = [f"and {len(rows) - MOST_LINES:,} more lines, which --out writes"] if len(rows) > MOST_LINES else []
+    return table(cells) + more
+
+
+def _time(row: dict[str, Any]) -> str:
+    if row["start_seconds"] is None:
+        return f"{row['start']}-{row['end']}"
+    return f"{row['start_seconds']:.2f}-{row['end_seconds']:.2f} s"
+
+
+def write(stem: Path, rows: Sequence[dict[str, Any]], *, picture: bool) -> Iterator[Path]:
+    """Writes the files of predictions, and yields their paths."""
+    path = Path(f"{stem}.json")
+    write_text(path, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    yield path
+    plain = [key for key in rows[0] if key != "top_k"]
+    ranks = range(2, 1 + max(len(row["top_k"]) for row in rows))
+    head = [*plain, *(f"{name}_{rank}" for rank in ranks for name in ("label", "probability"))]
+    body = [
+        [
+            *(row[key] for key in plain),
+            *(value for other in row["top_k"][1:] for value in (other["label"], other["probability"])),
+        ]
+        for row in rows
+    ]
+    path = Path(f"{stem}.csv")
+    write_csv(path, [head, *body])
+    yield path
+    if picture:
+        path = Path(f"{stem}.png")
+        with atomic_write(path) as temporary:
+            save_png(temporary, draw(rows), cut=True)
+        yield path
+
+
+@plain_style()
+def draw(rows: Sequence[dict[str, Any]]) -> Figure:
+    """A timeline: a row for each recording or person, time to the right, a colour for each label."""
+    groups = [list(group) for _, group in groupby(rows, key=lambda row: (row["recording"], row["person"]))][:MOST_ROWS]
+    counts = Counter(row["label"] for group in groups for row in group)
+    colour = {label: COLOURS[i % len(COLOURS)] for i, (label, _) in enumerate(counts.most_common(len(COLOURS) - 1))}
+    unit = "seconds" if all(row["start_seconds"] is not None for group in groups for row in group) else "frames"
+    begin, end = ("start_seconds", "end_seconds") if unit == "seconds" else ("start", "end")
+    figure = new_figure(9, 0.8 + 0.35 * len(groups))
+    axes = figure.add_axes((0, 0, 1, 1))
+    for y, group in enumerate(groups):
+        following = [row[begin] for row in group[1:]] + [group[-1][end]]
+        for row, after in zip(group, following, strict=True):  # a window's colour ends where the next one begins
+            width = min(row[end], max(after, row[begin])) - row[begin]
+            axes.barh(y, width, left=row[begin], height=0.7, color=colour.get(row["label"], "#c9ced6"), linewidth=0)
+    titles = [
+        group[0]["recording"] + ("" if group[0]["person"] is None else f", {group[0]['person']}") for group in groups
+    ]
+    axes.set_yticks(range(len(groups)), shown(titles), fontsize=8)
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.set_xlabel(unit, fontsize=8)
+    axes.tick_params(labelsize=8)
+    named = dict(zip(colour, shown(list(colour)), strict=True))
+    for label, text in named.items():
+        axes.barh(0, 0, color=colour[label], label=text)
+    if len(counts) > len(colour):
+        axes.barh(0, 0, color="#c9ced6", label="other labels")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False)
+    return figure

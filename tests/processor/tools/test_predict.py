@@ -1,0 +1,403 @@
+"""A recording becomes the logits that a test gives of it, in any cut, from any model that knows itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from runs import say
+
+from data_gen.custom_gendata import gendata
+from data_gen.demo_gendata import ACTIONS, make_demo
+from data_gen.formats.reading import read
+from data_gen.formats.recording import Recording
+from data_gen.ntu_gen_bones import gen_bones
+from data_gen.ntu_merge_joint_bones import merge_joint_bones
+from graph.azure_kinect import SKELETON as AZURE
+from graph.channels import Channels
+from graph.coco import SKELETON as COCO
+from graph.ntu_rgb_d import SKELETON as NTU
+from processor.config.schema import Config
+from processor.engine.evaluate import evaluate
+from processor.engine.setup import set_up_training
+from processor.engine.train import train
+from processor.results.fusion import fuse
+from processor.results.scores import load_scores, save_scores
+from processor.tools.predict import Recognizer
+
+MODEL = {"num_class": 10, "channels": [16, 16, 32], "Nh": 2, "window_size": 16, "classifier_std": 0.1}
+EVEN = {"sampling": "even", "window_size": 16}
+
+
+def config(folder: Path, work_dir: str, args: dict[str, Any], name: str = "data_joint", **changes: Any) -> Config:
+    data = folder / "demo" / "xsub"
+    paths = {
+        part: {"data_path": str(data / f"{part}_{name}.npy"), "label_path": str(data / f"{part}_label.pkl")}
+        for part in ("train", "val")
+    }
+    settings: dict[str, Any] = {
+        "train_feeder_args": paths["train"] | args,
+        "test_feeder_args": paths["val"] | args,
+        "model_args": MODEL,
+        "optimizer": "AdamW",
+        "base_lr": 1e-3,
+        "num_epoch": 1,
+        "num_worker": 0,
+        "device": "cpu",
+        "work_dir": folder / work_dir,
+        "class_names": list(ACTIONS),
+    }
+    return Config(**{**settings, **changes})
+
+
+def untrained(settings: Config) -> Path:
+    """The folder of a run before its first epoch: `last.pt`, and the scores of its test."""
+    run = set_up_training(settings)
+    run.checkpoints.save(run.state)
+    save_scores(settings.work_dir / "test_score.npz", evaluate(run.model, run.loaders["test"], run.device, "float32"))
+    return settings.work_dir
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the demo of three performers, and a run on it that was trained for an epoch."""
+    folder = tmp_path_factory.mktemp("predict")
+    make_demo(folder / "demo", performers=3, replications=1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("processor.results.report.write_report", lambda *_: None)
+        train(set_up_training(config(folder, "joint", EVEN)))
+    return folder
+
+
+def files_of(demo: Path, names: tuple[str, ...]) -> list[str | Path]:
+    return [demo / "demo" / "raw" / name for name in names]
+
+
+def check(demo: Path, run: Path, **loaded: Any) -> Recognizer:
+    """Raw files of all test samples give the logits of the test."""
+    recognizer = Recognizer.load(run / "last.pt", device="cpu", **loaded)
+    scores = load_scores(run / "test_score.npz")
+    predictions = recognizer(files_of(demo, scores.names))
+    assert [prediction.recording for prediction in predictions] == list(scores.names)
+    assert np.abs(scores.scores).max() > 0.1
+    np.testing.assert_allclose([prediction.logits for prediction in predictions], scores.scores, rtol=0, atol=1e-5)
+    return recognizer
+
+
+def test_raw_files_give_the_logits_of_the_test(demo: Path) -> None:
+    assert len(load_scores(demo / "joint" / "test_score.npz").names) == 30
+    recognizer = check(demo, demo / "joint")
+    assert recognizer.class_names == tuple(ACTIONS)
+    assert recognizer.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "channel"),
+    [
+        ("data_bone", EVEN, 3),
+        ("data_joint_bones", {"window_size": 40, "min_max": True}, 6),
+        ("data_joint", {**EVEN, "stream": "joint+bone_motion", "center": 1, "normalization": True}, 6),
+    ],
+)
+def test_every_stream_is_made_as_in_the_test(demo: Path, name: str, args: dict[str, Any], channel: int) -> None:
+    if not (demo / "demo" / "xsub" / "val_data_bone.npy").exists():
+        gen_bones(demo / "demo" / "xsub")
+        merge_joint_bones(demo / "demo" / "xsub")
+    work_dir = f"{name}-{channel}"
+    check(demo, untrained(config(demo, work_dir, args, name, model_args={**MODEL, "channel": channel})))
+
+
+def test_a_checkpoint_knows_itself(demo: Path, tmp_path: Path) -> None:
+    content = torch.load(demo / "joint" / "last.pt", weights_only=True)
+    assert content["class_names"] == list(ACTIONS)
+    assert content["stream"] == "joint"
+    assert content["versions"]["torch"] == torch.__version__
+    data = content["data"]
+    assert (data["array"], data["shape"], data["frame_rate"]) == ("val_data_joint.npy", [3, 300, 25, 2], 30)
+    assert data["channels"] == {"names": ["x", "y", "z"], "unit": "metres", "picture": None}
+    assert (data["skeleton"]["name"], data["skeleton"]["joints"][:2]) == ("NTU RGB+D", ["spine base", "spine mid"])
+    assert data["skeleton"]["parents"] == list(NTU.parents)
+    assert data["made"]["script"] == "demo_gendata.py"
+    assert 1 < data["size"] < 2.2  # metres
+    for damage in ({"shape": "x"}, {"skeleton": {"name": "a", "joints": ["b"], "parents": [4]}}, {"channels": 3}):
+        torch.save({**content, "data": {**data, **damage}}, tmp_path / "a.pt")
+        with pytest.raises(ValueError, match=r"a\.pt: what it holds of its data is damaged"):
+            Recognizer.load(tmp_path / "a.pt")
+
+
+def test_checkpoints_of_earlier_versions_ask_the_arrays_or_take_the_published_way(demo: Path, tmp_path: Path) -> None:
+    content = torch.load(demo / "joint" / "last.pt", weights_only=True)
+    old = {key: value for key, value in content.items() if key not in ("data", "versions")}
+    torch.save(old, tmp_path / "last.pt")
+    (tmp_path / "test_score.npz").write_bytes((demo / "joint" / "test_score.npz").read_bytes())
+    assert check(demo, tmp_path).notes == ()
+    torch.save({**old, "config": old["config"].replace(str(demo), "nowhere")}, tmp_path / "last.pt")
+    (note,) = check(demo, tmp_path).notes
+    assert note.endswith("nothing tells how its data were made; recordings are prepared as by preprocess.py")
+
+
+def test_a_plain_state_dict_needs_its_configuration(demo: Path, tmp_path: Path) -> None:
+    content = torch.load(demo / "joint" / "last.pt", weights_only=True)
+    torch.save(content["model"], tmp_path / "last.pt")
+    (tmp_path / "test_score.npz").write_bytes((demo / "joint" / "test_score.npz").read_bytes())
+    with pytest.raises(ValueError, match=r"last\.pt is a state dict, and does not tell .*; add --config with"):
+        Recognizer.load(tmp_path / "last.pt")
+    (tmp_path / "c.yaml").write_text(content["config"], encoding="utf-8")
+    assert check(demo, tmp_path, config=tmp_path / "c.yaml").class_names == tuple(ACTIONS)
+
+
+def test_several_models_are_fused_by_the_names_of_their_classes(demo: Path, tmp_path: Path) -> None:
+    other = untrained(config(demo, "other", EVEN, seed=7))
+    content = torch.load(other / "last.pt", weights_only=True)
+    order = [3, 1, 0, 2, 9, 8, 7, 6, 5, 4]
+    weights = {key: x[order] if key.startswith("fcn.") else x for key, x in content["model"].items()}
+    names = [ACTIONS[i] for i in order]
+    torch.save({**content, "model": weights, "class_names": names}, tmp_path / "turned.pt")
+    scores = [load_scores(run / "test_score.npz") for run in (demo / "joint", other)]
+    expected = fuse(scores, [1, 0.4])
+    recognizer = Recognizer.load(demo / "joint" / "last.pt", tmp_path / "turned.pt", alpha=[1, 0.4], device="cpu")
+    predictions = recognizer(files_of(demo, expected.names))
+    np.testing.assert_allclose([p.logits for p in predictions], expected.scores, rtol=1e-6, atol=1e-5)
+    best = expected.scores.argmax(axis=1)
+    assert [p.label for p in predictions] == [ACTIONS[i] for i in best]
+    with pytest.raises(ValueError, match="alpha: 1 weight for 2 streams; give one for each"):
+        Recognizer.load(demo / "joint" / "last.pt", tmp_path / "turned.pt", alpha=[1])
+    torch.save({**content, "class_names": [*names[:9], "jump"]}, tmp_path / "turned.pt")
+    with pytest.raises(ValueError, match=r"have different classes \(.*jump.*\); fuse scores of the same task"):
+        Recognizer.load(demo / "joint" / "last.pt", tmp_path / "turned.pt")
+
+
+def walk(frames: int = 60, persons: int = 1, **fields: Any) -> Recording:
+    rng = np.random.default_rng(5)
+    body = rng.uniform(-1, 1, (1, persons, 25, 3)) + 0.1 * rng.normal(size=(frames, persons, 25, 3)) + [0, 0, 3]
+    body = body + 5 * np.arange(persons)[:, None, None]
+    return Recording.of("walk", body, Channels(unit="metres"), skeleton=NTU, frame_rate=30, **fields)
+
+
+def test_windows_cover_a_recording_and_equal_the_recordings_of_their_frames(demo: Path) -> None:
+    recognizer = Recognizer.load(demo / "joint" / "last.pt", device="cpu")
+    recording = walk(70)
+    predictions = recognizer(recording, window=1, every=0.5)
+    assert [(p.start, p.end) for p in predictions] == [(0, 30), (15, 45), (30, 60), (40, 70)]
+    assert (predictions[1].start_seconds, predictions[1].end_seconds) == (0.5, 1.5)
+    (alone,) = recognizer(recording.between(15, 44))
+    np.testing.assert_allclose(predictions[1].logits, alone.logits, atol=1e-5)
+    assert [(p.start, p.end) for p in recognizer(recording, window=9)] == [(0, 70)]
+    steps = [p.start for p in recognizer(recording, window=0.2, every=0.25)]  # 7.5 frames
+    assert steps == [0, 8, 15, 22, 30, 38, 45, 52, 60, 64]
+    empty = replace(recording, joints=recording.joints.copy(), present=recording.present.copy())
+    empty.joints[:40], empty.present[:40] = 0, False
+    assert [p.start for p in recognizer(empty, window=1)] == [30, 40]
+    for wrong, problem in (
+        ({"every": 1}, "every: is the time from window to window"),
+        ({"window": 0}, "window: 0 must be a number above 0"),
+        ({"top_k": 0}, "top_k: 0 must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            recognizer(recording, **wrong)
+
+
+def test_every_person_gets_a_label(demo: Path) -> None:
+    recognizer = Recognizer.load(demo / "joint" / "last.pt", device="cpu")
+    crowd = walk(20, 4, identity=np.tile([7, 3, 12, 5], (20, 1)))
+    order = np.random.default_rng(0).permuted(np.tile(np.arange(4), (20, 1)), axis=1)
+    take = np.arange(20)[:, None], order  # another order in each frame
+    mixed = replace(
+        crowd, joints=crowd.joints[take], present=crowd.present[take], identity=np.asarray(crowd.identity)[take]
+    )
+    predictions = {p.person: p for p in recognizer(mixed, per_person=True)}
+    assert sorted(predictions) == [3, 5, 7, 12]
+    for place, number in enumerate([7, 3, 12, 5]):
+        one = slice(place, place + 1)
+        alone = replace(crowd, joints=crowd.joints[:, one], present=crowd.present[:, one], identity=None)
+        np.testing.assert_allclose(predictions[number].logits, recognizer(alone)[0].logits, atol=1e-5)
+    (together,) = recognizer(crowd)
+    assert together.person is None
+    assert "it has up to 4 persons, the model takes 2" in together.notes
+
+
+def test_a_recording_of_250_000_frames_needs_the_memory_of_its_windows(
+    demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recognizer = Recognizer.load(demo / "joint" / "last.pt", device="cpu")
+    joints = np.ones((1, 1, 25, 3), np.float32) + np.arange(25, dtype=np.float32)[:, None]
+    long = replace(
+        walk(1),
+        joints=np.broadcast_to(joints, (250_000, 1, 25, 3)),
+        present=np.broadcast_to(np.True_, (250_000, 1, 25)),
+    )
+    monkeypatch.setattr(type(recognizer.streams[0]), "logits", lambda _, rows: np.zeros((len(rows), 10), np.float32))
+    tracemalloc.start()
+    count = sum(1 for _ in recognizer.predict([long], window=100, every=20))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 413
+    assert peak < 40e6  # 32 rows of 300 frames; the recording itself would have 75 MB
+
+
+def test_other_skeletons_are_mapped_with_a_note_or_refused(demo: Path) -> None:
+    recognizer = Recognizer.load(demo / "joint" / "last.pt", device="cpu")
+    millimetres = np.random.default_rng(1).uniform(0, 1700, (20, 1, 32, 3))
+    azure = Recording.of("azure", millimetres, Channels(unit="millimetres"), skeleton=AZURE)
+    (prediction,) = recognizer(azure)
+    assert "made the joints of NTU RGB+D of those of Azure Kinect" in prediction.notes
+    coco = Recording.of("coco", millimetres[:, :, :17], Channels(unit="metres"), skeleton=COCO)
+    with pytest.raises(ValueError, match=r"^coco: COCO joints do not make these of NTU RGB\+D: "):
+        recognizer(coco)
+    assert [p.recording for p in recognizer([coco, azure])] == ["azure"]
+    assert len(recognizer.skipped) == 1
+
+
+def test_a_model_of_ones_own_skeleton_needs_none_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "s.yaml").write_text("name: arm\njoints: [a, b, '3']\nbones: [[a, b], [b, '3']]\ncenter: b\n")
+    rng, rows = np.random.default_rng(0), ["file,label,split"]
+    for number in range(8):
+        joints = rng.normal(size=(5 + number, 3, 3))
+        joints[2, 1] = np.nan
+        np.save(tmp_path / "raw" / f"{number}.npy", joints)
+        rows.append(f"{number}.npy,{['wave', 'walk'][number % 2]},{'train' if number < 4 else 'val'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    out = tmp_path / "out"
+    gendata(tmp_path / "raw", tmp_path / "labels.csv", skeleton=tmp_path / "s.yaml", out_folder=out, max_frame=20)
+    args = {
+        part: {"data_path": str(out / f"{part}_data_joint.npy"), "label_path": str(out / f"{part}_label.pkl"), **EVEN}
+        for part in ("train", "val")
+    }
+    model = {**MODEL, "num_class": 2, "num_point": 3, "num_person": 1, "graph": "graph.custom.Graph"}
+    settings = config(
+        tmp_path,
+        "run",
+        {},
+        train_feeder_args={**args["train"], "stream": "bone"},
+        test_feeder_args={**args["val"], "stream": "bone"},
+        model_args={**model, "graph_args": {"path": str(out / "skeleton.yaml")}},
+        class_names=None,
+    )
+    run = untrained(settings)
+    for path in (*out.iterdir(), tmp_path / "s.yaml"):
+        path.unlink()
+    recognizer = Recognizer.load(run / "last.pt", device="cpu")
+    assert recognizer.class_names == ("walk", "wave")
+    predictions = recognizer(tmp_path / "raw")
+    scores = load_scores(run / "test_score.npz")
+    there = {p.recording: p.logits for p in predictions}
+    assert len(there) == 8
+    np.testing.assert_allclose([there[name] for name in scores.names], scores.scores, rtol=0, atol=1e-5)
+    large = Recording.of("large", 100 * rng.normal(size=(6, 1, 3, 3)), Channels())
+    assert any("is its unit another one?" in note for note in recognizer(large)[0].notes)
+
+
+class TestCommand:
+    def run(self, demo: Path, capsys: Any, caplog: Any, *words: object) -> tuple[int, str, str, str]:
+        argv = ["--phase", "predict", "--device", "cpu", *map(str, words)]
+        caplog.clear()
+        status, said, error = say(argv, capsys, caplog)
+        return status, "", said, error
+
+    def test_json_and_csv(self, demo: Path, tmp_path: Path, capsys: Any, caplog: Any) -> None:
+        weights, out = demo / "joint" / "last.pt", tmp_path / "new" / "p.json"
+        names = load_scores(demo / "joint" / "test_score.npz").names[:3]
+        words = ["--weights", weights, "--input", *files_of(demo, names), "--out", out, "--top-k", 2]
+        status, _, _, error = self.run(demo, capsys, caplog, *words)
+        assert (status, error) == (0, "")
+        rows = json.loads(out.read_text(encoding="utf-8"))
+        keys = ["recording", "person", "start", "end", "start_seconds", "end_seconds", "label", "probability", "top_k"]
+        assert [list(row) for row in rows] == [keys] * 3
+        assert [row["recording"] for row in rows] == list(names)
+        assert (rows[0]["person"], rows[0]["start"], rows[0]["start_seconds"]) == (None, 0, 0.0)
+        assert rows[0]["end"] == 30 * rows[0]["end_seconds"] == len(next(read(files_of(demo, names)[0])).joints)
+        assert [len(row["top_k"]) for row in rows] == [2, 2, 2]
+        assert rows[0]["top_k"][0] == {"label": rows[0]["label"], "probability": rows[0]["probability"]}
+        table = list(csv.reader(out.with_suffix(".csv").open(encoding="utf-8")))
+        assert table[0] == [*keys[:-1], "label_2", "probability_2"]
+        assert table[1][6] == rows[0]["label"]
+        assert sorted(path.name for path in out.parent.iterdir()) == ["p.csv", "p.json"]
+
+    def test_a_folder_of_all_kinds_of_files(self, demo: Path, tmp_path: Path, capsys: Any, caplog: Any) -> None:
+        (tmp_path / "in" / "deep").mkdir(parents=True)
+        (name,) = load_scores(demo / "joint" / "test_score.npz").names[:1]
+        content = Path(files_of(demo, (name,))[0]).read_bytes()
+        (tmp_path / "in" / "deep" / "b.skeleton").write_bytes(content)
+        (tmp_path / "in" / "a.skeleton").write_bytes(content)
+        (tmp_path / "in" / "cut.skeleton").write_bytes(content[:5000])
+        (tmp_path / "in" / "notes.pdf").write_bytes(b"\0\1\2")
+        words = ["--weights", demo / "joint" / "last.pt", "--input", tmp_path / "in", "--window", 1, "--out"]
+        status, _, said, error = self.run(demo, capsys, caplog, *words, tmp_path / "p.csv")
+        assert (status, error) == (0, "")
+        rows = json.loads((tmp_path / "p.json").read_text())
+        assert sorted({row["recording"] for row in rows}) == ["a.skeleton", "deep/b.skeleton"]
+        assert "skipped cut.skeleton: line " in said
+        assert "skipped notes.pdf: it is of no known format" in said
+        assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+    @pytest.mark.parametrize(
+        ("words", "problem"),
+        [
+            (["--weights", "{w}", "--input", "nix.json"], "input: nix.json does not exist"),
+            (["--weights", "nix.pt", "--input", "a"], "weights: nix.pt is no file"),
+            (["--weights", "{w}"], "predict: the following arguments are required: --input"),
+            (["--weights", "{w}", "--input", "{f}", "--tpo_k", "3"], "predict: '--tpo_k' is no option of it"),
+            (["--weights", "{w}", "--input", "{f}", "--out", "p.txt"], "out: p.txt is no name of a .json or .csv file"),
+            (["--weights", "{w}", "--input", "{w}"], "input: no recording could be labelled; last.pt: "),
+            (["--weights", "{w}", "--input", "{f}", "--alpha", "1", "2"], "alpha: 2 weights for 1 stream;"),
+            (["--weights", "{w}", "--input", "{f}", "--class_names", "no.txt"], "class_names: no.txt is no text file"),
+            (["--weights", "{w}", "--input", "{f}", "--device", "gpu"], "device: 'gpu' is none of auto, cpu"),
+        ],
+    )
+    def test_mistakes_are_one_sentence(
+        self, demo: Path, tmp_path: Path, capsys: Any, caplog: Any, monkeypatch: Any, words: list[str], problem: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        names = load_scores(demo / "joint" / "test_score.npz").names[:1]
+        places = {"w": demo / "joint" / "last.pt", "f": files_of(demo, names)[0]}
+        words = [word.format(**places) for word in words]
+        status, _, _, error = self.run(demo, capsys, caplog, *words)
+        assert status == 1
+        assert error.startswith(f"error: {problem}")
+        assert error.count("\n") == 1
+        assert list(tmp_path.iterdir()) == []
+
+    def test_without_names_labels_are_numbers(self, demo: Path, tmp_path: Path, capsys: Any, caplog: Any) -> None:
+        content = torch.load(demo / "joint" / "last.pt", weights_only=True)
+        text = "\n".join(line for line in content["config"].split("\n") if not line.startswith(("class_names", "- ")))
+        torch.save({**content, "class_names": None, "config": text}, tmp_path / "last.pt")
+        names = load_scores(demo / "joint" / "test_score.npz").names[:1]
+        words = ["--weights", tmp_path / "last.pt", "--input", *files_of(demo, names), "--out", tmp_path / "p.json"]
+        status, _, said, _ = self.run(demo, capsys, caplog, *words)
+        assert status == 0
+        assert "the weights know no names of classes, so labels are numbers from 0" in said
+        (row,) = json.loads((tmp_path / "p.json").read_text())
+        assert row["label"].isdigit()
+        (tmp_path / "names.txt").write_text("\n".join(f"class {i}" for i in range(10)))
+        status, _, _, _ = self.run(demo, capsys, caplog, *words, "--class_names", tmp_path / "names.txt")
+        (named,) = json.loads((tmp_path / "p.json").read_text())
+        assert named["label"] == f"class {row['label']}"
+
+
+def test_the_notebook_runs_from_top_to_bottom(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "work_dir" / "demo" / "s-tr").mkdir(parents=True)
+    (tmp_path / "work_dir" / "demo" / "s-tr" / "last.pt").write_bytes((demo / "joint" / "last.pt").read_bytes())
+    name = "S001C001P003R001A001.skeleton"
+    (tmp_path / "data" / "demo" / "raw").mkdir(parents=True)
+    (tmp_path / "data" / "demo" / "raw" / name).write_bytes((demo / "demo" / "raw" / name).read_bytes())
+    notebook = json.loads((ROOT / "docs" / "predicting.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        exec(compile(cell, "predicting.ipynb", "exec"), names)
+    assert names["result"][0].label in ACTIONS
+    assert names["timeline"][0].person == 0
+    assert len(cells) == 6
+    assert names["result"][0].label in capsys.readouterr().out
