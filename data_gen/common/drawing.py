@@ -38,13 +38,14 @@ with _undisturbed():
     import matplotlib
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.collections import LineCollection
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
     from matplotlib.figure import Figure
     from matplotlib.font_manager import findfont, fontManager, get_font
 
 __all__ = ["Axes", "Figure", "LineCollection", "LinearSegmentedColormap", "PowerNorm"]
-__all__ += ["new_figure", "plain_style", "save_png", "shown"]
+__all__ += ["new_figure", "plain_style", "save_pdf", "save_png", "shown"]
 
 # for letters that matplotlib's font lacks; those that are installed are used
 FURTHER_FONTS = (
@@ -78,6 +79,15 @@ def save_png(path: Path, figure: Figure, *, cut: bool = False) -> None:
     with plain_style():
         extent: Literal["tight"] | None = "tight" if cut else None
         FigureCanvasAgg(figure).print_figure(path, format="png", bbox_inches=extent, pad_inches=0.3)
+
+
+def save_pdf(path: Path, figure: Figure) -> None:
+    """Write `figure` to `path`, with letters that can be searched."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each step of cutting a font
+    with plain_style():
+        matplotlib.rcParams["pdf.fonttype"] = 42
+        FigureCanvasPdf(figure).print_figure(path, format="pdf", metadata={"CreationDate": None})
+        FigureCanvasAgg(figure)
 
 
 def shown(names: Sequence[str]) -> list[str]:
