@@ -103,15 +103,15 @@ def grid(
     """
     H, L = layers[0][1].shape[:2]
     side = max(0.75, 0.085 * L) if kind == "joints" else 1.0
-    figure = new_figure(1.6 + side * (H + 1) + (0 if one_bar else 0.35 * (H + 1)), 1.5 + (side + 0.2) * len(layers))
+    figure = new_figure(2.6 + side * (H + 1) + (0 if one_bar else 0.35 * (H + 1)), 1.5 + (side + 0.2) * len(layers))
     figure.set_layout_engine("constrained")
     cells = figure.subplots(len(layers), H + 1, squeeze=False)
-    highest = max(float(A.max()) for _, A in layers)
+    lowest, highest = min(float(A.min()) for _, A in layers), max(float(A.max()) for _, A in layers)
     for row, ((name, A), tick) in enumerate(zip(layers, ticks, strict=True)):
         for column, values in enumerate([*A, A.mean(axis=0)]):
             axes = cells[row, column]
-            top = highest if one_bar else float(values.max())
-            picture = axes.imshow(values[np.ix_(tick.order, tick.order)], cmap=COLORS, vmin=0, vmax=top)
+            low, top = (lowest, highest) if one_bar else (float(values.min()), float(values.max()))
+            picture = axes.imshow(values[np.ix_(tick.order, tick.order)], cmap=COLORS, vmin=low, vmax=top)
             is_last = row == len(layers) - 1
             tick.put(axes, left=column == 0, below=is_last or kind == "frames", size=SMALL if kind == "joints" else 6)
             if not one_bar:
@@ -132,10 +132,10 @@ def grid(
 @plain_style()
 def column(A: np.ndarray, tick: Ticks, title: str, score: str, kind: str) -> Figure:
     """One map (L, L) at the width of a column."""
-    figure = new_figure(COLUMN, COLUMN + 0.25, dpi=DOTS)
+    figure = new_figure(COLUMN, 3.45 if kind == "joints" else 3.0, dpi=DOTS)
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
-    picture = axes.imshow(A[np.ix_(tick.order, tick.order)], cmap=COLORS, vmin=0)
+    picture = axes.imshow(A[np.ix_(tick.order, tick.order)], cmap=COLORS)
     tick.put(axes, left=True, below=True)
     of_what = {"frames": "frame of the recording"}.get(kind, "")
     axes.set_ylabel(f"looks ({of_what})" if of_what else "looks", fontsize=7)

@@ -91,10 +91,11 @@ def explain(config: Config) -> None:
         folder = out / _file_name(title)
         explained = explain_samples(run, title, indices, folder, logits=config.logits)
         from processor.results.attention_pictures import draw_maps  # matplotlib is loaded here, not before
+        from processor.results.body_pictures import draw_bodies
 
-        pictures = draw_maps(
-            explained, skeleton_of_run(run), folder, frames_of, order=config.order, bars=config.color_bar
-        )
+        skeleton = skeleton_of_run(run)
+        pictures = draw_maps(explained, skeleton, folder, frames_of, order=config.order, bars=config.color_bar)
+        pictures += draw_bodies(explained, skeleton, folder, order=config.order)
         log.info("%s: %s in %s", title, plural(len(pictures), "picture"), folder)
 
 
