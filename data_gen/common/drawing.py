@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
@@ -41,11 +43,12 @@ with _undisturbed():
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.collections import LineCollection
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+    from matplotlib.colors import to_rgb as rgb
     from matplotlib.figure import Figure
     from matplotlib.font_manager import findfont, fontManager, get_font
 
 __all__ = ["Axes", "Figure", "LineCollection", "LinearSegmentedColormap", "PowerNorm"]
-__all__ += ["new_figure", "plain_style", "save_pdf", "save_png", "shown"]
+__all__ += ["colormap", "new_figure", "plain_style", "rgb", "save_pdf", "save_png", "shown"]
 
 # for letters that matplotlib's font lacks; those that are installed are used
 FURTHER_FONTS = (
@@ -54,6 +57,11 @@ FURTHER_FONTS = (
 )  # fmt: skip
 LONGEST = 60  # letters of a name that are drawn
 MOST_PIXELS = 8_000  # along a side
+
+
+def colormap(name: str, count: int) -> np.ndarray:
+    """(count, 3): colours of a map from its lowest to its highest, 0 to 255."""
+    return np.asarray(matplotlib.colormaps[name](np.linspace(0, 1, count)))[:, :3] * 255
 
 
 @contextmanager

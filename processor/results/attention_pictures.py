@@ -132,7 +132,7 @@ def grid(
 @plain_style()
 def column(A: np.ndarray, tick: Ticks, title: str, score: str, kind: str) -> Figure:
     """One map (L, L) at the width of a column."""
-    figure = new_figure(COLUMN, 3.45 if kind == "joints" else 3.0, dpi=DOTS)
+    figure = new_figure(COLUMN, 3.15 if kind == "joints" else 2.9, dpi=DOTS)
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
     picture = axes.imshow(A[np.ix_(tick.order, tick.order)], cmap=COLORS)

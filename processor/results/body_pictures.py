@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from data_gen.common.drawing import Axes, Figure, LineCollection, new_figure, plain_style, shown
+from data_gen.common.drawing import Axes, Figure, LineCollection, colormap, new_figure, plain_style, rgb, shown
 from data_gen.common.pictures import plane
 from feeders.arrays import present
 from graph.common.files import atomic_write
@@ -39,7 +39,9 @@ class Bodies:
         self.points = (
             np.stack([body[across], body[up]], axis=-1).transpose(2, 0, 1, 3).astype(np.float64)
         )  # (M, T, V, 2)
-        self.points[~np.asarray(body.any(axis=0)).transpose(2, 0, 1)] = np.nan  # joints that are missing, or of absent persons
+        self.points[~np.asarray(body.any(axis=0)).transpose(2, 0, 1)] = (
+            np.nan
+        )  # joints that are missing, or of absent persons
         self.there = present(body)  # (T, M)
         self.skeleton, self.pairs = skeleton, pairs
         received = [A.mean(axis=1) * A.shape[-1] for A in pairs.values()]  # of an equal share
@@ -129,9 +131,9 @@ def film_strip(bodies: Bodies, explained: Any, kinds: Sequence[str], frame_map: 
     shown_frames = bodies.frames(NUM_SHOWN)
     xlim, ylim = bodies.limits(shown_frames)
     ratio = (ylim[1] - ylim[0]) / (xlim[1] - xlim[0])
-    strip = float(np.clip(PAGE / NUM_SHOWN * ratio, 0.9, 2.2))
+    strip = float(np.clip(0.9 * PAGE / NUM_SHOWN * ratio, 0.9, 2.2))
     above = 2.6 if frame_map is not None else 0.0
-    figure = new_figure(PAGE, above + strip + 0.75 + 0.12 * len(kinds), dpi=DOTS)
+    figure = new_figure(PAGE, above + strip + 0.5 + 0.1 * len(kinds), dpi=DOTS)
     figure.set_layout_engine("constrained")
     parts: list[Any] = list(figure.subfigures(2, 1, height_ratios=(above, strip + 0.4))) if above else [None, figure]
     if frame_map is not None:
@@ -231,29 +233,38 @@ def pictures_of_animation(bodies: Bodies, explained: Any, ticks: Ticks, person: 
     frames, A = bodies.frames(MOST_FRAMES), bodies.pairs[person]
     xlim, ylim = bodies.limits(frames)
     figure = new_figure(6.4, 3.6, dpi=100)
-    left, right = figure.add_axes((0.01, 0.12, 0.40, 0.78)), figure.add_axes((0.56, 0.25, 0.36, 0.64))
+    left, right = figure.add_axes((0.01, 0.08, 0.40, 0.80)), figure.add_axes((0.56, 0.25, 0.36, 0.64))
     bar = figure.add_axes((0.935, 0.25, 0.012, 0.64))
     picture = right.imshow(A[frames[0]][np.ix_(ticks.order, ticks.order)], cmap=COLORS, vmin=A.min(), vmax=A.max())
     ticks.put(right, left=True, below=True, size=5.5)
     figure.colorbar(picture, cax=bar).ax.tick_params(labelsize=5.5, length=1.5)
     figure.text(0.02, 0.02, explained.score_line("joints"), fontsize=6)
-    figure.text(0.02, 0.95, shown([explained.title])[0], fontsize=8)
+    figure.text(0.02, 0.955, shown([explained.title])[0], fontsize=8)
     for frame in frames:
         left.clear()
         bodies.draw(left, frame, 1.6)
         left.set(xlim=xlim, ylim=ylim)
         number = explained.frames[frame]
-        left.set_title("padding" if np.isnan(number) else f"frame {number:.0f}", fontsize=8)
+        left.set_title("padding" if np.isnan(number) else f"frame {number:.0f}", fontsize=8, pad=2)
         picture.set_data(A[frame][np.ix_(ticks.order, ticks.order)])
         figure.canvas.draw()
         yield np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
+
+
+def colors_of_animation() -> np.ndarray:
+    """(256, 3): the map's colours, greys for letters and lines, and the shades of bones and pairs on white."""
+    scale = colormap(COLORS, 140)
+    greys = np.repeat(np.linspace(0, 255, 64)[:, None], 3, axis=1)
+    shades = [np.linspace(np.array(rgb(color)) * 255, [255] * 3, 26) for color in (BONE, PAIR)]
+    return np.concatenate([scale, greys, *shades]).round().astype(np.uint8)
 
 
 def save_gif(path: Path, pictures: Sequence[np.ndarray]) -> None:
     """Writes an animation in few colours, which all pictures share."""
     from PIL import Image  # matplotlib needs it, too
 
-    palette = Image.fromarray(np.concatenate(pictures[:: max(1, len(pictures) // 4)])).quantize(96)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colors_of_animation().tobytes())
     images = [Image.fromarray(p).quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
     with atomic_write(path) as temporary:
         images[0].save(

@@ -21,7 +21,7 @@ from processor.tools.attention import Seen, look, step_of
 
 AXES = {"frames": 1, "joints": 2, "persons": 3}  # of a sample (C, T, V, M)
 LEVELS = 10  # steps from nothing to everything removed
-RANDOM_ORDERS = 5
+RANDOM_ORDERS = 4
 NOISE, DRAWS = 0.01, 3  # standard deviation, in those of the sample's numbers; how often it is drawn
 STEPS = 20  # of the integral
 BATCH = 4  # samples that are scored together; with 300 frames each takes up to 0.2 GB

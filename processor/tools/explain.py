@@ -81,6 +81,8 @@ def explain(config: Config) -> None:
     """
     if bool(config.sample) == bool(config.of_class):
         raise ValueError("explain: name either samples of the test data (--sample NAME) or classes (--class NAME)")
+    if config.of_class and config.logits:
+        raise ValueError("logits: are those of a sample; name one with --sample, or leave --logits out")
     run = open_test(config)
     feeder, names = run.loaders["test"].feeder, run.config.class_names
     chosen = _samples(feeder, config.sample) if config.sample else _classes(feeder, config.of_class, names)
@@ -162,8 +164,6 @@ def explain_samples(run: Run, title: str, indices: Sequence[int], folder: Path, 
     explained = Explained(title, seen, numbers, body)
     _save(folder / ATTENTION, {**_arrays(seen), **{f"frames/{s.name}": frames_of(s, numbers) for s in _timed(seen)}})
     if logits:
-        if is_mean:
-            raise ValueError("logits: are those of a sample; name one with --sample, or leave --logits out")
         x = to_device(_first_clip(feeder, indices[0]), run.device)
         _save(folder / "logits.npz", _arrays(look(model, x, logits=True)[0]))
     _attribute(explained, run, indices, folder)
