@@ -1,14 +1,14 @@
 """What the attentions of a model look at: weights or logits of every block for one sample, before anything is drawn.
 
-A forward pre-hook on each `Attention` computes them from the input that it gets (`Attention.logits`), so that a model
-without hooks does nothing more. Dropped keys ("drop connect") are training's, and are left out.
+A forward pre-hook on each `Attention` of a copy computes them from the input that it gets (`Attention.logits`), so that
+the model itself does nothing more. Dropped keys ("drop connect") are training's, and are left out.
 
 Axis legend: N samples, R rows, H heads, L tokens of an attention; T frames, V joints, M persons.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from model.layers.attention import Attention
 from model.layers.units import SpatialAttention, TemporalAttention
 from model.zit_zot import Transformer
 
-ROWS = 1 << 24  # numbers of logits that are computed at a time, 64 MB
+ROWS = 1 << 22  # numbers of logits that are computed at a time, 32 MB
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def look(model: nn.Module, x: Tensor, *, logits: bool = False) -> tuple[list[See
     """What the attentions of `model` give for one sample (C, T, V, M), and its logits (num_class,).
 
     Persons who are absent, zero everywhere, are left out of the attentions of one person. Inside windows, frames of
-    other windows have the weight zero.
+    other windows have the weight zero. All is computed in float64 on the CPU, so that rounding is not seen.
 
     Args:
         logits: before the softmax; those of frames in other windows, and of persons who are absent, are -inf.
@@ -84,21 +84,20 @@ def look(model: nn.Module, x: Tensor, *, logits: bool = False) -> tuple[list[See
     Raises:
         ValueError: the model has no attention.
     """
+    model, x = deepcopy(model).cpu().double().eval(), x.cpu().double()
     named = {name: module for name, module in model.named_modules() if isinstance(module, Attention)}
     if not named:
         raise ValueError("explain: the model has no self-attention (attention and tcn_attention are off)")
     calls: dict[str, list[np.ndarray]] = {name: [] for name in named}
     persons = [m for m in range(x.shape[-1]) if bool(x[..., m].any())] or [0]
-    model.eval()
-    with ExitStack() as hooks:
-        for name, module in named.items():
+    for name, module in named.items():
 
-            def hook(module: nn.Module, args: Any, kwargs: Any, name: str = name) -> None:
-                rows = list(persons) if args[0].shape[0] > 1 else [0]
-                calls[name].append(_values(module, *args, rows=rows, logits=logits, **kwargs))
+        def hook(module: nn.Module, args: Any, kwargs: Any, name: str = name) -> None:
+            rows = persons if args[0].shape[0] > 1 else [0]
+            calls[name].append(_values(module, *args, rows=rows, logits=logits, **kwargs))
 
-            hooks.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
-        scores = model(x[None])[0]
+        module.register_forward_pre_hook(hook, with_kwargs=True)
+    scores = model(x[None])[0]
     seen = []
     for name in named:
         arrays, kind = calls.pop(name), kind_of(model, name)
@@ -121,7 +120,7 @@ def _values(module: Any, x: Tensor, bias: Tensor | None = None, *, rows: list[in
             if bias is not None:
                 part = bias[b : b + 1] if bias.shape[0] > 1 else bias
                 part = part[:, r : r + step] if part.shape[1] > 1 else part
-            values = module.logits(x[b : b + 1, r : r + step], part).float()
+            values = module.logits(x[b : b + 1, r : r + step], part)
             values = values if logits else values.softmax(dim=-1)
             y[place, :, r : r + step] = values[0].transpose(0, 1).cpu().numpy()
     return y

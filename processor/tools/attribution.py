@@ -87,7 +87,7 @@ def by_axis(parts: np.ndarray) -> Importance:
     size = np.abs(parts).astype(np.float64)
     size /= size.sum() or 1
     sums = {kind: size.sum(axis=tuple(a for a in range(4) if a != axis)) for kind, axis in AXES.items()}
-    return {("gradients", kind): total for kind, total in sums.items() if (total > 0).sum() > 1}
+    return {("gradients", kind): total for kind, total in sums.items() if kind != "persons" or (total > 0).sum() > 1}
 
 
 def removed(x: Tensor, axis: str, places: np.ndarray) -> Tensor:
