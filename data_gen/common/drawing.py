@@ -70,6 +70,7 @@ def plain_style() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams["text.parse_math"] = False
+        matplotlib.rcParams["axes.formatter.useoffset"] = False  # ticks say their numbers in full
         matplotlib.rcParams["font.family"] = _fonts()
         yield
 

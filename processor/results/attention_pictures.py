@@ -98,7 +98,7 @@ def grid(
     """Maps of all layers (rows) and heads (columns), and the mean of the heads in the last column.
 
     Args:
-        layers: the name and the attention (H, L, L) of each.
+        layers: the name of each, and its attention (H, L, L) in equal shares, 1 / L.
         ticks: of each layer.
         one_bar: one scale of colours for all maps; else each map has its own.
     """
@@ -123,7 +123,7 @@ def grid(
                 axes.set_ylabel(name, fontsize=8)
     if one_bar:
         bar = figure.colorbar(picture, ax=cells, shrink=0.6, fraction=0.02, pad=0.01)
-        bar.set_label("weight (rows are queries, and sum to 1)", fontsize=8)
+        bar.set_label("weight, 1: an equal share (rows are queries)", fontsize=8)
         bar.ax.tick_params(labelsize=7)
     figure.suptitle(f"{shown([title])[0]}: attention between {kind}", fontsize=10)
     figure.supxlabel(score, fontsize=7)
@@ -143,7 +143,7 @@ def column(A: np.ndarray, tick: Ticks, title: str, score: str, kind: str) -> Fig
     axes.set_xlabel(f"is looked at ({of_what})" if of_what else "is looked at", fontsize=7)
     bar = figure.colorbar(picture, ax=axes, fraction=0.045, pad=0.02)
     bar.ax.tick_params(labelsize=SMALL, length=1.5)
-    bar.set_label("weight, mean of heads and layers", fontsize=SMALL)
+    bar.set_label("weight, mean of heads and layers (1: an equal share)", fontsize=SMALL)
     axes.set_title(shown([title])[0], fontsize=8)
     figure.supxlabel(in_lines(score), fontsize=SMALL)
     return figure
@@ -217,7 +217,7 @@ def draw_maps(
         name = f"{kind}_person{person}" if person else kind
         title = explained.title + (f", person {person}" if person else "")
         score = explained.score_line(kind)
-        maps = [(one.block, one.mean()) for one in seen]
+        maps = [(one.block, one.mean() * one.values.shape[-1]) for one in seen]  # layers have more tokens or fewer
         by_width: dict[int, list[int]] = {}
         for i, (_, A) in enumerate(maps):
             by_width.setdefault(len(A), []).append(i)

@@ -21,6 +21,7 @@ from graph.tools import Skeleton
 from processor.results.attention_pictures import COLORS, DOTS, PAGE, SMALL, Ticks, write
 
 NUM_SHOWN = 6  # frames of a film strip
+LEAST = 0.2  # of an equal share: differences that fill the scale are at least as large
 PAIRS = 6  # strongest pairs that are drawn
 MOST_FRAMES, RATE = 60, 10  # of an animation, frames and frames a second
 BONE, PAIR = "#9aa4ad", "#c2410c"
@@ -45,10 +46,8 @@ class Bodies:
         self.there = present(body)  # (T, M)
         self.skeleton, self.pairs = skeleton, pairs
         received = [A.mean(axis=1) * A.shape[-1] for A in pairs.values()]  # of an equal share
-        self.low = min((float(r.min()) for r in received), default=0.0)
-        self.high = max((float(r.max()) for r in received), default=1.0)
-        if not self.high > self.low:
-            self.high = self.low + 1e-6
+        self.low = min([1 - LEAST, *(float(r.min()) for r in received)])
+        self.high = max([1 + LEAST, *(float(r.max()) for r in received)])
 
     def frames(self, count: int) -> list[int]:
         """Evenly spaced frames with somebody in them."""
@@ -66,13 +65,13 @@ class Bodies:
         margin = 0.08 * max(float((high - low).max()), 1e-3)
         return (low[0] - margin, high[0] + margin), (low[1] - margin, high[1] + margin)
 
-    def draw(self, axes: Axes, frame: int, size: float = 1.0) -> Any:
-        """Draws all persons at a frame; what a bar of colours is made of."""
+    def draw(self, axes: Axes, frame: int, size: float = 1.0, *, colored: bool = True) -> Any:
+        """Draws all persons at a frame; what a bar of colours is made of, None where no joint has a colour."""
         marks = None
         for person, points in enumerate(self.points[:, frame]):
             bones = [points[[child, parent]] for child, parent in self.skeleton.edges]
             axes.add_collection(LineCollection(bones, colors=BONE, linewidths=1.0 * size, zorder=1))
-            if person not in self.pairs:
+            if person not in self.pairs or not colored:
                 axes.scatter(points[:, 0], points[:, 1], s=4 * size, c=BONE, linewidths=0, zorder=3)
                 continue
             A = self.pairs[person][frame]
@@ -159,20 +158,22 @@ def film_strip(bodies: Bodies, explained: Any, kinds: Sequence[str], frame_map: 
 def _draw_frame_map(figure: Any, A: np.ndarray, explained: Any, frames: Sequence[int]) -> None:
     """The map (T, T) to the left, and how much each frame is looked at to the right; the shown frames are marked."""
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.7))
-    picture = left.imshow(A, cmap=COLORS)
+    picture = left.imshow(A * len(A), cmap=COLORS)
     ticks = Ticks("frames", len(A), Skeleton("", (), ()), explained.frames, by_limb=False)
     ticks.put(left, left=True, below=True)
     left.set_ylabel("looks (frame)", fontsize=7)
     left.set_xlabel("is looked at (frame)", fontsize=7)
     bar = figure.colorbar(picture, ax=left, fraction=0.045, pad=0.02)
     bar.ax.tick_params(labelsize=SMALL, length=1.5)
-    bar.set_label("weight", fontsize=SMALL)
+    bar.set_label("weight (1: an equal share)", fontsize=SMALL)
     received = A.mean(axis=0) * len(A)
     right.fill_between(range(len(A)), received, 1, color="#3b5a8c", alpha=0.4, linewidth=0)
     right.plot(received, color="#3b5a8c", linewidth=1)
     for frame in frames:
         right.axvline(frame, color=PAIR, linewidth=0.6, linestyle=":")
     right.set_xticks(ticks.places, ticks.names)
+    low, high = right.get_ylim()
+    right.set_ylim(min(low, 1 - LEAST), max(high, 1 + LEAST))
     right.set_xlim(0, max(len(A) - 1, 1))
     right.set_xlabel("frame of the recording (dotted: drawn below)", fontsize=7)
     right.set_ylabel("attention received\n(1: equal share)", fontsize=7)
@@ -191,7 +192,7 @@ def group(bodies: Bodies, explained: Any, looks: np.ndarray) -> Figure:
     cells = figure.subplots(1, NUM_SHOWN + 1, width_ratios=[1] * NUM_SHOWN + [1.6])
     people = np.flatnonzero(bodies.there.any(axis=0))
     for axes, frame in zip(cells[:-1], shown_frames, strict=False):
-        bodies.draw(axes, frame, 0.8)
+        bodies.draw(axes, frame, colored=False)
         with np.errstate(invalid="ignore"):
             middle = [np.nanmean(p, axis=0) if not np.isnan(p).all() else None for p in bodies.points[:, frame]]
         for i in people:
@@ -230,7 +231,7 @@ def group(bodies: Bodies, explained: Any, looks: np.ndarray) -> Figure:
 @plain_style()
 def pictures_of_animation(bodies: Bodies, explained: Any, ticks: Ticks, person: int) -> Iterator[np.ndarray]:
     """RGB pictures (height, width, 3): the body to the left, the heatmap of the same frame to the right."""
-    frames, A = bodies.frames(MOST_FRAMES), bodies.pairs[person]
+    frames, A = bodies.frames(MOST_FRAMES), bodies.pairs[person] * len(bodies.skeleton.joints)
     xlim, ylim = bodies.limits(frames)
     figure = new_figure(6.4, 3.6, dpi=100)
     left, right = figure.add_axes((0.01, 0.08, 0.40, 0.80)), figure.add_axes((0.56, 0.25, 0.36, 0.64))
