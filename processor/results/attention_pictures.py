@@ -187,13 +187,16 @@ def importance(explained: Any, kind: str, names: Sequence[str]) -> Figure | None
             curves.fill_between(at, y, drawn, color=color, alpha=0.15, linewidth=0)
         curves.set(xlim=(0, 1), ylim=(0, 1.02))
         curves.set_title(f"stability {score['stability']:.2f}", fontsize=7, pad=2)
-        curves.legend(fontsize=5.5, frameon=False, loc="best", handlelength=1)
+        curves.legend(fontsize=5.5, loc="best", handlelength=1, framealpha=0.85, edgecolor="none")
+        curves.set_ylabel("probability", fontsize=SMALL)
         if is_last:
             curves.set_xlabel(f"share of {kind} removed or added", fontsize=7)
         for axes in (bars, curves):
             axes.tick_params(labelsize=SMALL, length=1.5)
             axes.spines[["top", "right"]].set_visible(False)
-    note = "\nrollout leaves out the convolutions, which mix between the layers, too"
+    note = (
+        "" if "rollout" not in methods else "\nrollout leaves out the convolutions, which mix between the layers, too"
+    )
     figure.suptitle(shown([explained.title])[0], fontsize=8)
     figure.supxlabel(f"dotted: random orders; the area between is in the legend{note}", fontsize=SMALL)
     return figure
