@@ -24,7 +24,10 @@ setup(
     packages=["st_tr", *(f"st_tr.{name}" for name in PACKAGES)],
     package_data={"st_tr": ["config/*/*.yaml"], "st_tr.data_gen.class_names": ["*.txt"]},
     entry_points={"console_scripts": ["st-tr = st_tr.processor.command:run"]},
-    extras_require={"formats": ["bvhio>=1.5", "ezc3d>=1.5"]},  # BVH and C3D, which few need
+    extras_require={
+        "formats": ["bvhio>=1.5", "ezc3d>=1.5"],  # BVH and C3D, which few need
+        "explain": ["captum>=0.7"],  # integrated gradients in `--phase explain`
+    },
     install_requires=[
         "torch>=2.6",
         "numpy>=1.26",

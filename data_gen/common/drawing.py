@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
@@ -38,13 +40,15 @@ with _undisturbed():
     import matplotlib
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.collections import LineCollection
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+    from matplotlib.colors import to_rgb as rgb
     from matplotlib.figure import Figure
     from matplotlib.font_manager import findfont, fontManager, get_font
 
 __all__ = ["Axes", "Figure", "LineCollection", "LinearSegmentedColormap", "PowerNorm"]
-__all__ += ["new_figure", "plain_style", "save_png", "shown"]
+__all__ += ["colormap", "new_figure", "plain_style", "rgb", "save_pdf", "save_png", "shown"]
 
 # for letters that matplotlib's font lacks; those that are installed are used
 FURTHER_FONTS = (
@@ -55,12 +59,18 @@ LONGEST = 60  # letters of a name that are drawn
 MOST_PIXELS = 8_000  # along a side
 
 
+def colormap(name: str, count: int) -> np.ndarray:
+    """(count, 3): colours of a map from its lowest to its highest, 0 to 255."""
+    return np.asarray(matplotlib.colormaps[name](np.linspace(0, 1, count)))[:, :3] * 255
+
+
 @contextmanager
 def plain_style() -> Iterator[None]:
     """Inside, matplotlib has its defaults and no formulas (`$` is a letter). Make and write figures inside."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams["text.parse_math"] = False
+        matplotlib.rcParams["axes.formatter.useoffset"] = False  # ticks say their numbers in full
         matplotlib.rcParams["font.family"] = _fonts()
         yield
 
@@ -78,6 +88,15 @@ def save_png(path: Path, figure: Figure, *, cut: bool = False) -> None:
     with plain_style():
         extent: Literal["tight"] | None = "tight" if cut else None
         FigureCanvasAgg(figure).print_figure(path, format="png", bbox_inches=extent, pad_inches=0.3)
+
+
+def save_pdf(path: Path, figure: Figure) -> None:
+    """Write `figure` to `path`, with letters that can be searched."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each step of cutting a font
+    with plain_style():
+        matplotlib.rcParams["pdf.fonttype"] = 42
+        FigureCanvasPdf(figure).print_figure(path, format="pdf", metadata={"CreationDate": None})
+        FigureCanvasAgg(figure)
 
 
 def shown(names: Sequence[str]) -> list[str]:

@@ -32,9 +32,7 @@ def draw(samples: Sequence[tuple[str, np.ndarray]], skeleton: Skeleton, *, score
     """
     figure = new_figure(1.7 * NUM_FRAME, 2.1 * len(samples), dpi=100)
     figure.set_layout_engine("constrained")
-    spread = np.mean([x[:3].std(axis=2, dtype=np.float64).mean(axis=(1, 2)) for _, x in samples], axis=0)
-    up = 1 if scored or len(spread) == 2 else int(spread.argmax())
-    across = int(up == 0)
+    across, up = plane(*(x for _, x in samples), scored=scored)
     sides = {"left": LEFT, "right": RIGHT}
     color = [next((sides[side] for side in sides if side in name.lower()), MIDDLE) for name in skeleton.joints]
     rows = figure.subplots(len(samples), NUM_FRAME, squeeze=False, sharex="row", sharey="row")
@@ -52,6 +50,13 @@ def draw(samples: Sequence[tuple[str, np.ndarray]], skeleton: Skeleton, *, score
         cells[0].set_title(plain, loc="left", fontsize=8)
         cells[0].set_ylabel(f"right: channel {across}\nup: channel {up}", fontsize=6)
     return figure
+
+
+def plane(*samples: np.ndarray, scored: bool = False) -> tuple[int, int]:
+    """The channels of the horizontal and the vertical axis of samples (C, T, V, M)."""
+    spread = np.mean([x[:3].std(axis=2, dtype=np.float64).mean(axis=(1, 2)) for x in samples], axis=0)
+    up = 1 if scored or len(spread) == 2 else int(spread.argmax())
+    return int(up == 0), up
 
 
 def _draw_person(axes: Axes, points: np.ndarray, skeleton: Skeleton, color: Sequence[str], *, alpha: float) -> None:
