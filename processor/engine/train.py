@@ -252,7 +252,7 @@ def _finish(run: Run, scores: Scores, features: Features, record: work_dir.Recor
         seed=config.seed,
         seconds=state.seconds if state else 0.0,
         step=state.step if state else 0,
-        device=run.device,
+        device=str(run.device),
         precision=run.precision,
         data={part: getattr(config, f"{part}_feeder_args") for part in run.loaders},
         features=features.gathered(),

@@ -16,7 +16,8 @@ def read_curves(folder: Path) -> dict[str, Curve]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # takes half a second
 
     chatty = logging.getLogger("tensorboard")
-    level, _ = chatty.level, chatty.setLevel(logging.WARNING)
+    level = chatty.level
+    chatty.setLevel(logging.WARNING)
     events = EventAccumulator(str(folder), size_guidance={"scalars": MOST, "images": 1})
     try:
         events.Reload()

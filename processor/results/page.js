@@ -108,7 +108,9 @@ function player(index) {
   const { parents, sides, up, down, rate } = skeletons;
   const V = parents.length;
   const bytes = decoded(sample), C = skeletons.dims, M = bytes.length / sample.t / V / skeletons.dims;
-  let frame = Math.floor(sample.t / 2), angle = 0, running = 0, began = 0, dragged = 0;
+  const size_of_frame = bytes.length / sample.t, somebody = (t) => bytes.subarray(t * size_of_frame, (t + 1) * size_of_frame).some((x) => x !== 255);
+  const middle = Math.floor(sample.t / 2), frames = [...Array(sample.t).keys()].filter(somebody);
+  let frame = frames.reduce((a, b) => Math.abs(b - middle) < Math.abs(a - middle) ? b : a), angle = 0, running = 0, began = 0, dragged = 0;
   const [across, depth] = [0, 1, 2].filter((c) => c !== up);
 
   function draw() {
@@ -287,7 +289,9 @@ function hint(row, column) {
 function openCell(row, column) {
   Object.assign(grid, { row, column, chosen: true });
   drawMatrix();
-  const samples = samplesOf(row, column), place = at("#cell"), MOST = 100;
+  const playable = (i) => i in skeletons.of ? 1 : 0;
+  const samples = [...samplesOf(row, column)].sort((a, b) => playable(b) - playable(a) || sure[b] - sure[a]);
+  const place = at("#cell"), MOST = 100;
   const title = row === column ? `${classes[row]}, rightly` : `${classes[row]}, taken for ${classes[column]}`;
   const list = make("ul"), stage = make("div", { class: "stage" });
   const more = make("button", { class: "push", onclick: () => add(MOST) }, "More");

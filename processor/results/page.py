@@ -1,7 +1,7 @@
 """The report of a run as one file, `report.html`: it needs no network, and draws what is heavy when it is asked for.
 
-`page.html` is its template, `page.css` and `page.js` go into it. What people named (classes, samples, paths) reaches the
-page escaped by jinja2 or as text set by the script, never as HTML.
+`page.html` is its template, `page.css` and `page.js` go into it. What people named (classes, samples, paths) reaches
+the page escaped by jinja2 or as text set by the script, never as HTML.
 """
 
 from __future__ import annotations
@@ -48,10 +48,8 @@ def page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: 
     guesses, rows = chance.argmax(axis=1), np.arange(len(labels))
     sure, of_label = chance[rows, guesses], chance[rows, labels]
     wrong = np.flatnonzero(guesses != labels)
-    mistakes = {
-        "confident": wrong[np.argsort(-sure[wrong], kind="stable")][:MOST_MISTAKES].tolist(),
-        "worst": wrong[np.argsort(of_label[wrong], kind="stable")][:MOST_MISTAKES].tolist(),
-    }
+    confident = wrong[np.argsort(-sure[wrong], kind="stable")][:MOST_MISTAKES].tolist()
+    worst = wrong[np.argsort(of_label[wrong], kind="stable")][:MOST_MISTAKES].tolist()
     data = {
         "classes": names,
         "names": scores.names,
@@ -59,9 +57,9 @@ def page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: 
         "guess": guesses.tolist(),
         "sure": (1000 * sure).round().astype(int).tolist(),
         "chance": (1000 * of_label).round().astype(int).tolist(),
-        "mistakes": mistakes,
+        "mistakes": {"confident": confident, "worst": worst},
         "curves": read_curves(folder),
-        "skeletons": _skeletons(made, len(labels), _by_interest(labels, guesses, sum(mistakes.values(), []))),
+        "skeletons": _skeletons(made, len(labels), _by_interest(labels, guesses, [*confident, *worst])),
         "embedding": _embedding(made),
     }
     correct = int((guesses == labels).sum())

@@ -30,15 +30,17 @@ class Made:
     seed: int = 0
     seconds: float = 0.0  # of training
     step: int = 0  # optimiser steps that are done
-    device: torch.device = torch.device("cpu")
+    device: str = "cpu"
     precision: str = "float32"
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # feeder arguments of each part
     features: tuple[np.ndarray, np.ndarray] | None = None  # indices (n,) of samples, their last features (n, D)
 
 
-def provenance(device: torch.device, precision: str) -> dict[str, str]:
+def provenance(device: str, precision: str) -> dict[str, str]:
     """The program, its libraries and the machine, by what they are."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or platform.machine()
+    )
     number = distributed.world()
     return {
         "program": f"ST-TR {VERSION}{commit()}",
@@ -76,7 +78,7 @@ def fingerprint(args: Mapping[str, Any]) -> str:
     array, digest = load_array(path), blake2b(digest_size=8)
     digest.update(f"{array.shape} {array.dtype}".encode())
     for index in np.unique(np.linspace(0, len(array) - 1, SAMPLES).astype(int)) if len(array) else []:
-        digest.update(np.ascontiguousarray(array[index]))
+        digest.update(array[index].tobytes())
     for file in (Path(str(args.get("label_path", ""))), beside(path, PREPARED)):
         if file.is_file():
             digest.update(file.read_bytes())

@@ -11,8 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from feeders.arrays import JOINT, beside, load_array, load_lengths, load_missing, load_prepared, present, spans
-from feeders.arrays import skeleton_of_array, stream_in
+from feeders.arrays import (
+    JOINT,
+    beside,
+    load_array,
+    load_lengths,
+    load_missing,
+    load_prepared,
+    present,
+    skeleton_of_array,
+    spans,
+    stream_in,
+)
 from feeders.layout import Layout
 
 MOST_FRAMES = 60  # of a sample; of longer ones evenly spaced frames
@@ -67,8 +77,9 @@ class Skeletons:
         x = np.where(there & np.isfinite(x), x, np.nan)
         begin, end = spans(there.any(axis=(1, 2)))
         if self.lengths is not None:
-            end = min(int(end), int(self.lengths[index]) or T)
-        return x[:, begin:end].transpose(1, 3, 2, 0).reshape(max(int(end) - int(begin), 0), -1, len(x))
+            end = np.minimum(end, self.lengths[index] or T)
+        x = x[:, begin:end].transpose(1, 3, 2, 0)  # (T, M, V, C)
+        return x.reshape(len(x), x.shape[1] * x.shape[2], x.shape[3])
 
     def quantised(self, index: int) -> dict[str, Any] | None:
         """A sample for the player, None where nobody is in it: frames and bytes (T, M, V, C) in base 64."""

@@ -124,7 +124,7 @@ def browser() -> Iterator[Page]:
             "--no-first-run",
         ]
         words += ["--remote-debugging-port=0", f"--user-data-dir={profile}", "--remote-allow-origins=*", "about:blank"]
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(words, env={**os.environ, "TMPDIR": profile}, stderr=subprocess.DEVNULL)
         try:
             told = Path(profile) / "DevToolsActivePort"
             for _ in range(600):
