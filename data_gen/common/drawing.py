@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 
 @contextmanager
@@ -42,9 +42,10 @@ with _undisturbed():
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
     from matplotlib.figure import Figure
     from matplotlib.font_manager import findfont, fontManager, get_font
+    from matplotlib.image import imread
 
 __all__ = ["Axes", "Figure", "LineCollection", "LinearSegmentedColormap", "PowerNorm"]
-__all__ += ["new_figure", "plain_style", "save_png", "shown"]
+__all__ += ["imread", "new_figure", "plain_style", "save_png", "shown"]
 
 # for letters that matplotlib's font lacks; those that are installed are used
 FURTHER_FONTS = (
@@ -73,8 +74,8 @@ def new_figure(width: float, height: float, *, dpi: int = 120) -> Figure:
     return figure
 
 
-def save_png(path: Path, figure: Figure, *, cut: bool = False) -> None:
-    """Write `figure` to `path`; with `cut` the picture ends a narrow margin around what is drawn."""
+def save_png(path: Path | BinaryIO, figure: Figure, *, cut: bool = False) -> None:
+    """Write `figure` to `path`, or to an open file; with `cut` the picture ends a narrow margin around what is drawn."""
     with plain_style():
         extent: Literal["tight"] | None = "tight" if cut else None
         FigureCanvasAgg(figure).print_figure(path, format="png", bbox_inches=extent, pad_inches=0.3)

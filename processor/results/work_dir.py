@@ -139,6 +139,11 @@ def write_results(folder: Path, scores: Scores, class_names: Sequence[str] | Non
         from processor.results.page import write_page
 
         write_page(folder, scores, class_names, made)
+    with _may_fail(folder, "the pictures of TensorBoard"):
+        from processor.results.figures import write_figures
+
+        path = made.data.get("test", {}).get("data_path")
+        write_figures(record, made.step, folder / "confusion_matrix.png", scores, class_names, path)
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def mcnemar_tests(runs: Sequence[Compared]) -> list[Row]:
     counts = [(int((a.right & ~b.right).sum()), int((b.right & ~a.right).sum())) for a, b in pairs]
     p_values = [mcnemar(*count) for count in counts]
     several = len(pairs) > 1
-    rows = [["pair", "first alone right", "second alone right", "p", *(["p (Holm)"] if several else [])]]
+    rows: list[Row] = [["pair", "first alone right", "second alone right", "p", *(["p (Holm)"] if several else [])]]
     for (a, b), (x, y), p, corrected in zip(pairs, counts, p_values, holm(p_values), strict=True):
         figures = [str(x), str(y), f"{p:.3g}", *([f"{corrected:.3g}"] if several else [])]
         rows.append([f"{a.title}, {b.title}", *figures])
@@ -224,7 +224,8 @@ def save_curves(path: Path, runs: Sequence[Compared]) -> None:
             axes.set(title=title, xlabel="optimiser step")
             axes.grid(color="#dfe3e8", linewidth=0.6)
         axes.set_ylim(0, 1)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+        lines = {str(line.get_label()): line for axes in figure.axes for line in axes.get_lines()}  # each label once
+        figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2, frameon=False)
         save_png(path, figure)
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import pickle
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 import runs
 from browser import BROWSER, browser
+from matplotlib.image import imread
 from runs import make, write_data
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from feeders.arrays import pack_missing
 from graph.common.yaml_text import dump
@@ -192,6 +195,21 @@ def test_a_training_and_a_test_report_their_run(tmp_path: Path) -> None:
     tested = content(config.work_dir / "report.html")
     assert tested["curves"] == data["curves"]
     assert tested["embedding"]["index"] == data["embedding"]["index"]
+
+
+def test_tensorboard_gets_pictures(tmp_path: Path) -> None:
+    config = make(write_data(tmp_path), tmp_path, num_epoch=1)
+    runs.train(config)
+    events = EventAccumulator(str(config.work_dir), size_guidance={"images": 0})
+    events.Reload()
+    assert events.Tags()["images"] == ["test/confusion_matrix", "test/skeletons"]
+    for name in events.Tags()["images"]:
+        (picture,) = events.Images(name)
+        assert picture.step == events.Scalars("train/loss")[-1].step
+        pixels = imread(BytesIO(picture.encoded_image_string))
+        assert pixels.shape[:2] == (picture.height, picture.width)
+        assert pixels.min() < 0.3  # something is drawn
+        assert pixels.mean() > 0.5  # on white
 
 
 def test_features_are_what_the_classifier_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
