@@ -34,7 +34,7 @@ def write_figures(
     skeletons, names = Skeletons(data_path), class_names or [str(k) for k in range(scores.scores.shape[1])]
     guesses, labels = scores.scores.argmax(axis=1), scores.known_labels
     lead = scores.scores.max(axis=1) - scores.scores[np.arange(len(labels)), labels]  # of a mistake over the truth
-    samples = []
+    samples: list[tuple[str, np.ndarray]] = []
     for i in np.argsort(-lead, kind="stable")[: 5 * MOST].tolist():
         x = np.nan_to_num(np.array(skeletons.data[i], np.float32), posinf=0, neginf=0)
         if len(samples) < MOST and x.any():
@@ -42,7 +42,8 @@ def write_figures(
             samples.append((f"{said}: {scores.names[i]}", x))
     if samples:
         file, channels = BytesIO(), skeletons.prepared and skeletons.prepared.channels
-        save_png(file, draw(samples, skeletons.skeleton, scored=bool(channels and channels.score == 2)))
+        scored = bool(channels and channels.score == 2)
+        save_png(file, draw(samples, skeletons.skeleton, scored=scored, down=skeletons.down))
         record.picture("test/skeletons", _pixels(BytesIO(file.getvalue())), step)
 
 
