@@ -364,7 +364,8 @@ def test_an_animation_takes_as_long_as_the_recording_and_moves(tmp_path: Path) -
             pictures.append(np.asarray(gif.convert("L"), int))
     right = [picture[:, gif.width // 2 :] for picture in pictures]
     assert (pictures[0] != pictures[1]).any()
-    assert np.abs(right[0] - right[5]).max() < 16  # the short one begins again: frames 0, 3, 1, 4, 2, 0
+    moved, same = (np.abs(right[0] - right[number]).mean() for number in (1, 5))
+    assert same < moved / 4  # the short one begins again: frames 0, 3, 1, 4, 2, 0; a GIF has few colours
 
 
 def test_the_picture_of_a_picture_grows_downwards(tmp_path: Path) -> None:

@@ -237,14 +237,15 @@ def test_letters_of_other_fonts_are_drawn_and_those_of_none_are_told_once(
     for name in ("_further", "_nowhere", "_told"):
         monkeypatch.setattr(drawing, name, type(getattr(drawing, name))())
     letter, unknown = "\u2a4d", "\U0003fff0"  # a sign of STIX, which comes with matplotlib; no letter at all
-    monkeypatch.setattr(drawing, "FURTHER_FONTS", ())
+    shipped = [entry for entry in drawing.fontManager.ttflist if "mpl-data" in entry.fname]
+    monkeypatch.setattr(drawing.fontManager, "ttflist", shipped)
     monkeypatch.setattr(drawing, "_fonts", lambda: ["cmr10", *drawing._further])  # Latin letters alone
     assert drawing.shown([f"a {letter}", "ж"]) == [f"a {letter}", "ж"]
     assert drawing._further
     assert "Last Resort" not in " ".join(drawing._further)
     assert not caplog.records
-    assert drawing.shown(["a", "\U0001fae9 jump"]) == ["a", "1: ? jump"]
-    assert drawing.shown(["a", "\U0001fae9"]) == ["a", "1: ?"]
-    assert caplog.text.count("no font here has the letters \U0001fae9; numbers stand for such names") == 1
+    assert drawing.shown(["a", "\U00013000 jump"]) == ["a", "1: ? jump"]
+    assert drawing.shown(["a", "\U00013000"]) == ["a", "1: ?"]
+    assert caplog.text.count("no font here has the letters \U00013000; numbers stand for such names") == 1
     assert drawing.shown([unknown]) == ["0: ?"]  # not printable, so that no font is missing
     assert len(caplog.records) == 1
