@@ -19,122 +19,23 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_gen.common.command_line import Report, main_of, run
-from data_gen.common.convert import Row, Sample, convert_files, drop_unusual, made_by, read_each, to_row
+from data_gen.common.convert import Sample, convert_files, drop_unusual, made_by, read_each
 from data_gen.common.names import files_below, match, nfc, walk
 from data_gen.formats.labels import Labels, labels_in, read_labels
-from data_gen.formats.persons import follow
 from data_gen.formats.reading import read
-from data_gen.formats.recording import Recording, fitted, outside_notes
+from data_gen.formats.recording import Recording, outside_notes
+from data_gen.formats.rows import Facts, Listed, Persons, forget, read_facts, read_row
 from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON
 from graph.channels import Channels
 from graph.common.words import plural
 from graph.custom import load_skeleton
-from graph.tools import Skeleton
-
-Persons = Literal["auto", "file", "track"]
-_PUBLISHED = ("ntu", "kinetics")  # formats whose published preparation keeps the file's order of persons
-
-
-class Listed(NamedTuple):
-    """What a line of labels names: a file, a folder or a recording in memory, whole or from one frame to another."""
-
-    source: Path | Recording
-    span: tuple[int, int] | None = None
-
-
-class Facts(NamedTuple):
-    """What is known of a recording without its numbers."""
-
-    num_frame: int
-    num_person: int
-    num_missing: int  # joints of those kept that are missing of a person who is present
-    channels: Channels
-    frame_rate: float | None
-    format: str
-    changes: bool  # whether persons change places in the file
-    is_tracked: bool  # whether they were given one place each
-    outside: tuple[int, bool]  # `Recording.outside`
-    notes: tuple[str, ...]
-
-
-@lru_cache(1)  # the parts of a recording are read one after the other
-def _read_one(path: Path, format: str, skeleton: Skeleton, channel: int | None) -> Recording:
-    recordings = list(read(path, format, skeleton=skeleton, channel=channel))
-    if len(recordings) != 1:
-        raise ValueError(f"it holds {plural(len(recordings), 'recording')}; name this file as --data_path")
-    return recordings[0]
-
-
-def load(listed: Listed, *, skeleton: Skeleton, format: str, channel: int | None) -> Recording:
-    """The recording of a line of labels, with the joints of the skeleton.
-
-    Raises:
-        ValueError: the file has another form; the message is the rest of a sentence that names it.
-        OSError: the file cannot be read.
-    """
-    recording = listed.source
-    if not isinstance(recording, Recording):
-        recording = _read_one(recording, format, skeleton, channel)
-    recording = recording.between(*listed.span) if listed.span else recording
-    return fitted(recording, skeleton)
-
-
-def in_places(recording: Recording, persons: Persons) -> tuple[Recording, bool, bool]:
-    """The recording with its persons where `persons` says; whether they change places in the file, and were tracked."""
-    followed, changes = follow(recording)
-    tracked = recording.identity is not None and recording.format not in _PUBLISHED
-    tracked = persons == "track" or (persons == "auto" and tracked)
-    return followed if tracked else recording, changes, tracked
-
-
-def row_of(recording: Recording, num_frame: int, num_person: int, *, persons: Persons = "auto") -> Row:
-    """A recording as a row of so many frames and persons; `persons` and errors as `gendata`."""
-    recording, _, _ = in_places(recording, persons)
-    return to_row(recording.joints, num_frame, num_person, recording.present)
-
-
-def read_kept(
-    listed: Listed, *, persons: Persons, max_frame: int | None, num_person: int | None, **options: Any
-) -> tuple[Row, Facts]:
-    """A recording as a row, in which missing joints are zero, and what is known of it; None: as many as it has.
-
-    Raises:
-        ValueError: the file has another form, or no joint is left; the message is the rest of a sentence that names it.
-        OSError: the file cannot be read.
-    """
-    recording, changes, tracked = in_places(load(listed, **options), persons)
-    T, M = recording.joints.shape[:2]
-    row = to_row(recording.joints, max_frame or T, num_person or M, recording.present)
-    num_missing = 0 if row.missing is None else int(row.missing.sum())
-    return row, Facts(
-        T,
-        M,
-        num_missing,
-        recording.channels,
-        recording.frame_rate,
-        recording.format,
-        changes,
-        tracked,
-        recording.outside(),
-        recording.notes,
-    )
-
-
-def read_facts(listed: Listed, **options: Any) -> Facts:
-    """What is known of a recording; arguments and errors as `read_kept`."""
-    return read_kept(listed, **options)[1]
-
-
-def read_row(listed: Listed, **options: Any) -> Row:
-    """A recording as a row; arguments and errors as `read_kept`."""
-    return read_kept(listed, **options)[0]
 
 
 def gendata(
@@ -173,7 +74,7 @@ def gendata(
             that cannot be used.
     """
     data_path, out_folder, report = Path(data_path), Path(out_folder), Report(strict=strict)
-    _read_one.cache_clear()  # files may have changed since an earlier call
+    forget()
     _check_options(max_frame=max_frame, num_person=num_person, channel=channel)
     bones = load_skeleton(skeleton)
     if not data_path.exists():

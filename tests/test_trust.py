@@ -130,6 +130,12 @@ PLACES: dict[str, tuple[str, Callable[[Payload], bytes], Callable[..., Any], Cal
         lambda f: ["--data_path", str(f / "a.pkl"), "--out_folder", str(f / "out")],
     ),
     "own sequence": ("files/a.npy", as_array, custom_gendata.main, own_files),
+    "own pickle": (
+        "a.pkl", as_pickle, custom_gendata.main, lambda f: [*own_files(f), "--data_path", str(f / "a.pkl")],
+    ),
+    "own archive": (
+        "a.npz", as_arrays, custom_gendata.main, lambda f: [*own_files(f), "--data_path", str(f / "a.npz")],
+    ),
     "own skeleton": ("bad.yaml", as_yaml, custom_gendata.main, lambda f: own_files(f, "bad.yaml")),
     "checked array": ("train_data_joint.npy", as_array, check.main, lambda f: [str(f)]),
     "array whose bones are made": (

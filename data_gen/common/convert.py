@@ -275,19 +275,19 @@ def convert_files(
 def write_sequences(
     folder: Path,
     arrays: Sequence[str],
-    sequences: Sequence[tuple[Sample, np.ndarray, np.ndarray | None]],
+    sequences: Sequence[tuple[Any, ...]],
     report: Report,
     **about: Any,
 ) -> None:
     """Write sequences that memory holds; the arrays' T and M are the largest ones.
 
-    Each is a sample, its joints (T, M, V, C), and which joints are present, as `to_row` takes them. `about` are further
-    arguments of `write_arrays`.
+    Each is a `Sample`, its joints (T, M, V, C) and, where joints may be missing, which are present, as `to_row` takes
+    them. `about` are further arguments of `write_arrays`.
     """
-    T, M = (max(joints.shape[axis] for _, joints, _ in sequences) for axis in (0, 1))
+    T, M = (max(joints.shape[axis] for _, joints, *_ in sequences) for axis in (0, 1))
     V, C = sequences[0][1].shape[2:]
-    samples = [sample for sample, _, _ in sequences]
-    rows = ((sample, to_row(joints, T, M, present)) for sample, joints, present in sequences)
+    samples = [sample for sample, *_ in sequences]
+    rows = ((sample, to_row(joints, T, M, *present)) for sample, joints, *present in sequences)
     write_arrays(folder, arrays, samples, rows, report, row_shape=(C, T, V, M), **about)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from graph.common.words import did_you_mean, plural
+from graph.mapping import canonical_names
 from graph.tools import Skeleton
 
 _CHANNEL = {name: name for name in "xyz"} | dict.fromkeys(
@@ -122,10 +123,16 @@ def ordered(joints: Iterable[str], skeleton: Skeleton | None) -> list[str]:
         ValueError: they are neither numbered without a gap, nor those of the skeleton.
     """
     joints = list(joints)
+    known: dict[str, int] = {}
     if skeleton:
         known = {_key(name): place for place, name in enumerate(skeleton.joints)}
-        if {_key(joint) for joint in joints} == known.keys() and len(joints) == len(known):
-            return sorted(joints, key=lambda joint: known[_key(joint)])
+        own = canonical_names(Skeleton("", tuple(joints), (0,) * len(joints)))
+        for keys, places in (
+            ([_key(joint) for joint in joints], known),
+            (own, {name: place for place, name in enumerate(canonical_names(skeleton))}),
+        ):
+            if set(keys) == places.keys() and len(joints) == len(places):
+                return [joint for _, joint in sorted(zip(map(places.__getitem__, keys), joints, strict=True))]
     numbers = [re.findall(r"\d+", joint) for joint in joints]
     if all(numbers) and len({re.sub(r"\d+$", "", joint) for joint in joints}) == 1:
         by_number = sorted(joints, key=lambda joint: int(re.findall(r"\d+", joint)[-1]))

@@ -133,13 +133,11 @@ class _Arrays(dict[str, np.ndarray]):
             with zipfile.ZipFile(source.path) as file:
                 size = sum(member.file_size for member in file.infolist())
             if size > _MAX_NPZ_MB << 20:
-                raise ValueError(f"its arrays take more than {_MAX_NPZ_MB} MB")
+                raise ValueError("too large")
             with np.load(source.path, allow_pickle=False) as content:
                 super().__init__(content)
-        except OSError:
-            raise
-        except Exception as error:  # a damaged or forged file can raise anything
-            raise ValueError(f"it is no complete .npz file of numbers ({str(error).splitlines()[0]:.80})") from error
+        except Exception as error:  # a damaged or forged file can raise anything, OSError too
+            raise ValueError(f"it is no complete .npz file of numbers of at most {_MAX_NPZ_MB} MB") from error
 
 
 def read_nested(source: Source) -> Iterator[Recording]:

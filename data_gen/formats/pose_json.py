@@ -59,9 +59,9 @@ def looks_like_poses(source: Source, program: str) -> bool:
     first = next((entry for entry in (listed.values() if isinstance(listed, dict) else listed) if entry), None)
     match program:
         case "openpose":
-            return _is_openpose(content) or bool(source.members and _is_openpose_file(source.members[0]))
+            return _is_openpose(content) or any(map(_is_openpose_file, _first(source, ".json")))
         case "yolo-txt":
-            return bool(source.members) and source.members[0].suffix == ".txt" and _is_yolo_line(source.members[0])
+            return any(map(_is_yolo_file, _first(source, ".txt")))
         case "mmskeleton":
             return isinstance(content, dict) and "annotations" in content and "info" in content
         case "mmpose":
@@ -80,12 +80,17 @@ def _is_openpose(content: Any) -> bool:
     return isinstance(content, dict) and isinstance(content.get("people"), list)
 
 
+def _first(source: Source, suffix: str) -> list[Path]:
+    """The first file of a folder with this suffix, or none."""
+    return [path for path in source.members if path.suffix.lower() == suffix][:1]
+
+
 def _is_openpose_file(path: Path) -> bool:
     with path.open("rb") as file:
-        return path.suffix == ".json" and b'"people"' in file.read(4096)
+        return b'"people"' in file.read(4096)
 
 
-def _is_yolo_line(path: Path) -> bool:
+def _is_yolo_file(path: Path) -> bool:
     check_size(path, _MAX_FRAME_MB)
     words = (path.read_bytes().splitlines() or [b""])[0].split()
     return len(words) >= 5 + 2 * 5

@@ -178,7 +178,9 @@ def recording_of(
         channels = Channels(channels.names, "pixels", _picture(annotation))
     if 0 in joints.shape:
         raise ValueError("no body in any frame")
-    return Recording.of(name, _without_missing(joints, channels), channels, label=label, split=split)
+    listed = np.full(joints.shape[:2], -1) if "frame_inds" in annotation else None  # by frame, in any order
+    joints = _without_missing(joints, channels)
+    return Recording.of(name, joints, channels, label=label, split=split, identity=listed)
 
 
 def _without_missing(joints: np.ndarray, channels: Channels) -> np.ndarray:

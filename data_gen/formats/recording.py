@@ -111,7 +111,8 @@ def fitted(recording: Recording, skeleton: Skeleton) -> Recording:
             raise ValueError(f"it has {plural(V, 'joint')}, the skeleton has {skeleton.num_point}")
         return recording
     names, wanted = canonical_names(own), canonical_names(skeleton)
-    if names == wanted or (skeleton.num_point == V and set(names) != set(wanted)):
+    agree = all(names.index(name) == wanted.index(name) for name in set(names) & set(wanted))
+    if names == wanted or (skeleton.num_point == V and agree):
         strange = [] if names == wanted else [f"took the joints of {own.name} for those of {skeleton.name}, in order"]
         return replace(recording, notes=(*recording.notes, *strange))
     joints, present = as_skeleton(recording.joints, recording.present, own, skeleton)

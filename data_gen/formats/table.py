@@ -75,6 +75,8 @@ def split_fields(text: str) -> Table:
     delimiter = next((mark for mark in (";", "\t", ",") if mark in sample), None)
     if delimiter == "," and re.search(r"\d,\d+\s+[+-]?\d+,\d", sample):
         delimiter = None  # blanks between numbers with decimal commas
+    if delimiter == "\t" and re.search(r"\d +[-+.\d]", sample):
+        delimiter = None  # blanks and tabs
     numbers = [number for number, _ in lines]
     if delimiter is None:
         rows = [line.split() for _, line in lines]
@@ -87,8 +89,7 @@ def split_fields(text: str) -> Table:
     if len(rows) != len(numbers):
         raise ValueError("a quotation mark is not closed on its line")
     rows, numbers = _without_preamble(rows, numbers)
-    if delimiter != ",":
-        rows = [[_number_text(field) for field in row] for row in rows]
+    rows = [[_number_text(field) for field in row] for row in rows]
     heading = rows.pop(0) if rows and not any(map(is_number, filter(None, rows[0]))) and any(rows[0]) else None
     if heading is None and rows and _counts_columns(rows[0]):  # pandas names columns so that have no names
         rows.pop(0)
@@ -124,7 +125,9 @@ def _fit(heading: list[str] | None, rows: list[list[str]], numbers: list[int]) -
 
 
 def _trimmed(heading: list[str] | None, rows: list[list[str]]) -> tuple[list[str] | None, list[list[str]]]:
-    """Without an empty last column, which a separator at the end of each line makes."""
+    """Without empty first and last columns, which a separator at the ends of each line makes."""
+    while len(rows[0]) > 1 and not any(row[0] for row in rows) and heading is None:
+        rows = [row[1:] for row in rows]
     while len(rows[0]) > 1 and not any(row[-1] for row in rows) and not (heading and heading[-1]):
         heading, rows = heading and heading[:-1], [row[:-1] for row in rows]
     return heading, rows
@@ -260,5 +263,6 @@ def _is_text(table: Table, column: int) -> bool:
 
 
 def _counts(values: np.ndarray) -> bool:
-    """Whether values are whole numbers that grow."""
-    return bool((values == np.round(values)).all() and (np.diff(values) > 0).all())
+    """Whether values are whole numbers that grow; UTKinect writes some frames twice."""
+    grows = len(values) == 1 or values[-1] > values[0]
+    return bool(grows and (values == np.round(values)).all() and (np.diff(values) >= 0).all())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import threading
@@ -79,11 +80,17 @@ def _make_folder_of_workers() -> None:
 def _begin_worker(worker: int) -> None:
     """Ignores signals to the process group: the main process still needs its workers, and ends them itself.
 
-    A worker that ends otherwise has lost the main process, and deletes the temporary folder of both.
+    A worker that loses the main process deletes the temporary folder of both.
     """
     for number in STOP:
         signal.signal(number, signal.SIG_IGN)
-    util.Finalize(None, shutil.rmtree, (util.get_temp_dir(), True), exitpriority=0)
+    util.Finalize(None, _delete_folder_of_the_dead, (os.getppid(), util.get_temp_dir()), exitpriority=0)
+
+
+def _delete_folder_of_the_dead(parent: int, folder: str) -> None:
+    """Other workers of a living process still need its folder: without it they send nothing, and the run waits."""
+    if os.getppid() != parent:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

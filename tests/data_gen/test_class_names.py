@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 from data_gen.class_names import KINETICS, NTU60, NTU120
-from processor.config.schema import ConfigError, load_config, names_of_classes
+from processor.config.schema import ConfigError, load_config
 
 BENCHMARKS = {
     "nturgbd": NTU60, "ntu60_xsub": NTU60, "ntu60_xview": NTU60, "ntu120_xsub": NTU120, "ntu120_xset": NTU120,
@@ -52,7 +52,7 @@ def test_kinetics_are_those_of_the_label_files(samples: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT / "config").as_posix())
 def test_a_benchmark_names_its_classes(path: Path) -> None:
-    assert names_of_classes(load_config(["--config", str(path)])) == BENCHMARKS[path.parent.name]
+    assert load_config(["--config", str(path)]).class_names == list(BENCHMARKS[path.parent.name])
 
 
 def test_other_classes_need_other_names(tmp_path: Path) -> None:
@@ -60,11 +60,11 @@ def test_other_classes_need_other_names(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"class_names: 60 names, but model_args.num_class is 5"):
         load_config(["--config", str(base), "--model_args.num_class", "5"])
     own = tmp_path / "own.yaml"
-    for names, expected in (("null", None), ("[a, b, c, d, e]", tuple("abcde"))):
+    for names, expected in (("null", None), ("[a, b, c, d, e]", list("abcde"))):
         own.write_text(f"_base_: {base.as_posix()}\nclass_names: {names}\nmodel_args: {{num_class: 5}}\n")
-        assert names_of_classes(load_config(["--config", str(own)])) == expected
+        assert load_config(["--config", str(own)]).class_names == expected
     argv = ["--config", str(base), "--model_args.num_class", "5", "--class_names", "null"]
-    assert names_of_classes(load_config(argv)) is None
+    assert load_config(argv).class_names is None
 
 
 def test_the_files_of_names_are_installed(tmp_path: Path) -> None:

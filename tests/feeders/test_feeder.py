@@ -261,7 +261,7 @@ def test_mistakes_are_named(paths: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cut\.npy is not a complete"):
         Feeder(str(tmp_path / "cut.npy"), paths["label_path"])
     np.save(tmp_path / "flat.npy", np.zeros(5))
-    with pytest.raises(ValueError, match=r"flat\.npy is not an array"):
+    with pytest.raises(ValueError, match=r"flat\.npy holds an array"):
         Feeder(str(tmp_path / "flat.npy"), paths["label_path"])
     np.save(tmp_path / "odd.npy", np.zeros((N, C, T, 7, M)))
     with pytest.raises(ValueError, match="7 joints are those of no known skeleton"):

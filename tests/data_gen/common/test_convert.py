@@ -171,6 +171,20 @@ def test_sequences_in_memory_are_padded_to_the_longest(tmp_path: Path) -> None:
     assert array.any(axis=(1, 3, 4)).sum(axis=1).tolist() == [2, 6, 3]
 
 
+def test_sequences_may_tell_which_joints_are_present(tmp_path: Path) -> None:
+    present = np.ones((6, 1, 4), bool)
+    present[2, 0, 3] = False
+    sequences = [
+        (Sample("all", 0, ("train_data_joint.npy",)), np.ones((2, 1, 4, 2))),
+        (Sample("some", 0, ("train_data_joint.npy",)), np.ones((6, 1, 4, 2)), present),
+    ]
+    write_sequences(tmp_path, ["train_data_joint.npy"], sequences, Report(), channels=Channels(("x", "y")))
+    missing = load_missing(tmp_path / "train_data_joint.npy")
+    assert missing is not None
+    assert [np.argwhere(missing[number]).tolist() for number in range(2)] == [[], [[2, 3, 0]]]
+    np.testing.assert_array_equal(load_lengths(tmp_path / "train_data_joint.npy"), [2, 6])
+
+
 def test_inputs_of_another_kind_than_most_are_left_out() -> None:
     report, results = Report(), {"a": 3, "b": 2, "c": 3}
     drop_unusual(results, lambda number: f"{number} channels", report, unit="file")

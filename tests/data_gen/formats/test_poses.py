@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from made import chain, moves, one, read_content, read_text
 
+from data_gen.formats.recording import fitted
+from graph import ntu_rgb_d, openpose
+
 JOINTS = moves(17, 3) * [300, 300, 0.5]  # of a person: x, y, score
 FLAT = JOINTS.ravel().tolist()
 OTHER = np.add(JOINTS, [50, 0, 0]).tolist()
@@ -192,6 +195,16 @@ def test_mediapipe_writes_landmarks_by_frame(tmp_path: Path, content: Any) -> No
 def test_what_is_no_person_is_named(tmp_path: Path, content: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         read_content(tmp_path, content)
+
+
+def test_joints_of_one_program_are_not_taken_for_those_of_another(tmp_path: Path) -> None:
+    recording = read_content(tmp_path, frame_of([moves(25, 3).ravel().tolist()]))
+    with pytest.raises(ValueError, match=r"OpenPose joints do not make these of NTU RGB\+D: .*left thumb"):
+        fitted(recording, ntu_rgb_d.SKELETON)
+    assert fitted(recording, chain(25)).notes == ("took the joints of OpenPose for those of chain, in order",)
+    assert fitted(recording, openpose.SKELETON) is recording
+    with pytest.raises(ValueError, match="do not make these of chain"):
+        fitted(recording, chain(24))
 
 
 def test_numbers_of_pictures_are_no_frames(tmp_path: Path) -> None:

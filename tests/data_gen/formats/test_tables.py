@@ -38,6 +38,9 @@ def csv_of(joints: np.ndarray, names: list[str] | None = None, mark: str = ",") 
         "# " + csv_of(JOINTS, NAMES, " "),
         csv_of(JOINTS, [str(number) for number in range(9)]),
         re.sub(r"([\d.]+)", r'"\1"', csv_of(JOINTS)),
+        re.sub(r"(\d+)\.(\d+)", r'"\1,\2"', csv_of(JOINTS)),
+        "".join(f"\t{line}\n" for line in csv_of(JOINTS, None, "\t").splitlines()),
+        csv_of(JOINTS, None, " ").replace(" ", "\t", 1),
         csv_of(JOINTS, NAMES).encode("utf-16").decode("latin-1"),
     ],
 )
@@ -74,6 +77,8 @@ def test_joints_are_found_by_the_skeletons_names(tmp_path: Path) -> None:
     skeleton = Skeleton("arm", ("neck", "left hand", "right hand"), (0, 0, 0))
     text = "RightHandX,RightHandY,left_hand_x,left_hand_y,NECK.x,NECK.y\n1,2,3,4,5,6\n"
     assert read_text(tmp_path, text, skeleton=skeleton).joints.tolist() == [[[[5, 6], [3, 4], [1, 2]]]]
+    short = "RHand_x,RHand_y,LHand_x,LHand_y,neck_x,neck_y\n1,2,3,4,5,6\n"
+    assert read_text(tmp_path, short, skeleton=skeleton).joints.tolist() == [[[[5, 6], [3, 4], [1, 2]]]]
     with pytest.raises(ValueError, match="'right hand' is no joint of the skeleton, and 'j0' of the skeleton is not"):
         read_text(tmp_path, text, skeleton=chain(3))
 
@@ -123,10 +128,14 @@ def test_kard_and_msr_action_3d_have_a_joint_a_line(tmp_path: Path) -> None:
 
 def test_utkinect_and_pku_mmd_have_a_frame_a_line(tmp_path: Path) -> None:
     utkinect = moves(6, 20, 3)
-    text = "".join(f"{252 + 2 * t} " + " ".join(map(str, frame.ravel())) + " \n" for t, frame in enumerate(utkinect))
+    text = "".join(
+        f"{252 + max(t, 1)} " + " ".join(map(str, frame.ravel())) + " \n" for t, frame in enumerate(utkinect)
+    )
     recording = read_text(tmp_path, text, "joints_s01_e01.txt", skeleton=chain(20))
     np.testing.assert_array_equal(recording.joints[:, 0], utkinect.astype(np.float32))
     assert recording.notes == ("left out column 1, the numbers of frames",)
+    assert recording.frames is not None
+    assert recording.frames.tolist() == [253, 253, 254, 255, 256, 257]  # the first is there twice
     pku = moves(3, 2, 25, 3)
     pku[1:, 1] = 0
     text = "".join(" ".join(map(str, frame.ravel())) + "\n" for frame in pku)

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_gen import custom_gendata, kinetics_gendata, pyskl_gendata
+from data_gen import kinetics_gendata, pyskl_gendata
 from data_gen.common.convert import Row, to_row
+from data_gen.formats import rows
 from data_gen.formats.recording import Recording, fitted
 from data_gen.ntu import convert as ntu
 from data_gen.ntu.steps import plain, preprocessed
@@ -45,7 +46,7 @@ def _ntu(steps: ntu.Steps, recording: Recording, T: int, M: int, options: Mappin
 
 
 def _custom(recording: Recording, T: int, M: int, options: Mapping[str, Any]) -> Row:
-    return custom_gendata.row_of(recording, T, M, persons=options.get("persons", "auto"))
+    return rows.row_of(recording, T, M, persons=options.get("persons", "auto"))
 
 
 def _kinetics(recording: Recording, T: int, M: int, options: Mapping[str, Any]) -> Row:

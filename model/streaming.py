@@ -1,0 +1,219 @@
+"""S-TR frame by frame: the logits of all frames so far at any time, exactly those of the whole clip.
+
+    stream = Stream(model.eval())
+    for frame in frames:  # (N, C, V, M)
+        stream.push(frame)
+        logits = stream.logits()  # model(x[:, :, :t]) of the t frames so far
+
+In evaluation mode attention, graph convolution and batch norm of S-TR act inside a frame. Only temporal convolutions
+and the mean over time see several frames. So each convolution keeps the inputs that its next outputs need (eight
+frames), what is added to its output (a block's residual) or taken later (the raw input of the fourth block) waits as
+long, and the mean is a running sum: memory does not grow with the number of frames. `logits` adds what the zeros beyond
+the end of a clip give, and keeps nothing of that.
+
+A model that attends over frames, or whose graph is made of all frames, cannot do this: `Window` gives the logits of the
+last frames, computed anew.
+
+Axis legend: N streams side by side, C channels, T frames, V joints, M persons; hidden features are (N·M, T, V, C).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple, cast
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model import st_tr
+from model.inputs import checked
+from model.layers.basic import norm_relu, normalise
+from model.layers.gcn import AdaptiveGCN
+from model.layers.tcn import TemporalConv
+
+TOGETHER = 16  # frames after which a stream computes even if nobody asks for logits: fewer calls are faster
+
+
+class Frames(NamedTuple):
+    """Features of successive frames x (B, T, V, C), of which the first `sure` stay the same when more frames come."""
+
+    x: Tensor
+    sure: int
+
+
+class Stream:
+    """The logits of a growing clip, exactly: after t frames those of `model(x[:, :, :t])`, as far as rounding goes.
+
+    Args:
+        model: S-TR in evaluation mode, with any weights.
+
+    Raises:
+        ValueError: this model sees all frames at once, or is in training mode.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        if reason := why_not(model):
+            raise ValueError(f"this model cannot be streamed exactly: {reason}; take model.streaming.Window")
+        _check_evaluation(model)
+        self.model = cast(st_tr.Model, model)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all frames."""
+        self._pushed: list[Tensor] = []  # frames that nothing was computed of
+        self._waiting: dict[str, Tensor] = {}  # by unit: frames (N·M, T, V, C) that it needs later
+        self._seen: dict[str, int] = {}  # by block: how many sure frames reached it
+        self._total: Tensor | float = 0.0  # (N·M, C), the last features summed over sure frames
+        self._shape: tuple[int, ...] = ()
+
+    def push(self, frame: Tensor) -> None:
+        """The next frame (N, C, V, M), or frames (N, C, T, V, M), of N streams; absent persons complete fewer.
+
+        Raises:
+            ValueError: axes are not those of the model, or N differs from that of the frames before.
+        """
+        x = frame[:, :, None] if frame.dim() == 4 else frame
+        x = checked(x, self.model.options, self.model.fcn.weight.dtype)
+        shape = (len(x), x.shape[-1])
+        if self._shape not in ((), shape):
+            raise ValueError(f"push: {len(x)} streams, after {self._shape[0]}; call reset() before other streams")
+        self._shape = shape
+        self._pushed.append(x)
+        if sum(x.shape[2] for x in self._pushed) >= TOGETHER:
+            self._advance(end=False)
+
+    def logits(self) -> Tensor:
+        """(N, num_class) of all frames so far.
+
+        Raises:
+            ValueError: there are no frames.
+        """
+        if not self._shape:
+            raise ValueError("logits: no frame was pushed")
+        with torch.no_grad():
+            mean = self._advance(end=True).unflatten(0, self._shape).mean(dim=1)
+            return self.model.fcn(mean.to(self.model.fcn.weight.dtype))
+
+    @torch.no_grad()
+    def _advance(self, *, end: bool) -> Tensor:
+        """Takes the pushed frames; the mean (N·M, C) of the last features, with `end` as if the clip ended here."""
+        model, o = self.model, self.model.options
+        N, M = self._shape
+        none = model.fcn.weight.new_zeros(N, o.channel, 0, o.num_point, M)
+        x = torch.cat([none, *self._pushed], dim=2)
+        self._pushed = []
+        raw = rearrange(x, "n c t v m -> (n m) t v c")
+        frames = Frames(self._normalised(x) if x.shape[2] else raw, x.shape[2])
+        if not o.all_layers:
+            frames = self._convolve("tcn0", model.tcn0, _each(model.gcn0, frames), end=end)
+        for i, block in enumerate(model.backbone):
+            if i == model.joined:
+                joined = self._delayed("raw", Frames(raw, raw.shape[1]), frames)
+                frames = frames._replace(x=torch.cat([frames.x, joined], dim=-1))
+            frames = self._through(f"backbone.{i}", cast(st_tr.Block, block), frames, end=end)
+        features = frames.x.mean(dim=2, dtype=torch.float64)
+        total = self._total + features.sum(dim=1)
+        self._total = self._total + features[:, : frames.sure].sum(dim=1)
+        count = self._seen["mean"] = self._seen.get("mean", 0) + frames.sure
+        return total / (count + frames.x.shape[1] - frames.sure)
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        M, C = x.shape[-1], x.shape[1]
+        h = normalise(rearrange(x, "n c t v m -> n t (m v c)"), self.model.data_bn)
+        return rearrange(h, "n t (m v c) -> (n m) t v c", m=M, c=C)
+
+    def _through(self, name: str, block: st_tr.Block, frames: Frames, *, end: bool) -> Frames:
+        """A block, whose residual takes the frames 0, s, 2s, ... of the clip where its stride is s."""
+        seen, stride = self._seen.get(name, 0), cast(TemporalConv, block.tcn1).conv.stride[0]
+        self._seen[name] = seen + frames.sure
+        skip = -seen % stride
+        residual = Frames(frames.x[:, skip:], max(frames.sure - skip, 0))
+        residual = _each(block.down1, residual, stride)
+        y = self._convolve(name, cast(TemporalConv, block.tcn1), _each(block.gcn1, frames), end=end)
+        return y._replace(x=y.x + self._delayed(f"{name}.down1", residual, y))
+
+    def _convolve(self, name: str, tcn: TemporalConv, frames: Frames, *, end: bool) -> Frames:
+        """The outputs of a convolution that its inputs so far make possible, with `end` all of them."""
+        kernel, stride, padding = tcn.conv.kernel_size[0], tcn.conv.stride[0], tcn.conv.padding[0]
+        beyond = frames.x.new_zeros(frames.x.shape[0], int(padding), *frames.x.shape[2:])
+        before = self._waiting.get(name, beyond)
+        x = torch.cat([before, frames.x, *([beyond] if end else [])], dim=1)
+        sure = before.shape[1] + frames.sure
+        count, certain = (max((T - kernel) // stride + 1, 0) for T in (x.shape[1], sure))
+        self._waiting[name] = x[:, certain * stride : sure].clone()
+        if not count:
+            return Frames(x.new_zeros(len(x), 0, x.shape[2], tcn.conv.out_channels), 0)
+        y = rearrange(x[:, : (count - 1) * stride + kernel], "b t v c -> b c t v")
+        y = F.conv2d(y, tcn.conv.weight, tcn.conv.bias, stride=tcn.conv.stride)
+        return Frames(norm_relu(rearrange(y, "b c t v -> b t v c"), tcn.bn), certain)
+
+    def _delayed(self, name: str, frames: Frames, late: Frames) -> Tensor:
+        """The frames beside those that came `late`; those whose time has not come wait."""
+        x = torch.cat([self._waiting[name], frames.x], dim=1) if name in self._waiting else frames.x
+        sure = x.shape[1] - frames.x.shape[1] + frames.sure
+        self._waiting[name] = x[:, late.sure : sure].clone()
+        return x[:, : late.x.shape[1]]
+
+
+class Window:
+    """The logits of the last frames, computed anew each time: for models that see all frames at once.
+
+    Args:
+        model: any model, in evaluation mode.
+        frames: how many of the last frames are looked at.
+
+    Raises:
+        ValueError: no number of frames, or the model is in training mode.
+    """
+
+    def __init__(self, model: nn.Module, frames: int) -> None:
+        if frames < 1:
+            raise ValueError(f"frames: {frames} is no number of frames")
+        _check_evaluation(model)
+        self.model = model
+        self._frames: deque[Tensor] = deque(maxlen=frames)
+
+    def reset(self) -> None:
+        """Forgets all frames."""
+        self._frames.clear()
+
+    def push(self, frame: Tensor) -> None:
+        """The next frame (N, C, V, M), or frames (N, C, T, V, M)."""
+        self._frames.extend(frame[:, :, None].unbind(dim=2) if frame.dim() == 4 else frame.unbind(dim=2))
+
+    def logits(self) -> Tensor:
+        """(N, num_class) of the last frames.
+
+        Raises:
+            ValueError: there are no frames.
+        """
+        if not self._frames:
+            raise ValueError("logits: no frame was pushed")
+        with torch.no_grad():
+            logits: Tensor = self.model(torch.stack(list(self._frames), dim=2))
+        return logits
+
+
+def why_not(model: nn.Module) -> str | None:
+    """Why a model cannot be streamed exactly; None: it can."""
+    if not isinstance(model, st_tr.Model):
+        return f"{type(model).__module__} begins with a graph that is made of all frames, or is not known"
+    if model.options.tcn_attention:
+        return "temporal attention looks at all frames"
+    if any(isinstance(module, AdaptiveGCN) for module in model.modules()):
+        return "an adaptive graph (agcn) is made of all frames"
+    return None
+
+
+def _check_evaluation(model: nn.Module) -> None:
+    if model.training:
+        raise ValueError("the model is in training mode, where batch norm looks at all frames; call model.eval()")
+
+
+def _each(module: nn.Module, frames: Frames, stride: int = 1) -> Frames:
+    """A module that acts inside each frame, of every frame at `stride`, and of no frames as well."""
+    x, sure = frames
+    y = module(x) if x.shape[1] else module(x.new_zeros(x.shape[0], 1, *x.shape[2:]))[:, :0]
+    return Frames(y, -(-sure // stride))
