@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ BEFORE = re.compile(r"((time|\w+=\S+) +)*(?=(python3?|torchrun|st-tr|cp|pip) )")
 FOLLOWED = ("docs/extending.md",)  # its blocks need each other; test_extending.py follows them
 FOREIGN = ("pip", "pytest")  # modules of `python -m`
 MADE = "make_example.py"  # a block of the document that names it
+# phases with options of their own
+TOOLS = {
+    "predict": "processor.tools.predictions",
+    "export": "processor.tools.export",
+}
 CONFIG = "config/ntu60_xsub/s-tr.yaml"  # where a command says FILE or ...
 
 
@@ -134,6 +140,11 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         if rest == ["..."]:  # of which the scripts' own commands are shown elsewhere
             assert (ROOT / program).is_file()
             return
+    tool = next((tool for word, tool in pairwise(rest) if word == "--phase" and tool in TOOLS), None)
+    if program in ("main.py", "st-tr") and tool:
+        _, unknown = import_module(TOOLS[tool]).parser().parse_known_args(rest)
+        assert not unknown
+        return
     if program in ("main.py", "st-tr"):
         if "--help" not in rest:
             load_config(rest)
@@ -190,6 +201,7 @@ def test_flags_that_are_named_alone_exist(
         with pytest.raises((ParsedError, SystemExit)):
             runpy.run_path(str(ROOT / script), run_name="__main__")
     known = {"--config", *(f"--{field.name}" for field in fields(Config))}
+    parsers += [import_module(tool).parser() for tool in TOOLS.values()]
     known |= {flag for parser in parsers for flag in parser._option_string_actions}
     named = {
         (snippet.place, flag)

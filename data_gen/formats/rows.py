@@ -76,7 +76,11 @@ def in_places(recording: Recording, persons: Persons) -> tuple[Recording, bool, 
 
 
 def row_of(recording: Recording, num_frame: int, num_person: int, *, persons: Persons = "auto") -> Row:
-    """A recording as a row of so many frames and persons; errors as `read_row`."""
+    """A recording as a row of so many frames and persons.
+
+    Raises:
+        ValueError: no joint is left; the message is the rest of a sentence that names the recording.
+    """
     recording, _, _ = in_places(recording, persons)
     return to_row(recording.joints, num_frame, num_person, recording.present)
 

@@ -38,16 +38,25 @@ class _Words(Parser):
         raise ValueError(f"export: {message}; {HELP} shows the options")
 
 
-def main(argv: Sequence[str]) -> int:
-    """Exports what the command line names; returns the exit status, errors as `export`."""
-    words = _Words(prog="python main.py --phase export", description=__doc__, allow_abbrev=False)
+def parser() -> Parser:
+    """The options of the command."""
+    words = _Words(
+        prog="python main.py --phase export",
+        description="Write a trained model as a file that other programs run.",
+        allow_abbrev=False,
+    )
     words.option("phase", choices=["export"], required=True)
     words.option("weights", type=Path, required=True, help="last.pt or best.pt of a run")
     words.option("format", choices=get_args(Format), required=True, help="onnx, or pt2 for torch.export.load")
     words.option("out", type=Path, help="the file (default: beside the weights, with the format as its suffix)")
     words.option("class_names", type=Path, help="text file with a name of a class a line, for weights without names")
     words.option("config", help="the configuration of weights that do not hold one, such as published ones")
-    args, further = words.parse_known_args(list(argv))
+    return words
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exports what the command line names; returns the exit status, errors as `export`."""
+    args, further = parser().parse_known_args(list(argv))
     if further and args.config is None:
         raise ValueError(f"export: {further[0]!r} is no option of it; {HELP} shows them")
     out = args.out or args.weights.with_suffix(f".{args.format}")

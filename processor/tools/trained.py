@@ -18,7 +18,7 @@ from data_gen.common.convert import Row, Sample, write_arrays
 from data_gen.formats.recording import Recording
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_merge_joint_bones import merge_joint_bones
-from data_gen.rows import AS_RECORDED, PUBLISHED, SIZED, fitted_to, row_of, script_of
+from data_gen.preparation import AS_RECORDED, PUBLISHED, SIZED, fitted_to, row_of, script_of
 from feeders.arrays import BONE, JOINT, JOINT_BONES, LABEL, SKELETON, beside, class_names_in
 from graph.common.imports import import_object
 from graph.common.words import plural
