@@ -41,6 +41,8 @@ def test_one_name(site: Path) -> None:
     assert [path.name for path in site.iterdir()] == ["st_tr"]
     ours = {path.relative_to(ROOT) for path in (ROOT / "config").rglob("*.yaml")}
     assert {path.relative_to(site / "st_tr") for path in (site / "st_tr" / "config").rglob("*")} >= ours
+    results = site / "st_tr" / "processor" / "results"
+    assert {path.name for path in results.glob("page.*")} == {"page.css", "page.html", "page.js", "page.py"}
     for package in ("graph", "data_gen", "feeders", "model", "processor"):
         modules = {path.relative_to(ROOT) for path in (ROOT / package).rglob("*.py")}
         assert {path.relative_to(site / "st_tr") for path in (site / "st_tr" / package).rglob("*.py")} == modules
@@ -61,4 +63,4 @@ def test_the_scripts(site: Path, tmp_path: Path) -> None:
     assert text.startswith("usage: st-tr check")
     status, text = call(site, tmp_path, "storage")
     assert status == 1
-    assert text.startswith("error: 'storage' is none of check, custom_gendata, ")
+    assert text.startswith("error: 'storage' is none of check, compare, custom_gendata, ")
