@@ -94,6 +94,10 @@ def _run(config: Config, argv: Sequence[str]) -> int:
         from processor.tools.benchmark import benchmark
 
         benchmark(folds.of_fold(config, config.folds[0]) if config.folds else config)
+    elif config.phase == "explain":
+        from processor.tools.explain import explain
+
+        explain(folds.of_fold(config, config.folds[0]) if config.folds else config)
     else:
         folds.run(config)
     return 0

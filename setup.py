@@ -22,9 +22,17 @@ setup(
     python_requires=">=3.10",
     package_dir={"st_tr": "."},
     packages=["st_tr", *(f"st_tr.{name}" for name in PACKAGES)],
-    package_data={"st_tr": ["config/*/*.yaml"], "st_tr.data_gen.class_names": ["*.txt"]},
+    package_data={
+        "st_tr": ["config/*/*.yaml"],
+        "st_tr.data_gen.class_names": ["*.txt"],
+        "st_tr.processor.results": ["page.*"],
+    },
     entry_points={"console_scripts": ["st-tr = st_tr.processor.command:run"]},
-    extras_require={"formats": ["bvhio>=1.5", "ezc3d>=1.5"]},  # BVH and C3D, which few need
+    extras_require={
+        "formats": ["bvhio>=1.5", "ezc3d>=1.5"],  # BVH and C3D, which few need
+        "explain": ["captum>=0.7"],  # integrated gradients in `--phase explain`
+        "report": ["scikit-learn>=1.3"],  # t-SNE in reports; with SciPy it takes 150 MB
+    },
     install_requires=[
         "torch>=2.6",
         "numpy>=1.26",
@@ -33,5 +41,6 @@ setup(
         "tqdm>=4.66",
         "tensorboard>=2.16",
         "matplotlib>=3.8",
+        "jinja2>=3.1",
     ],
 )

@@ -4,8 +4,8 @@ Reads every `{part}_data*.npy` (N, C, T, V, M) in FOLDER and its subfolders, wit
 Tells of each array: samples and classes, valid frames (from the first to the last with a person) and recorded ones,
 persons and where they are absent, missing joints, what each channel is and its range, and samples that are empty, hold
 NaN or inf, or joints outside their picture. Tells which samples are equal, number for number: some copies of NW-UCLA
-hold samples of val in train too. Saves a picture of a few skeletons of each array of joints, `{part}_data_joint.png`.
-An array is read once, in chunks of bounded size.
+hold samples of val in train too. Saves a picture and an animation of a few skeletons of each array of joints,
+`{part}_data_joint.png` and `.gif`. An array is read once, in chunks of bounded size.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import numpy as np
 
 from data_gen.common.command_line import Parser, Report, run
 from data_gen.common.contents import DRAWN, Contents, scan
-from data_gen.common.pictures import draw, write_picture
 from feeders.arrays import (
     JOINT,
     LABEL,
@@ -31,6 +30,7 @@ from feeders.arrays import (
     beside,
     labels_of,
     load_array,
+    load_classes,
     load_lengths,
     load_prepared,
     skeleton_of_array,
@@ -90,7 +90,7 @@ def check(folder: str | Path, *, pictures: str | Path | None = None, skeleton: s
             if listed.stream in DRAWN:
                 target = Path(pictures or folder) / listed.path.relative_to(folder).with_suffix(".png")
                 try:
-                    report.written[target] = _picture(target, listed, contents, skeleton)
+                    report.written |= _pictures(target, listed, contents, skeleton)
                 except ValueError as error:
                     report.notes.append(f"  no picture: {error}")
         report.notes += _repeated(scanned)
@@ -184,8 +184,13 @@ def _repeated(group: Sequence[tuple[Listed, Contents]]) -> list[str]:
     ] or [f"{place}: no two samples are the same"]
 
 
-def _picture(target: Path, listed: Listed, contents: Contents, skeleton: str | Path | None) -> tuple[int, int]:
-    """Draw one sample of each of `NUM_DRAWN` classes, evenly spaced; height and width in pixels.
+def _pictures(
+    target: Path, listed: Listed, contents: Contents, skeleton: str | Path | None
+) -> dict[Path, tuple[int, ...]]:
+    """Draw one sample of each of `NUM_DRAWN` classes, evenly spaced, as a picture and as an animation beside it.
+
+    Returns:
+        The files with their height and width in pixels, before which the animation has the number of its pictures.
 
     Raises:
         ValueError: the skeleton is unknown or has another number of joints, or no sample can be drawn.
@@ -200,11 +205,25 @@ def _picture(target: Path, listed: Listed, contents: Contents, skeleton: str | P
     _, first = np.unique(listed.labels[sound], return_index=True)
     chosen = sound[first[np.linspace(0, len(first) - 1, min(NUM_DRAWN, len(first))).round().astype(int)]]
     array = load_array(listed.path)
-    samples = [(f"{listed.names[i]}, class {listed.labels[i]}", np.array(array[i])) for i in chosen]
+    classes = load_classes(listed.path) or ()
+    said = [classes[k] if 0 <= k < len(classes) else f"class {k}" for k in listed.labels[chosen]]
+    lengths = load_lengths(listed.path)
+    ends = [None if lengths is None or not contents.does_fit[i] else lengths[i] for i in chosen]  # before repetitions
+    samples = [
+        (f"{name}: {listed.names[i]}", np.array(array[i, :, :end]))
+        for name, i, end in zip(said, chosen, ends, strict=True)
+    ]
     prepared = load_prepared(listed.path)
     is_score = C == 3 and contents.low[2] >= 0 and contents.high[2] <= 1  # as far as numbers can tell
     scored = prepared.channels.score == 2 if prepared else bool(is_score)
-    return write_picture(target, draw(samples, known, scored=scored))
+    from data_gen.common.pictures import animate, draw, write_picture  # matplotlib takes a second
+
+    how = {"scored": scored, "down": bool(prepared and prepared.channels.is_flat)}
+    moving, rate = target.with_suffix(".gif"), (prepared and prepared.frame_rate) or 30.0
+    return {
+        target: write_picture(target, draw(samples, known, **how)),
+        moving: animate(moving, samples, known, rate=rate, **how),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> Report:

@@ -7,6 +7,7 @@ and do not depend on the number of workers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy, deepcopy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from feeders import augment
-from feeders.arrays import labels_of, load_array, load_lengths, load_missing, present, skeleton_of_array
+from feeders.arrays import labels_of, load_array, load_lengths, load_missing, present, skeleton_of_array, spans
 from feeders.layout import Layout
 from feeders.options import FeederOptions
 from feeders.streams import WITHOUT_BONES, derive, names_in
@@ -116,10 +117,39 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         return derive(joints, self.stream, self.parents, self.streams, score=self.layout.score)
 
     def _clip(self, x: augment.Sample, rng: np.random.Generator, start: int) -> augment.Sample:
-        if self.num_clips is not None and self.sampling == "uniform" and start and x.shape[1] < self.window_size:
-            x = np.roll(x, -start, axis=1)  # the clips of a short sample begin at its frame 0
-        x = self.transform(x, rng)
+        x = self.transform(self._from(x, start), rng)
         return self._stream(x) if self.derive == "after" else x
+
+    def _from(self, x: augment.Sample, start: int) -> augment.Sample:
+        """`x`, with a frame moved to its begin where a clip of a short sample begins at that frame."""
+        moves = self.num_clips is not None and self.sampling == "uniform" and start and x.shape[1] < self.window_size
+        return np.roll(x, -start, axis=1) if moves else x
+
+    def frame_numbers(self, index: int) -> np.ndarray:
+        """The array's frame, from 0, that each frame of a sample shows: (T,), or (clips, T) of several clips.
+
+        Frames that are interpolated have a fraction, and padding is NaN. The sample is made anew, and its draws are
+        repeated on the numbers of its frames.
+        """
+        cut = self.sampling != "crop"
+        begin = int(spans(present(self.data[index]).any(axis=1))[0]) if cut else 0
+        twin, count = copy(self), self.num_clips or 1
+        shown: list[np.ndarray] = []
+
+        def window(x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
+            T = x.shape[1]
+            first, end = spans(present(x).any(axis=1))  # what `random_shift` moves
+            numbers = np.where((np.arange(T) >= first) & (np.arange(T) < end), begin + 1.0 + np.arange(T), 0)
+            if not self.random_shift:
+                numbers = self._from(begin + 1.0 + np.arange(T)[None], len(shown) * T // count)[0]
+            shown.append(self._window(numbers[None, :, None, None], deepcopy(rng))[0, :, 0, 0])
+            return self._window(x, rng)
+
+        twin._window = window  # type: ignore[method-assign]
+        twin[index]
+        numbers = np.stack(shown)
+        numbers = np.where(numbers > 0, numbers - 1, np.nan)
+        return numbers[0] if count == 1 else numbers
 
     def transform(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
         """One window of a sample of the stream: (C, T, V, M) -> (C, window, V, M); `rng` is the sample's generator."""
@@ -134,8 +164,6 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             x = self._mirrored(x, self.partner)
         if self.min_max:
             x = at_positions(x, augment.min_max)
-        if self.random_shift:
-            x = augment.random_shift(x, rng)
         x = self._window(x, rng)
         if self.joint_jitter:
             x = at_positions(x, augment.jitter, self.joint_jitter, rng)
@@ -163,6 +191,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
 
     def _window(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
         size = self.window_size
+        if self.random_shift:
+            x = augment.random_shift(x, rng)
         if self.random_choose:
             return augment.random_choose(x, size, rng)
         if self.sampling == "crop":

@@ -23,7 +23,7 @@ def run() -> int:
 
         return main(sys.argv[1:])
     scripts = {path.stem: f"data_gen.{path.stem}" for path in (ROOT / "data_gen").glob("*.py") if _is_script(path)}
-    scripts["ensemble"] = "ensemble"
+    scripts |= {"ensemble": "ensemble", "compare": "processor.tools.compare"}
     if word not in scripts:
         sys.stderr.write(
             f"error: {word!r} is none of {', '.join(sorted(scripts))}; without one of them, give --config FILE\n"

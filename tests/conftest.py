@@ -58,6 +58,8 @@ def around(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         for name in ("draw_accuracy", "draw_confusion"):
             monkeypatch.setattr(f"processor.results.report.{name}", lambda *_: None)
         monkeypatch.setattr("processor.results.report.save_png", lambda path, *_, **__: path.touch())
+        monkeypatch.setattr("processor.results.page.page", lambda *_: "")
+        monkeypatch.setattr("processor.results.figures.write_figures", lambda *_: None)
     with tempfile.TemporaryDirectory() as folder:
         monkeypatch.setenv("TMPDIR", folder)
         yield

@@ -28,6 +28,11 @@ def similarity(q: Tensor, k: Tensor) -> Tensor:
     return q @ k.transpose(-1, -2)
 
 
+def compare(q: Tensor, k: Tensor, terms: Iterable[Term] = ()) -> Tensor:
+    """The logits q·k + Σ term(q): (..., L, d), (..., L, d) -> (..., L, L)."""
+    return sum((term(q) for term in terms), start=similarity(q, k))
+
+
 @replaceable
 def attend(q: Tensor, k: Tensor, v: Tensor, terms: Iterable[Term] = (), keep: Tensor | None = None) -> Tensor:
     """softmax(q·k + Σ term(q))·v over the keys that are kept; zero where none is.
@@ -35,17 +40,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, terms: Iterable[Term] = (), keep: Te
     The published code drops keys after the softmax and divides the rest by its sum + 1e-8. This is the same, as long
     as that sum is not next to nothing.
 
-    Args:
-        q, k: (..., L, d), the queries already scaled.
-        v: (..., L, dv).
-        keep: (..., 1, L) bool, False where all queries ignore a key.
-
-    Returns:
-        (..., L, dv).
+    `q`, which is already scaled, and `k` are (..., L, d); `v` and the result (..., L, dv); `keep` (..., 1, L) is False
+    where all queries ignore a key.
     """
-    logits = similarity(q, k)
-    for term in terms:
-        logits = logits + term(q)
+    logits = compare(q, k, terms)
     if keep is None:
         return logits.softmax(dim=-1) @ v
     dropped = torch.zeros_like(keep, dtype=q.dtype).masked_fill(~keep, torch.finfo(q.dtype).min / 2)
@@ -91,12 +89,16 @@ class Attention(nn.Module):
             keep = torch.rand(*x.shape[:2], self.heads, 1, x.shape[2], device=x.device) >= DROP
         return self.out(self.mix(self.qkv(x), keep, bias))
 
+    def logits(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(B, R, H, L, L), a row a query; their softmax over the last axis is what the values are weighted with."""
+        q, k, _, terms = self._parts(self.qkv(x), bias)
+        return compare(q, k, terms)
+
     @rowwise
     def mix(self, qkv: Tensor, keep: Tensor | None, bias: Tensor | None) -> Tensor:
         """Attention of all heads: queries, keys and values (B, R, L, H·(2d + dv)) -> (B, R, L, H·dv)."""
+        return rearrange(attend(*self._parts(qkv, bias), keep), "b r h l d -> b r l (h d)")
+
+    def _parts(self, qkv: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor, list[Term]]:
         q, k, v = (rearrange(x, "b r l (h d) -> b r h l d", h=self.heads) for x in qkv.split(self.widths, dim=-1))
-        terms: list[Term] = [*self.terms.values()]
-        if bias is not None:
-            terms.append(lambda _: bias)
-        y = attend(q * self.scale, k, v, terms, keep)
-        return rearrange(y, "b r h l d -> b r l (h d)")
+        return q * self.scale, k, v, [*self.terms.values(), *([] if bias is None else [lambda _: bias])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from processor.engine.data import Loader
+from processor.engine.features import Features
 from processor.results.scores import Scores
 from processor.runtime.device import autocast, progress, to_device
 from processor.runtime.distributed import gather
@@ -21,12 +23,19 @@ Average = Literal["logits", "probabilities"]
 
 
 def evaluate(
-    model: nn.Module, loader: Loader, device: torch.device, precision: str, average: Average = "logits"
+    model: nn.Module,
+    loader: Loader,
+    device: torch.device,
+    precision: str,
+    average: Average = "logits",
+    *,
+    features: Features | None = None,
 ) -> Scores:
     """The scores (N, num_class) of all samples of the loader's feeder, in its order.
 
     Each process scores its part of the batches, and all return all scores. Of several clips of a sample the logits are
     averaged, or the probabilities, of which the logarithms are given, so that scores are logits in either case.
+    `features` keeps those of some samples.
 
     Raises:
         ValueError: scores are not finite.
@@ -36,7 +45,11 @@ def evaluate(
     failure = None
     try:
         batches = progress(loader.epoch(0), "test", total=len(loader.sizes))
-        scored = list(score(model, batches, device, precision, average))  # logits stay on a GPU, so as not to wait
+        with features or nullcontext():
+            for index, logits in score(model, batches, device, precision, average):
+                scored.append((index, logits))  # which stay on a GPU, so as not to wait
+                if features:
+                    features.keep(index)
     except Exception as error:
         failure = error
         loader.close()  # its workers may be in any state

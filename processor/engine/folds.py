@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from graph.common.files import write_csv
-from processor.config.schema import Config
+from processor.config.schema import Config, resolved
 from processor.engine.setup import open_feeder, set_up_test, set_up_training
 from processor.engine.train import test, train
+from processor.results.provenance import Made
 from processor.results.scores import Scores
-from processor.results.work_dir import FOLDS, check_place, write_results
+from processor.results.work_dir import FOLDS, Record, check_place, write_results
 from processor.runtime.distributed import on_rank_0
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def _cross_validate(config: Config) -> Scores:
     )
     rows = [(fold, len(scores[fold].names), f"{a:.4f}") for fold, a in accuracy.items()]
     on_rank_0(write_csv)(config.work_dir / FOLDS, [("fold", "samples", "top1"), *rows])
-    write_results(config.work_dir, together, config.class_names)
+    made = Made(resolved(config), seed=config.seed)
+    write_results(config.work_dir, together, config.class_names, made, Record())
     log.info("top-1 of folds %s: %s", ", ".join(map(str, accuracy)), ", ".join(f"{a:.2f}" for a in accuracy.values()))
     log.info("mean %s; all are in %s", mean_and_spread(list(accuracy.values())), config.work_dir)
     return together

@@ -86,17 +86,25 @@ def set_up_training(config: Config) -> Training:
 
 def set_up_test(config: Config) -> Run:
     """The objects of a test of the file `weights`, or else of the last checkpoint in `work_dir`; as for a training."""
+    run = open_test(config)
+    path = run.config.weights
+    if (
+        path and path.parent.resolve() != config.work_dir.resolve()
+    ):  # the weights of a folder may renew its test results
+        use = _taken(config, "overwrite", "resume")
+        work_dir.prepare(config.work_dir, resolved(run.config), training=False, **use)
+    return run
+
+
+def open_test(config: Config) -> Run:
+    """The objects of a test, for which nothing is written."""
     last = [config.work_dir / name for name in (LAST, PREVIOUS)]  # a killed run may have left only the previous one
     path = config.weights or next(filter(Path.is_file, last), last[0])
     if not path.is_file():
         raise ValueError(
             f"weights: {path} is no file{beginning(path)}; name a checkpoint with --weights, or train first"
         )
-    run = _set_up(replace(config, weights=path), ("test",))  # all weights, also those that fine-tuning ignores
-    if path.parent.resolve() != config.work_dir.resolve():  # the weights of a folder may renew its test results
-        use = _taken(config, "overwrite", "resume")
-        work_dir.prepare(config.work_dir, resolved(run.config), training=False, **use)
-    return run
+    return _set_up(replace(config, weights=path), ("test",))  # all weights, also those that fine-tuning ignores
 
 
 def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -> Run:

@@ -15,11 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graph.common.words import plural
+from processor.config.schema import resolved
 from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
+from processor.engine.features import Features
 from processor.engine.loss import Criterion
 from processor.engine.setup import Run, Training
 from processor.results import work_dir
+from processor.results.provenance import Made
 from processor.results.scores import Scores
 from processor.runtime import distributed
 from processor.runtime.device import autocast, progress, to_device
@@ -45,12 +48,12 @@ def train(run: Training) -> Scores:
         stop_signals() as signals,
     ):
         _log_beginning(run)
-        scores = None
+        scores, features = None, Features(run.model, len(test_loader.feeder))
         while True:
             # evaluate the epochs that are done; the last evaluation may not fail
             last = state.epoch == config.num_epoch
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
-                scores = _evaluate(run, may_fail=not last)
+                scores = _evaluate(run, features if last else None)
                 if scores is not None:
                     state.evaluated, top1 = state.epoch, scores.top_k(1)
                     if top1 > state.best:
@@ -110,9 +113,9 @@ def train(run: Training) -> Scores:
             if stopped and not last:
                 raise StoppedError(signal.Signals(stopped), f"after epoch {state.epoch}")
         if scores is None:  # the run was complete when it was resumed
-            scores = evaluate(run.model, test_loader, device, precision, config.average)
+            scores = evaluate(run.model, test_loader, device, precision, config.average, features=features)
         log.info("trained for %.1f minutes, seed %d", state.seconds / 60, config.seed)
-        _finish(run, scores, f"epoch {state.epoch}, the last")
+        _finish(run, scores, features, record, f"epoch {state.epoch}, the last")
     return scores
 
 
@@ -192,9 +195,10 @@ class Losses:
 
 def test(run: Run) -> Scores:
     """Tests the model, and writes scores and reports."""
-    with closing(run.loaders["test"]) as loader, work_dir.journal(run.config.work_dir):
-        scores = evaluate(run.model, loader, run.device, run.precision, run.config.average)
-        _finish(run, scores, str(run.config.weights))
+    with closing(run.loaders["test"]) as loader, work_dir.journal(run.config.work_dir) as record:
+        features = Features(run.model, len(loader.feeder))
+        scores = evaluate(run.model, loader, run.device, run.precision, run.config.average, features=features)
+        _finish(run, scores, features, record, str(run.config.weights))
     return scores
 
 
@@ -218,12 +222,13 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
     return agreed
 
 
-def _evaluate(run: Training, *, may_fail: bool) -> Scores | None:
-    """The scores of an evaluation in training; None: it failed, which is logged."""
+def _evaluate(run: Training, features: Features | None) -> Scores | None:
+    """The scores of an evaluation in training; None: it failed, which is logged. The last, with `features`, may not."""
+    loader, average = run.loaders["test"], run.config.average
     try:
-        return evaluate(run.model, run.loaders["test"], run.device, run.precision, run.config.average)
+        return evaluate(run.model, loader, run.device, run.precision, average, features=features)
     except Exception as error:
-        if not may_fail:
+        if features:
             raise
         log.warning("epoch %d could not be evaluated, training goes on: %s", run.state.epoch, sentence(error))
         work_dir.log_failure(run.config.work_dir, error)
@@ -238,11 +243,23 @@ def _not_finite(state: State, folder: Path) -> str:
     )
 
 
-def _finish(run: Run, scores: Scores, weights: str) -> None:
+def _finish(run: Run, scores: Scores, features: Features, record: work_dir.Record, weights: str) -> None:
     """Writes scores and reports, and logs the accuracy."""
-    work_dir.write_results(run.config.work_dir, scores, run.config.class_names)
-    log.info("test of %s: %s", weights, _accuracy(scores, run.config.show_topk))
-    log.info("scores, reports, checkpoints and log are in %s", run.config.work_dir)
+    config, state = run.config, run.state if isinstance(run, Training) else None
+    made = Made(
+        config=resolved(config),
+        weights=weights,
+        seed=config.seed,
+        seconds=state.seconds if state else 0.0,
+        step=state.step if state else 0,
+        device=str(run.device),
+        precision=run.precision,
+        data={part: getattr(config, f"{part}_feeder_args") for part in run.loaders},
+        features=features.gathered(),
+    )
+    work_dir.write_results(config.work_dir, scores, config.class_names, made, record)
+    log.info("test of %s: %s", weights, _accuracy(scores, config.show_topk))
+    log.info("scores, reports, checkpoints and log are in %s", config.work_dir)
 
 
 def _accuracy(scores: Scores, ks: Iterable[int]) -> str:

@@ -4,31 +4,58 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from logging.handlers import MemoryHandler
 from pathlib import Path
 
+import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from graph.common.files import ROOT, delete_leftovers, write_text
-from processor.results.scores import SCORE, Scores, save_scores
+from processor.results.provenance import Made
+from processor.results.scores import REPORT, SCORE, Scores, save_scores
 from processor.runtime import distributed
 from processor.runtime.failure import is_expected, sentence
 from processor.state.checkpoint import BEST, DAMAGED, LAST, PREVIOUS
 
 CONFIG, LOG, NOT_FINITE = "config.yaml", "log.txt", "not_finite.txt"
 FOLDS, BENCHMARK = "folds.csv", "benchmark.json"
-RESULTS = (SCORE, *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")))
+RESULTS = (
+    SCORE,
+    REPORT,
+    *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")),
+)
 FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
 LOGGED = "log_file"  # attribute of an error: the log that holds its traceback
-Record = Callable[[str, float, int], None]  # writes a scalar: name, value, step
 CHECKPOINTS = (LAST, PREVIOUS, BEST)
 RUN = (*CHECKPOINTS, DAMAGED, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
 
 log = logging.getLogger(__name__)
+
+
+class Record:
+    """Writes scalars and pictures to TensorBoard's event file; only the process of rank 0 has a writer."""
+
+    def __init__(self, writer: SummaryWriter | None = None) -> None:
+        self.writer = writer
+
+    def __call__(self, name: str, value: float, step: int) -> None:
+        """Writes a scalar."""
+        if self.writer:
+            self.writer.add_scalar(name, value, step)
+
+    def picture(self, name: str, pixels: np.ndarray, step: int) -> None:
+        """Writes a picture (height, width, 3), a byte a colour."""
+        if self.writer:
+            self.writer.add_image(name, pixels, step, dataformats="HWC")
+
+    def flush(self) -> None:
+        """Sees that what was written is in the file."""
+        if self.writer:
+            self.writer.flush()
 
 
 def check_place(folder: Path) -> None:
@@ -100,17 +127,36 @@ def write_not_finite(folder: Path, names: Iterable[str]) -> None:
 
 
 @distributed.on_rank_0
-def write_results(folder: Path, scores: Scores, class_names: Sequence[str] | None) -> None:
+def write_results(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: Made, record: Record) -> None:
     """Writes the scores and, as far as they do not fail, the reports."""
     if class_names is not None and len(class_names) == scores.scores.shape[1]:
         scores = replace(scores, class_names=tuple(class_names))
     save_scores(folder / SCORE, scores)
-    try:
-        from processor.results.report import write_report  # matplotlib takes a second to import
+    record.flush()  # the report reads its curves
+    # what they import (matplotlib, jinja2, TensorBoard) takes a second, and may be missing
+    with _may_fail(folder, "pictures"):
+        from processor.results.report import write_report
 
         write_report(folder, scores, class_names)
+    with _may_fail(folder, REPORT):
+        from processor.results.page import write_page
+
+        write_page(folder, scores, class_names, made)
+    with _may_fail(folder, "the pictures of TensorBoard"):
+        from processor.results.figures import write_figures
+
+        path = made.data.get("test", {}).get("data_path")
+        write_figures(record, made.step, folder / "confusion_matrix.png", scores, class_names, path)
+
+
+@contextmanager
+def _may_fail(folder: Path, what: str) -> Iterator[None]:
+    """An error in the block is a warning, with its traceback in the log; the scores are written, and worth more."""
+    try:
+        yield
     except Exception as error:
-        log.warning("the reports could not be written, the scores are: %s", sentence(error))
+        log.warning("%s could not be written, the scores are: %s", what, sentence(error))
+        log_failure(folder, error, expected=False)
 
 
 @contextmanager
@@ -124,12 +170,12 @@ def journal(folder: Path, step: int = 0) -> Iterator[Record]:
     """
     try:
         if distributed.rank():
-            yield lambda *_: None
+            yield Record()
             return
         writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
         try:
             with _log_file(folder), logging_redirect_tqdm():
-                yield writer.add_scalar
+                yield Record(writer)
         finally:
             with suppress(OSError):  # a full disk fails the block itself, too
                 writer.close()
@@ -159,8 +205,11 @@ def _log_file(folder: Path) -> Iterator[None]:
         handler.close()
 
 
-def log_failure(folder: Path, error: Exception) -> Path | None:
-    """Appends an error with its traceback to `log.txt` in `folder`, once.
+def log_failure(folder: Path, error: Exception, *, expected: bool | None = None) -> Path | None:
+    """Appends an error to `log.txt` in `folder`, once; with its traceback, unless it is an `expected` one.
+
+    Args:
+        expected: None: a user's mistake is.
 
     Returns:
         The file, or None where it cannot be written.
@@ -169,7 +218,7 @@ def log_failure(folder: Path, error: Exception) -> Path | None:
         return Path(path)
     path = folder / LOG
     fields = {"levelno": logging.ERROR, "levelname": "ERROR", "msg": sentence(error)}
-    if not is_expected(error):
+    if not (is_expected(error) if expected is None else expected):
         fields["exc_info"] = (type(error), error, error.__traceback__)
     try:
         check_place(folder)

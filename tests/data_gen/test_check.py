@@ -20,11 +20,12 @@ from hypothesis.extra import numpy as npst
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
+from PIL import Image
 
 from data_gen.check import check, main
 from data_gen.common import contents as module
 from data_gen.common.contents import scan
-from data_gen.common.pictures import LEFT, NUM_FRAME, RIGHT, draw
+from data_gen.common.pictures import LEFT, MOST_FRAMES, NUM_FRAME, RIGHT, animate, draw
 from data_gen.ucla_gendata import gendata
 from feeders.arrays import pack_missing
 from graph.channels import Channels
@@ -116,7 +117,10 @@ def test_a_folder_is_told_in_full(tmp_path: Path) -> None:
     ]
     assert low[0] == -9
     picture = path.with_suffix(".png")
-    assert report.written == {picture: imread(picture).shape[:2]}
+    moving = path.with_suffix(".gif")
+    with Image.open(moving) as gif:
+        assert report.written == {picture: imread(picture).shape[:2], moving: (gif.n_frames, gif.height, gif.width)}
+        assert gif.n_frames == 6
     assert main([str(tmp_path)]) == report
 
 
@@ -242,8 +246,8 @@ def test_pictures_go_where_they_are_wanted_and_say_why_not(tmp_path: Path) -> No
     write(tmp_path / "data" / "c" / "val_data_joint.npy", np.zeros((2, 3, 6, 20, 1), np.float32))
     write(tmp_path / "data" / "d" / "val_data_joint.npy", moves(0)[:, :1])
     report = main([str(tmp_path / "data"), "--pictures", str(tmp_path / "here")])
-    assert list(report.written) == [tmp_path / "here" / "a" / "val_data.png"]
-    assert [path for path in tmp_path.rglob("*") if path.suffix not in (".npy", ".pkl", "")] == list(report.written)
+    assert list(report.written) == [tmp_path / "here" / "a" / f"val_data.{kind}" for kind in ("png", "gif")]
+    assert {path for path in tmp_path.rglob("*") if path.suffix not in (".npy", ".pkl", "")} == set(report.written)
     unknown, *nothing = [line for line in report.notes if line.startswith("  no picture: ")]
     assert unknown.startswith("  no picture: 21 joints are those of no known skeleton")
     assert nothing == ["  no picture: no sample has positions to draw"] * 2
@@ -255,11 +259,11 @@ def test_a_described_skeleton_is_drawn(tmp_path: Path) -> None:
     write(tmp_path / "three" / "train_data_joint.npy", moves(0, V=3))
     write(tmp_path / "twenty" / "train_data_joint.npy", moves(0))
     report = main([str(tmp_path), "--skeleton", str(skeleton)])
-    assert list(report.written) == [tmp_path / "three" / "train_data_joint.png"]
+    assert list(report.written) == [tmp_path / "three" / f"train_data_joint.{kind}" for kind in ("png", "gif")]
     (problem,) = [line for line in report.notes if "no picture" in line]
     assert problem.endswith(f"{skeleton} has 3 joints, {tmp_path / 'twenty' / 'train_data_joint.npy'} 20")
     skeleton.rename(tmp_path / "three" / "skeleton.yaml")
-    assert list(check(tmp_path).written) == [tmp_path / name / "train_data_joint.png" for name in ("three", "twenty")]
+    assert {path.parent.name for path in check(tmp_path).written} == {"three", "twenty"}
 
 
 def bones_of(cell: Any) -> dict[str, np.ndarray]:
@@ -280,8 +284,8 @@ def test_bones_are_drawn_between_their_joints(C: int, longest: int, up: int) -> 
     x[:, [1, 18]] = 0
     x[..., 1] = 0
     across = int(up == 0)
-    cells = draw([("wave $1$ \n拍手", x)], SKELETON).axes
-    assert cells[0].get_title(loc="left") == "wave $1$ \\n\\u62cd\\u624b"
+    cells = draw([("wave $1$ \n_", x)], SKELETON).axes
+    assert cells[0].get_title(loc="left") == "wave $1$ _"
     frames = [int(cell.get_xlabel().removeprefix("frame ")) for cell in cells]
     assert len(frames) == NUM_FRAME
     assert (frames[0], frames[-1]) == (0, 19)
@@ -343,3 +347,35 @@ def test_a_part_without_samples_is_told_and_the_others_are_read(tmp_path: Path) 
     notes = check(tmp_path).notes
     assert notes[0] == f"{tmp_path / 'train_data_joint.npy'}: no samples"
     assert any(note.startswith(f"{tmp_path / 'val_data_joint.npy'}  (3, 3, 6, 20, 2)") for note in notes)
+
+
+def test_an_animation_takes_as_long_as_the_recording_and_moves(tmp_path: Path) -> None:
+    x = moves(0, 2, T=2 * MOST_FRAMES + 1)
+    short = x[1, :, :5]
+    size = animate(tmp_path / "a.gif", [("$_$", x[0]), ("same", short)], SKELETON, rate=25)
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert (gif.n_frames, gif.height, gif.width) == size
+        assert size[0] == 34  # every third frame
+        assert gif.info["duration"] == 120  # milliseconds, of three frames
+        assert gif.info["loop"] == 0  # without end
+        pictures = []
+        for number in range(6):
+            gif.seek(number)
+            pictures.append(np.asarray(gif.convert("L"), int))
+    right = [picture[:, gif.width // 2 :] for picture in pictures]
+    assert (pictures[0] != pictures[1]).any()
+    moved, same = (np.abs(right[0] - right[number]).mean() for number in (1, 5))
+    assert same < moved / 4  # the short one begins again: frames 0, 3, 1, 4, 2, 0; a GIF has few colours
+
+
+def test_the_picture_of_a_picture_grows_downwards(tmp_path: Path) -> None:
+    axes = draw([("a", moves(0, 1)[0, :2])], SKELETON, down=True).axes
+    assert all(cell.yaxis_inverted() for cell in axes)
+    assert axes[0].get_ylabel() == "right: channel 0\ndown: channel 1"
+    assert not any(cell.yaxis_inverted() for cell in draw([("a", moves(0, 1)[0, :2])], SKELETON).axes)
+
+
+def test_matplotlib_is_loaded_when_something_is_drawn(tmp_path: Path) -> None:
+    write(tmp_path / "train_data_bone.npy", moves(0))
+    code = "import sys; from data_gen.check import main; main([sys.argv[1]]); sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)

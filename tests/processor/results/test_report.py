@@ -15,6 +15,7 @@ from conftest import ROOT
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from data_gen.common import drawing
 from data_gen.common.drawing import new_figure
 from processor.results.report import _percent, draw_accuracy, draw_confusion, write_report
 from processor.results.scores import Scores
@@ -148,7 +149,8 @@ def test_names_are_drawn_and_written_as_they_are(tmp_path: Path, caplog: pytest.
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of letters that the font lacks
         write_report(tmp_path, scores, STRANGE)
-    assert not caplog.records
+    assert all("no font here has the letters" in message for message in caplog.messages)
+    assert len(caplog.records) <= 1  # none where fonts have all of them
     assert [row[1] for row in rows(tmp_path / "per_class_accuracy.csv")[1:]] == list(STRANGE)
     assert rows(tmp_path / "confusion_matrix.csv")[0][1:] == list(STRANGE)
     axes = draw_confusion(np.eye(n, dtype=int), STRANGE).axes[0]
@@ -227,3 +229,23 @@ def test_what_cannot_be_reported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="class_names: 3 names for 4 classes"):
         write_report(tmp_path, example(), NAMES[:3])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_letters_of_other_fonts_are_drawn_and_those_of_none_are_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("_further", "_nowhere", "_told"):
+        monkeypatch.setattr(drawing, name, type(getattr(drawing, name))())
+    letter, unknown = "\u2a4d", "\U0003fff0"  # a sign of STIX, which comes with matplotlib; no letter at all
+    shipped = [entry for entry in drawing.fontManager.ttflist if "mpl-data" in entry.fname]
+    monkeypatch.setattr(drawing.fontManager, "ttflist", shipped)
+    monkeypatch.setattr(drawing, "_fonts", lambda: ["cmr10", *drawing._further])  # Latin letters alone
+    assert drawing.shown([f"a {letter}", "ж"]) == [f"a {letter}", "ж"]
+    assert drawing._further
+    assert "Last Resort" not in " ".join(drawing._further)
+    assert not caplog.records
+    assert drawing.shown(["a", "\U00013000 jump"]) == ["a", "1: ? jump"]
+    assert drawing.shown(["a", "\U00013000"]) == ["a", "1: ?"]
+    assert caplog.text.count("no font here has the letters \U00013000; numbers stand for such names") == 1
+    assert drawing.shown([unknown]) == ["0: ?"]  # not printable, so that no font is missing
+    assert len(caplog.records) == 1

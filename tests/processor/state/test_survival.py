@@ -274,7 +274,7 @@ def test_an_evaluation_that_fails_costs_no_epoch(
 
     monkeypatch.setattr("processor.results.report.write_report", fail)
     train(config_of(data, tmp_path / "run", num_epoch=4))
-    assert "the reports could not be written, the scores are: RuntimeError: cannot be drawn" in caplog.text
+    assert "pictures could not be written, the scores are: RuntimeError: cannot be drawn" in caplog.text
 
 
 def test_events_have_one_axis_and_nothing_twice(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,162 @@
+"""The report of a run as one file, `report.html`: it needs no network, and draws what is heavy when it is asked for.
+
+`page.html` is its template, `page.css` and `page.js` go into it. What people named (classes, samples, paths) reaches
+the page escaped by jinja2 or as text set by the script, never as HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from graph.common.files import atomic_write
+from processor.results.embedding import FEWEST, embed
+from processor.results.history import read_curves
+from processor.results.provenance import Made, fingerprint, provenance
+from processor.results.scores import REPORT, Scores
+from processor.results.skeletons import Skeletons
+from processor.results.statistics import wilson
+from processor.runtime.failure import sentence
+
+MOST_MISTAKES = 12  # of each kind
+MOST_BYTES = 3_000_000  # of skeletons; mistakes come first
+
+
+def write_page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: Made) -> None:
+    """Write `report.html`, complete or not at all.
+
+    Raises:
+        ValueError: the labels of the scores are not known.
+    """
+    content = page(folder, scores, class_names, made)
+    with (
+        atomic_write(folder / REPORT) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,  # half a surrogate pair is no letter
+    ):
+        file.write(content)
+
+
+def page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: Made) -> str:
+    """The report of the run in `folder` as HTML."""
+    names = list(class_names or map(str, range(scores.scores.shape[1])))
+    labels, chance = scores.known_labels, _probabilities(scores.scores)
+    guesses, rows = chance.argmax(axis=1), np.arange(len(labels))
+    sure, of_label = chance[rows, guesses], chance[rows, labels]
+    wrong = np.flatnonzero(guesses != labels)
+    confident = wrong[np.argsort(-sure[wrong], kind="stable")][:MOST_MISTAKES].tolist()
+    worst = wrong[np.argsort(of_label[wrong], kind="stable")][:MOST_MISTAKES].tolist()
+    data = {
+        "classes": names,
+        "names": scores.names,
+        "label": labels.tolist(),
+        "guess": guesses.tolist(),
+        "sure": (1000 * sure).round().astype(int).tolist(),
+        "chance": (1000 * of_label).round().astype(int).tolist(),
+        "mistakes": {"confident": confident, "worst": worst},
+        "curves": read_curves(folder),
+        "skeletons": _skeletons(made, len(labels), _by_interest(labels, guesses, [*confident, *worst])),
+        "embedding": _embedding(made),
+    }
+    correct = int((guesses == labels).sum())
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return templates.get_template("page.html").render(
+        title=folder.resolve().name,
+        facts=_facts(folder, made, len(labels), len(names)),
+        config=made.config,
+        accuracy=_accuracy(correct, len(labels)),
+        top5=scores.top_k(5) if len(names) > 5 else None,
+        wrong=len(wrong),
+        classes=_classes(labels, guesses, names),
+        has_curves=bool(data["curves"]),
+        data=data,
+    )
+
+
+def _facts(folder: Path, made: Made, samples: int, classes: int) -> dict[str, str]:
+    """What was run, on what and when, by what it is."""
+    facts = {"folder": str(folder.resolve()), "weights": made.weights}
+    facts["written"] = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")
+    facts["time"] = f"{made.seconds / 60:.1f} minutes of training" if made.seconds else ""
+    facts["seed"] = str(made.seed)
+    facts["test data"] = f"{samples:,} samples, {classes:,} classes"
+    for part, args in made.data.items():
+        if digits := fingerprint(args):
+            facts[f"{part} fingerprint"] = f"{digits} ({args['data_path']})"
+    return {key: value for key, value in {**facts, **provenance(made.device, made.precision)}.items() if value}
+
+
+def _accuracy(correct: int, total: int) -> dict[str, Any]:
+    low, high = wilson(correct, total)
+    return {"correct": correct, "total": total, "share": correct / total, "low": low, "high": high}
+
+
+def _classes(labels: np.ndarray, guesses: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for each class: its accuracy, and the class that it is taken for most often."""
+    table = []
+    for label, name in enumerate(names):
+        taken = np.bincount(guesses[labels == label], minlength=len(names))
+        total, correct = int(taken.sum()), int(taken[label])
+        row = {"number": label, "name": name, "total": total}
+        if total:
+            taken[label] = 0
+            other = int(taken.argmax())
+            mixed = {"other": other, "other_name": names[other], "times": int(taken[other])} if taken.any() else {}
+            row |= {**_accuracy(correct, total), **mixed}
+        table.append(row)
+    return table
+
+
+def _by_interest(labels: np.ndarray, guesses: np.ndarray, first: Sequence[int]) -> list[int]:
+    """The samples in the order in which their skeletons are kept: `first`, then by turns one of each cell."""
+    cell = labels * (guesses.max() + 1) + guesses
+    order = np.argsort(cell, kind="stable")
+    begins = np.flatnonzero(np.diff(cell[order], prepend=-1))
+    turn = np.empty(len(cell), int)  # which sample of its cell
+    turn[order] = np.arange(len(cell)) - np.repeat(begins, np.diff(begins, append=len(cell)))
+    return list(dict.fromkeys([*first, *np.lexsort((guesses == labels, turn)).tolist()]))
+
+
+def _skeletons(made: Made, samples: int, order: Sequence[int]) -> dict[str, Any]:
+    """The skeletons of samples as far as they have room; without any, `why` says why."""
+    path = made.data.get("test", {}).get("data_path")
+    if not isinstance(path, str) or not Path(path).is_file():
+        return {"why": "the test data are no array here", "of": {}}
+    try:
+        skeletons = Skeletons(path)
+    except (ValueError, OSError) as error:
+        return {"why": sentence(error), "of": {}}
+    if len(skeletons.data) < samples:  # of a feeder that gives more than the array holds
+        return {"why": f"{path} holds fewer samples than were tested", "of": {}}
+    kept: dict[int, dict[str, Any]] = {}
+    room = MOST_BYTES
+    for i in order:
+        if (played := skeletons.quantised(i)) is not None:
+            room -= len(played["x"]) + 40
+            if room < 0:
+                break
+            kept[i] = played
+    return {**skeletons.about(list(kept)[:20]), "of": kept}
+
+
+def _embedding(made: Made) -> dict[str, Any]:
+    """The features in a plane, in thousandths; without them, `why` says why."""
+    if made.features is None:
+        return {"why": "the model has no last linear layer that sees one vector a sample", "index": [], "xy": []}
+    indices, features = made.features
+    if len(indices) < FEWEST:
+        return {"why": f"{FEWEST} samples are needed, there are {len(indices)}", "index": [], "xy": []}
+    plane, by = embed(features)
+    return {"index": indices.tolist(), "xy": (1000 * plane).round().astype(int).tolist(), "by": by}
+
+
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    """(N, classes): the softmax of logits."""
+    x = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return x / x.sum(axis=1, keepdims=True)

@@ -1,0 +1,200 @@
+"""How much joints, frames and persons count for a class, by several methods, and how far each is to be trusted.
+
+Sources: attention that is received, the mean of the columns; rollout, Abnar and Zuidema, *Quantifying Attention Flow in
+Transformers*, ACL 2020 (0.5 A + 0.5 I, multiplied over the layers; the convolutions between layers, which mix joints or
+frames, too, are not in it); integrated gradients, Sundararajan et al., ICML 2017, by captum, from a sample of zeros;
+deletion and insertion, Petsiuk et al., *RISE*, BMVC 2018. What is removed is zero, as the feeder gives what is missing.
+
+Axis legend: C channels, T frames, V joints, M persons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from processor.tools.attention import Seen, look, step_of
+
+AXES = {"frames": 1, "joints": 2, "persons": 3}  # of a sample (C, T, V, M)
+LEVELS = 10  # steps from nothing to everything removed
+RANDOM_ORDERS = 4
+NOISE, DRAWS = 0.01, 3  # standard deviation, in those of the sample's numbers; how often it is drawn
+STEPS = 20  # of the integral
+BATCH = 4  # samples that are scored together; with 300 frames each takes up to 0.2 GB
+
+Importance = dict[tuple[str, str], np.ndarray]  # (method, axis) -> (length of the axis,)
+
+
+def captum_is_there() -> bool:
+    """Whether the gradients can be integrated."""
+    try:
+        import captum  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def attended(seen: Sequence[Seen], shape: Sequence[int]) -> Importance:
+    """By received attention and by rollout, of what was seen of a sample (C, T, V, M); each sums to 1."""
+    importance: Importance = {}
+    for kind, axis in AXES.items():
+        layers: dict[str, list[np.ndarray]] = {}
+        for one in seen:
+            if one.kind == kind:
+                layers.setdefault(one.block, []).append(_at_input(one.mean().mean(axis=0), kind, shape[axis]))
+        if layers:
+            means = [np.mean(persons, axis=0) for persons in layers.values()]
+            importance["attention", kind] = np.mean(means, axis=0).mean(axis=0)
+            importance["rollout", kind] = rollout(means).mean(axis=0)
+    return importance
+
+
+def rollout(layers: Sequence[np.ndarray]) -> np.ndarray:
+    """The product of 0.5 A + 0.5 I of all layers (L, L), the first on the right; rows are the last layer's."""
+    y = np.eye(len(layers[0]))
+    for A in layers:
+        y = (A + np.eye(len(A))) / 2 @ y
+    return y
+
+
+def _at_input(A: np.ndarray, kind: str, length: int) -> np.ndarray:
+    """(L, L) of tokens -> of the input's frames; a token's weight is spread over those that it stands for."""
+    if kind != "frames" or len(A) == length:
+        return A
+    step = step_of(length, len(A))
+    y = np.repeat(np.repeat(A, step, axis=0), step, axis=1)[:length, :length]
+    return y / y.sum(axis=1, keepdims=True)
+
+
+def integrated_gradients(model: nn.Module, x: Tensor, classes: Sequence[int]) -> dict[int, np.ndarray]:
+    """For each class the part (C, T, V, M) that every number of a sample has in its logit."""
+    from captum.attr import IntegratedGradients
+
+    method = IntegratedGradients(model)
+    given = {}
+    for number in classes:
+        parts = method.attribute(x[None], target=number, n_steps=STEPS, internal_batch_size=1)
+        given[number] = parts[0].detach().cpu().numpy()
+    return given
+
+
+def by_axis(parts: np.ndarray) -> Importance:
+    """The sizes of the parts (C, T, V, M), summed over all axes but one; each sums to 1."""
+    size = np.abs(parts).astype(np.float64)
+    size /= size.sum() or 1
+    sums = {kind: size.sum(axis=tuple(a for a in range(4) if a != axis)) for kind, axis in AXES.items()}
+    return {("gradients", kind): total for kind, total in sums.items() if kind != "persons" or (total > 0).sum() > 1}
+
+
+def removed(x: Tensor, axis: str, places: np.ndarray) -> Tensor:
+    """`x` (C, T, V, M) with these joints, frames or persons missing."""
+    y = x.clone()
+    y.index_fill_(AXES[axis], torch.as_tensor(places.copy(), device=x.device), 0)
+    return y
+
+
+@torch.no_grad()
+def probabilities(model: nn.Module, samples: Sequence[Tensor], number: int) -> np.ndarray:
+    """The probability of a class for each sample."""
+    model.eval()
+    parts = [model(torch.stack(list(samples[i : i + BATCH]))) for i in range(0, len(samples), BATCH)]
+    return torch.cat(parts).float().softmax(dim=1)[:, number].cpu().numpy()
+
+
+def curves(model: nn.Module, x: Tensor, number: int, axis: str, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The probability of a class while an order is removed from the sample, and while it is added to nothing.
+
+    Both have LEVELS + 1 entries, fewer where there are fewer places; equal steps from none to all places.
+    """
+    count = np.unique(np.linspace(0, len(order), LEVELS + 1).round().astype(int))
+    deleted = [removed(x, axis, order[:n]) for n in count]
+    inserted = [removed(x, axis, order[n:]) for n in count]
+    y = probabilities(model, [*deleted, *inserted], number)
+    return y[: len(count)], y[len(count) :]
+
+
+def area(curve: np.ndarray) -> float:
+    """The area under a curve whose points are equally far apart, over [0, 1]."""
+    return float((curve[1:] + curve[:-1]).mean() / 2)
+
+
+class Score:
+    """Scores the importance of places along an axis against random orders, drawn once a sample and axis."""
+
+    def __init__(self, model: nn.Module, x: Tensor, number: int, *, seed: int = 0) -> None:
+        self.model, self.x, self.number, self.seed = model, x, number, seed
+        self._random: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def random(self, axis: str) -> tuple[np.ndarray, np.ndarray]:
+        """The mean curves of random orders."""
+        if axis not in self._random:
+            rng, L = np.random.default_rng(self.seed), self.x.shape[AXES[axis]]
+            drawn = [curves(self.model, self.x, self.number, axis, rng.permutation(L)) for _ in range(RANDOM_ORDERS)]
+            self._random[axis] = (np.mean([a for a, _ in drawn], axis=0), np.mean([b for _, b in drawn], axis=0))
+        return self._random[axis]
+
+    def of(self, importance: np.ndarray, axis: str) -> dict[str, Any]:
+        """Both curves, those of random orders, and the areas between: above 0 is better than a random order."""
+        order = np.argsort(-importance, kind="stable")
+        deletion, insertion = curves(self.model, self.x, self.number, axis, order)
+        random_deletion, random_insertion = self.random(axis)
+        return {
+            "deletion": area(deletion),
+            "insertion": area(insertion),
+            "random_deletion": area(random_deletion),
+            "random_insertion": area(random_insertion),
+            "deletion_gain": area(random_deletion) - area(deletion),
+            "insertion_gain": area(insertion) - area(random_insertion),
+            "curves": {
+                "deletion": deletion.tolist(),
+                "insertion": insertion.tolist(),
+                "random_deletion": random_deletion.tolist(),
+                "random_insertion": random_insertion.tolist(),
+            },
+        }
+
+
+def importances(model: nn.Module, x: Tensor, number: int, seen: Sequence[Seen] | None = None) -> Importance:
+    """The importance of joints, frames and persons of a sample for a class, by all methods; each sums to 1."""
+    found = attended(look(model, x)[0] if seen is None else seen, x.shape)
+    if captum_is_there():
+        found |= by_axis(integrated_gradients(model, x, [number])[number])
+    return {key: value for key, value in found.items() if len(value) > 1}
+
+
+def stability(
+    explain: Callable[[Tensor], Importance], x: Tensor, given: Importance, *, seed: int = 0
+) -> dict[Any, float]:
+    """Spearman's correlation of each importance with that of the sample under small noise, the mean of several draws.
+
+    The noise is on numbers that are there; missing joints and absent persons stay zero.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sums = dict.fromkeys(given, 0.0)
+    size = float(x[x != 0].std()) if bool((x != 0).sum() > 1) else 1.0
+    for _ in range(DRAWS):
+        noise = torch.randn(x.shape, generator=generator).to(x.device) * (NOISE * size)
+        again = explain(x + noise * (x != 0))
+        for key, value in given.items():
+            sums[key] += spearman(value, again[key]) / DRAWS
+    return sums
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """The rank correlation of two lists; 1 where either is constant and both are equal, 0 where only one is."""
+    ranks = [_ranks(a), _ranks(b)]
+    spread = [float(r.std()) for r in ranks]
+    if not all(spread):
+        return float(spread[0] == spread[1])
+    return float(np.mean((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())) / (spread[0] * spread[1]))
+
+
+def _ranks(x: np.ndarray) -> np.ndarray:
+    """Ranks from 0; equal numbers share their mean rank."""
+    _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts + 1) / 2)[inverse]
