@@ -218,6 +218,9 @@ class Recognizer:
             if rate is None:
                 raise ValueError(f"{recording.name}: its frame rate is not known; give it (--frame_rate)")
             size, step = max(round(options.window * rate), 1), max((options.every or options.window) * rate, 1.0)
+        if not recording.present.any():
+            self.skipped.append(f"{recording.name}: nobody is in any frame")
+            return
         persons: list[tuple[int | None, Recording]] = [(None, recording)]
         if options.per_person:
             persons = list(_apart(follow(recording)[0]))

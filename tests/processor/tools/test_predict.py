@@ -196,6 +196,10 @@ def test_windows_cover_a_recording_and_equal_the_recordings_of_their_frames(demo
     empty = replace(recording, joints=recording.joints.copy(), present=recording.present.copy())
     empty.joints[:40], empty.present[:40] = 0, False
     assert [p.start for p in recognizer(empty, window=1)] == [30, 40]
+    empty.joints[:], empty.present[:] = 0, False
+    for options in ({}, {"window": 1}, {"per_person": True}):
+        with pytest.raises(ValueError, match=r"^walk: nobody is in any frame$"):
+            recognizer(empty, **options)
     for wrong, problem in (
         ({"every": 1}, "every: is the time from window to window"),
         ({"window": 0}, "window: 0 must be a number above 0"),
