@@ -136,7 +136,9 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
     rest = ["4" if word == "N" else word for word in rest]
     if program == "st-tr" and not rest[0].startswith("-"):
         script, *rest = rest
-        program = "ensemble.py" if script == "ensemble" else f"data_gen/{script}.py"
+        program = {"ensemble": "ensemble.py", "compare": "processor/tools/compare.py"}.get(
+            script, f"data_gen/{script}.py"
+        )
         if rest == ["..."]:  # of which the scripts' own commands are shown elsewhere
             assert (ROOT / program).is_file()
             return

@@ -13,7 +13,7 @@ from torch import nn
 from model import fast
 from model.layers import attention as module
 from model.layers.attention import Attention, Term, attend
-from model.layers.basic import normalise
+from model.layers.basic import Projection, normalise
 from model.layers.gcn import AdaptiveGCN, GraphConv, propagate
 from model.layers.terms import RelativeFrames, RelativeJoints
 from model.layers.units import SpatialAttention, TemporalAttention
@@ -143,10 +143,11 @@ def dependence(unit: torch.nn.Module, x: torch.Tensor, t: int, v: int) -> torch.
 
 
 def unit_attention(window: int | None = None, stride: int = 1, kernel: int = 1) -> TemporalAttention:
+    down = Projection(8, 8, stride=stride) if stride > 1 else nn.Identity()
     return TemporalAttention(
         8,
         attention=Attention(8 * kernel, 8, heads=2, key_width=2, value_width=4, scale=1.0),
-        norm=nn.BatchNorm1d(5 * 8), conv=None, skip=True, stride=stride, kernel=kernel, window=window,
+        norm=nn.BatchNorm1d(5 * 8), conv=None, down=down, stride=stride, kernel=kernel, window=window,
     )  # fmt: skip
 
 

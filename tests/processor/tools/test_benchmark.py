@@ -11,6 +11,7 @@ import pytest
 import torch
 from runs import MODEL, Data, make, write_data
 
+from model import fast
 from model.layers.gcn import GCN
 from model.layers.units import SpatialAttention
 from model.st_tr import Model
@@ -39,7 +40,7 @@ def test_table_and_file(data: Data, tmp_path: Path, caplog: pytest.LogCaptureFix
         measured = benchmark(config)
     content = json.loads((config.work_dir / "benchmark.json").read_text(encoding="utf-8"))
     assert sorted(path.name for path in config.work_dir.iterdir()) == ["benchmark.json"]
-    with torch.utils.flop_counter.FlopCounterMode(display=False) as counter, torch.no_grad():
+    with torch.utils.flop_counter.FlopCounterMode(display=False) as counter, torch.no_grad(), fast.reference():
         Model(**MODEL).eval()(torch.zeros(1, 3, 8, 20, 1))
     assert content["model"]["flops"] == counter.get_total_flops()
     for phase, factor, size in (("training", 3, 6), ("evaluation", 1, 5)):
