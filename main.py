@@ -6,12 +6,14 @@ Several processes, a GPU each: `--device 0 1`, or `torchrun --nproc-per-node 2 m
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from itertools import pairwise
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -23,6 +25,7 @@ from processor.runtime.signals import StoppedError, stop_at_once
 from processor.runtime.terminal import spoken
 
 # torch is imported when the configuration is found right: without it, help and what is wrong come at once
+WITH_OWN_OPTIONS = {"predict": "processor.tools.predictions", "export": "processor.tools.export"}  # phases
 
 
 @spoken()
@@ -35,14 +38,11 @@ def main(argv: Sequence[str]) -> int:
         with stop_at_once(), _process_group():
             if rank():
                 logging.getLogger().setLevel(logging.ERROR)
-            if _asks_for("predict", argv):
-                from processor.tools.predictions import main as predict
-
-                return predict(argv)
-            if _asks_for("export", argv):
-                from processor.tools.export import main as export
-
-                return export(argv)
+            for phase, module in WITH_OWN_OPTIONS.items():
+                if _asks_for(phase, argv):
+                    _check_alone(phase)
+                    status: int = import_module(module).main(argv)
+                    return status
             config = load_config(argv)
             return _run(config, argv)
     except StoppedError as stopped:
@@ -58,6 +58,12 @@ def main(argv: Sequence[str]) -> int:
 def _asks_for(phase: str, argv: Sequence[str]) -> bool:
     """Whether the command line names this phase, whose options are not those of a run."""
     return f"--phase={phase}" in argv or any(pair == ("--phase", phase) for pair in pairwise(argv))
+
+
+def _check_alone(phase: str) -> None:
+    """Refuses a phase that several processes would each do, and write the same files."""
+    if started() and int(os.environ["WORLD_SIZE"]) > 1:
+        raise ValueError(f"phase: {phase} is for one process; leave torchrun out")
 
 
 def _process_group() -> AbstractContextManager[None]:
@@ -81,10 +87,10 @@ def _run(config: Config, argv: Sequence[str]) -> int:
     gpus = config.device if isinstance(config.device, list) and is_shared else []
     if len(gpus) > 1 and torch.cuda.is_available() and not started():
         return distributed.launch(Path(__file__), argv, len(gpus))
-    if distributed.world() > 1 and not is_shared:
-        raise ValueError(f"phase: {config.phase} is for one process; leave torchrun out")
+    if not is_shared:
+        _check_alone(config.phase)
     keep_memory()
-    if config.phase in ("predict", "export"):
+    if config.phase in WITH_OWN_OPTIONS:
         raise ValueError(f"phase: {config.phase} belongs on the command line; --phase {config.phase} --help shows how")
     if config.phase == "info":
         from processor.tools.info import info

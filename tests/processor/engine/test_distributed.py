@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -266,3 +267,17 @@ def test_too_few_samples(data: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(loading, "world", lambda: 26)
     with pytest.raises(ValueError, match="25 training samples do not suffice for 26 processes; start fewer"):
         train(make(data, tmp_path))
+
+
+@pytest.mark.parametrize("phase", ["info", "benchmark", "explain", "predict", "export"])
+def test_a_phase_for_one_process_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, phase: str
+) -> None:
+    """Each process would write the same files."""
+    monkeypatch.setattr(program, "_process_group", nullcontext)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    words = ["--phase", phase, "--work_dir", str(tmp_path / "run")]
+    assert program.main(["--config", "config/demo/train.yaml", *words]) == 1
+    assert f"phase: {phase} is for one process; leave torchrun out" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
