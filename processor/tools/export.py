@@ -13,58 +13,43 @@ import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from data_gen.common.command_line import Parser
 from graph.common.files import atomic_write
 from model import fast
 from model.base import SkeletonModel
 from processor.state.data import versions
+from processor.tools.phase import PhaseParser
 from processor.tools.trained import Trained, load_trained
 
 log = logging.getLogger(__name__)
 
 KEY = "st_tr"  # of the metadata
 Format = Literal["onnx", "pt2"]
-HELP = "python main.py --phase export --help"
 
 
-class _Words(Parser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"export: {message}; {HELP} shows the options")
-
-
-def parser() -> Parser:
+def parser() -> PhaseParser:
     """The options of the command."""
-    words = _Words(
-        prog="python main.py --phase export",
-        description="Write a trained model as a file that other programs run.",
-        allow_abbrev=False,
-    )
-    words.option("phase", choices=["export"], required=True)
+    words = PhaseParser("export", description="Write a trained model as a file that other programs run.")
     words.option("weights", type=Path, required=True, help="last.pt or best.pt of a run")
     words.option("format", choices=get_args(Format), required=True, help="onnx, or pt2 for torch.export.load")
     words.option("out", type=Path, help="the file (default: beside the weights, with the format as its suffix)")
-    words.option("class_names", type=Path, help="text file with a name of a class a line, for weights without names")
-    words.option("config", help="the configuration of weights that do not hold one, such as published ones")
     return words
 
 
 def main(argv: Sequence[str]) -> int:
     """Exports what the command line names; returns the exit status, errors as `export`."""
-    args, further = parser().parse_known_args(list(argv))
-    if further and args.config is None:
-        raise ValueError(f"export: {further[0]!r} is no option of it; {HELP} shows them")
+    args, changes = parser().read(argv)
     out = args.out or args.weights.with_suffix(f".{args.format}")
     if out.is_dir() or out.resolve() == args.weights.resolve():
         raise ValueError(f"out: {out} is {'a folder' if out.is_dir() else 'the file of weights'}; name another file")
     require(args.format)
     (trained,) = load_trained(
-        [args.weights], config=args.config, class_names=args.class_names, device="cpu", words=further
+        [args.weights], config=args.config, class_names=args.class_names, device="cpu", words=changes
     )
     export(trained, out, args.format)
     log.info("wrote %s", out)

@@ -9,18 +9,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from data_gen.common.command_line import Parser
 from data_gen.common.drawing import Figure, new_figure, plain_style, save_png, shown
 from graph.common.files import atomic_write, write_csv, write_text
 from graph.common.words import plural, table
+from processor.tools.phase import PhaseParser
 from processor.tools.predict import Recognizer
 from processor.tools.trained import load_trained
 
 log = logging.getLogger(__name__)
 
-HELP = "python main.py --phase predict --help"
 MOST_LINES = 40  # of the table on the terminal
 MOST_ROWS = 60  # of the picture
 COLOURS = (
@@ -28,20 +27,13 @@ COLOURS = (
 )  # fmt: skip
 
 
-class _Words(Parser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"predict: {message}; {HELP} shows the options")
-
-
-def parser() -> Parser:
+def parser() -> PhaseParser:
     """The options of the command."""
-    words = _Words(
-        prog="python main.py --phase predict",
+    words = PhaseParser(
+        "predict",
         description="Label recordings with a trained model, or several that are fused as ensemble.py does.",
         epilog="The configuration (--config) takes changes of its keys, too. docs/predicting.md shows the whole way.",
-        allow_abbrev=False,
     )
-    words.option("phase", choices=["predict"], required=True)
     words.option("weights", type=Path, nargs="+", required=True, help="last.pt or best.pt of a run, one or several")
     words.option("alpha", type=float, nargs="+", help="a weight for each of them; 1 by default")
     words.option("input", type=Path, nargs="+", required=True, help="files or folders of recordings, in any format")
@@ -51,8 +43,6 @@ def parser() -> Parser:
     words.option("every", type=float, help="seconds from the beginning of a window to that of the next one")
     words.option("per_person", action="store_true", help="a label for each person")
     words.option("frame_rate", type=float, help="frames a second, where a recording does not tell")
-    words.option("class_names", type=Path, help="text file with a name of a class a line, for weights without names")
-    words.option("config", help="the configuration of weights that do not hold one, such as published ones")
     words.option("device", nargs="+", default=["auto"], help="auto, cpu, mps, cuda, or the number of a GPU")
     return words
 
@@ -63,15 +53,13 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         ValueError: a user's mistake, or no recording could be used.
     """
-    args, further = parser().parse_known_args(list(argv))
-    if further and args.config is None:
-        raise ValueError(f"predict: {further[0]!r} is no option of it; {HELP} shows them")
+    args, changes = parser().read(argv)
     out = _out(args.out, [*args.weights, *args.input]) if args.out else None
     device = args.device[0] if not args.device[0].isdigit() else [int(args.device[0])]
     if device not in ("auto", "cpu", "mps", "cuda") and isinstance(device, str):
         raise ValueError(f"device: {device!r} is none of auto, cpu, mps, cuda, nor the number of a GPU")
     asked = {key: getattr(args, key) for key in ("top_k", "window", "every", "per_person", "frame_rate")}
-    trained = load_trained(args.weights, config=args.config, class_names=args.class_names, device=device, words=further)
+    trained = load_trained(args.weights, config=args.config, class_names=args.class_names, device=device, words=changes)
     recognizer = Recognizer(trained, args.alpha)
     for note in recognizer.notes:
         log.warning(note)

@@ -1,0 +1,35 @@
+"""The command line of the phases that take options of their own: `python main.py --phase predict` and `export`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from data_gen.common.command_line import Parser
+
+
+class PhaseParser(Parser):
+    """The parser of a phase, with the options that each of these phases has."""
+
+    def __init__(self, phase: str, **settings: Any) -> None:
+        super().__init__(prog=f"python main.py --phase {phase}", allow_abbrev=False, **settings)
+        self.phase = phase
+        self.option("phase", choices=[phase], required=True)
+        self.option("class_names", type=Path, help="text file with a name of a class a line, for weights without names")
+        self.option("config", help="the configuration of weights that do not hold one, such as published ones")
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{self.phase}: {message}; {self.prog} --help shows the options")
+
+    def read(self, argv: Sequence[str]) -> tuple[Namespace, list[str]]:
+        """The options, and the changes of keys of the configuration that `--config` names.
+
+        Raises:
+            ValueError: options that are wrong, or unknown while there is no configuration.
+        """
+        args, changes = self.parse_known_args(list(argv))
+        if changes and args.config is None:
+            raise ValueError(f"{self.phase}: {changes[0]!r} is no option of it; {self.prog} --help shows them")
+        return args, changes
