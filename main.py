@@ -25,7 +25,11 @@ from processor.runtime.signals import StoppedError, stop_at_once
 from processor.runtime.terminal import spoken
 
 # torch is imported when the configuration is found right: without it, help and what is wrong come at once
-WITH_OWN_OPTIONS = {"predict": "processor.tools.predictions", "export": "processor.tools.export"}  # phases
+WITH_OWN_OPTIONS = {  # phases
+    "explain": "processor.tools.explain",
+    "predict": "processor.tools.predictions",
+    "export": "processor.tools.export",
+}
 
 
 @spoken()
@@ -100,10 +104,6 @@ def _run(config: Config, argv: Sequence[str]) -> int:
         from processor.tools.benchmark import benchmark
 
         benchmark(folds.of_fold(config, config.folds[0]) if config.folds else config)
-    elif config.phase == "explain":
-        from processor.tools.explain import explain
-
-        explain(folds.of_fold(config, config.folds[0]) if config.folds else config)
     else:
         folds.run(config)
     return 0

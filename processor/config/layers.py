@@ -166,7 +166,7 @@ def read_command_line(argv: Sequence[str], problems: list[str]) -> tuple[str | N
             word = re.sub("[\ud800-\udfff]", "?", word)
         if re.match(r"--[A-Za-z_]", word):
             key, equals, text = word[2:].partition("=")
-            key = {"class": "of_class"}.get(key, key.replace("-", "_"))  # the former is a word of Python
+            key = key.replace("-", "_")
             options.append((key, [text] if equals else []))
         elif options and not word.startswith("--"):
             options[-1][1].append(word)

@@ -104,13 +104,6 @@ class Config:
     log_interval: int = option(100, "steps between log lines", low=1)
     show_topk: list[int] = option([1, 5], "which top-k accuracies to show", low=1)
 
-    sample: list[str] = option([], "explain: names of test samples", title="Explain")
-    of_class: list[str] = option([], "explain: classes, by name or number, the mean of whose test samples is shown")
-    order: Literal["joint", "limb"] = option("joint", "explain: joints in the skeleton's order, or by limb")
-    color_bar: Literal["one", "each"] = option("one", "explain: one scale of colours for all maps, or one each")
-    logits: bool = option(False, "explain: write what the softmax gets, too")
-    out: Path | None = option(None, "explain: folder to write into; null: `explain` in work_dir")
-
     def problems(self) -> Iterator[Problem]:
         """Numbers outside their bounds, and combinations of values that contradict each other."""
         yield from beyond_bounds(self)
@@ -147,8 +140,6 @@ def load_config(argv: Sequence[str]) -> Config:
     check = Check()
     reader = Reader(check.problems)
     name, overrides = read_command_line(argv, check.problems)
-    if name is None and overrides.get("phase") == "explain":
-        name = _beside_weights(overrides)
     path = find_file(name, check.problems) if name is not None or not argv else None
     if path:
         reader.read(path)
@@ -177,12 +168,6 @@ def load_config(argv: Sequence[str]) -> Config:
     for line in (*check.warnings, *remarks(config, section)):
         log.warning(line)
     return config
-
-
-def _beside_weights(overrides: Section) -> str | None:
-    """The configuration that a run wrote beside its checkpoints, where the command line names one of these."""
-    path = Path(str(plain(overrides.get("weights")) or "")).expanduser().with_name("config.yaml")
-    return str(path) if overrides.get("weights") and path.is_file() else None
 
 
 def default_work_dir(path: Path) -> Path:

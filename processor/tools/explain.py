@@ -1,7 +1,7 @@
 """Explains a model: attention of its blocks, how much joints, frames and persons count, and a score for each of it.
 
-`python main.py --phase explain --weights W (--sample NAME ... | --class NAME ...)`. In a folder for each sample or
-class are written `attention.npz`, `attribution.npz`, `explanation.json` and pictures.
+`python main.py --phase explain --weights W (--sample NAME ... | --class NAME ... | --input RECORDING ...)`. In a folder
+for each sample, class or recording are written `attention.npz`, `attribution.npz`, `explanation.json` and pictures.
 """
 
 from __future__ import annotations
@@ -9,20 +9,25 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from feeders.arrays import skeleton_of_array
 from graph.common.files import atomic_write, write_text
 from graph.common.words import did_you_mean, plural
-from processor.config.schema import Config
+from graph.tools import Skeleton
+from processor.config.schema import load_config
+from processor.engine.folds import of_fold
 from processor.engine.setup import Run, open_test
 from processor.runtime.device import to_device
+from processor.state.weights import read_weights
 from processor.tools.attention import Seen, frames_of, look
 from processor.tools.attribution import (
     DRAWS,
@@ -33,12 +38,44 @@ from processor.tools.attribution import (
     integrated_gradients,
     stability,
 )
+from processor.tools.phase import PhaseParser
+from processor.tools.predict import Recognizer
+from processor.tools.trained import config_of, load_trained
 
 ATTENTION, ATTRIBUTION, EXPLANATION = "attention.npz", "attribution.npz", "explanation.json"
 MOST_SCORED = 5  # samples of a class whose explanations are scored
 RIVALS = 3  # classes of a sample whose gradients are written: those that it scores highest
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class Subject:
+    """A model and what it is explained with.
+
+    Attributes:
+        feeder: samples as the model gets them.
+        labels: the class of each sample; None: nobody told it.
+    """
+
+    model: nn.Module
+    device: torch.device
+    weights: str
+    feeder: Any
+    labels: Sequence[int] | None
+    class_names: Sequence[str] | None
+    skeleton: Skeleton
+
+    @classmethod
+    def of_run(cls, run: Run) -> Subject:
+        """The model and the test data of a run."""
+        feeder, config = run.loaders["test"].feeder, run.config
+        V = first_clip(feeder, 0).shape[-2]
+        try:
+            skeleton = skeleton_of_array(config.test_feeder_args.get("data_path", ""), V)
+        except ValueError:
+            skeleton = _numbered(V)
+        return cls(run.model, run.device, str(config.weights), feeder, feeder.label, config.class_names, skeleton)
 
 
 @dataclass
@@ -73,32 +110,133 @@ class Explained:
         )
 
 
-def explain(config: Config) -> None:
-    """Explains what `sample` and `of_class` name.
+def parser() -> PhaseParser:
+    """The options of the command."""
+    words = PhaseParser(
+        "explain",
+        description="Show what a model attends to and what its decisions rest on, with a score for each explanation.",
+        epilog="The configuration (--config) takes changes of its keys, too. docs/explaining.md shows the whole way.",
+    )
+    words.option("weights", type=Path, help="last.pt or best.pt of a run (default: last.pt in work_dir of --config)")
+    words.option("sample", nargs="+", help="names of test samples")
+    words.option("class", nargs="+", help="classes, by name or number, the mean of whose test samples is shown")
+    words.option("input", type=Path, nargs="+", help="files or folders of recordings, in any format")
+    words.option("order", choices=["joint", "limb"], default="joint", help="joints in the skeleton's order, or by limb")
+    words.option(
+        "color_bar", choices=["one", "each"], default="one", help="one scale of colours for all maps, or one each"
+    )
+    words.option("logits", action="store_true", help="write what the softmax gets, too")
+    words.option("out", type=Path, help="folder to write into (default: explain/ in work_dir, or beside the weights)")
+    return words
+
+
+def main(argv: Sequence[str]) -> int:
+    """Explains what the command line names; returns the exit status, errors as `explain`."""
+    args, changes = parser().read(argv)
+    of_class = getattr(args, "class")
+    if sum(map(bool, (args.sample, of_class, args.input))) != 1:
+        raise ValueError(
+            "explain: name samples of the test (--sample NAME), classes (--class NAME), or recordings (--input FILE)"
+        )
+    if args.logits and of_class:
+        raise ValueError("logits: are those of a sample; name one with --sample, or leave --logits out")
+    if args.input:
+        if args.weights is None:
+            raise ValueError("explain: --input needs the weights, too (--weights W)")
+        out = args.out or args.weights.parent / "explain"
+        with _recordings(args.weights, args.input, args.config, args.class_names, changes) as subject:
+            chosen = {}
+            for index, name in enumerate(subject.feeder.sample_name):
+                chosen[f"{name} {index}" if name in chosen else name] = [index]
+            explain(subject, chosen, out, order=args.order, bars=args.color_bar, logits=args.logits)
+        return 0
+    if args.class_names is not None:
+        changes = [*changes, "--class_names", str(args.class_names)]
+    run, out = _run(args.weights, args.config, changes)
+    subject = Subject.of_run(run)
+    chosen = (
+        _samples(subject.feeder, args.sample)
+        if args.sample
+        else _classes(subject.feeder, of_class, subject.class_names)
+    )
+    explain(subject, chosen, args.out or out, order=args.order, bars=args.color_bar, logits=args.logits)
+    return 0
+
+
+def explain(
+    subject: Subject,
+    chosen: dict[str, list[int]],
+    out: Path,
+    *,
+    order: str = "joint",
+    bars: str = "one",
+    logits: bool = False,
+) -> None:
+    """Explains samples, or the mean of several, by title; each in its folder in `out`.
 
     Raises:
-        ValueError: neither is named, a name is unknown, or the model has no attention.
+        ValueError: the model has no attention.
     """
-    if bool(config.sample) == bool(config.of_class):
-        raise ValueError("explain: name either samples of the test data (--sample NAME) or classes (--class NAME)")
-    if config.of_class and config.logits:
-        raise ValueError("logits: are those of a sample; name one with --sample, or leave --logits out")
-    run = open_test(config)
-    feeder, names = run.loaders["test"].feeder, run.config.class_names
-    chosen = _samples(feeder, config.sample) if config.sample else _classes(feeder, config.of_class, names)
     if not captum_is_there():
         log.warning("gradients are left out: captum is not installed; `pip install captum` adds them")
-    out = config.out or config.work_dir / "explain"
     for title, indices in chosen.items():
         folder = out / _file_name(title)
-        explained = explain_samples(run, title, indices, folder, logits=config.logits)
+        explained = explain_samples(subject, title, indices, folder, logits=logits)
         from processor.results.attention_pictures import draw_maps  # matplotlib is loaded here, not before
         from processor.results.body_pictures import draw_bodies
 
-        skeleton = skeleton_of_run(run)
-        pictures = draw_maps(explained, skeleton, folder, frames_of, order=config.order, bars=config.color_bar)
-        pictures += draw_bodies(explained, skeleton, folder, order=config.order)
+        pictures = draw_maps(explained, subject.skeleton, folder, frames_of, order=order, bars=bars)
+        pictures += draw_bodies(explained, subject.skeleton, folder, order=order)
         log.info("%s: %s in %s", title, plural(len(pictures), "picture"), folder)
+
+
+def _run(weights: Path | None, config: str | None, changes: Sequence[str]) -> tuple[Run, Path]:
+    """The test of a configuration, or of that which the weights hold; and the folder for what explains it."""
+    if config is None and weights is None:
+        raise ValueError("explain: name the weights (--weights W), a configuration (--config C), or both")
+    if config is None and weights is not None:
+        run = open_test(replace(config_of(read_weights(weights)), weights=weights, work_dir=weights.parent))
+        return run, weights.parent / "explain"
+    words = ["--weights", str(weights)] if weights else []
+    read = load_config(["--config", str(config), "--phase", "test", *words, *changes])
+    return open_test(of_fold(read, read.folds[0]) if read.folds else read), read.work_dir / "explain"
+
+
+@contextmanager
+def _recordings(
+    weights: Path, paths: Sequence[Path], config: str | None, class_names: Path | None, changes: Sequence[str]
+) -> Iterator[Subject]:
+    """Recordings as the model of these weights takes them."""
+    (trained,) = load_trained([weights], config=config, class_names=class_names, words=changes)
+    recognizer = Recognizer([trained])
+    names, rows = [], []
+    for recording in recognizer.recordings(paths):
+        try:
+            rows.append(trained.row(trained.fit(recording)))
+            names.append(recording.name)
+        except ValueError as error:
+            recognizer.skipped.append(f"{recording.name}: {error}")
+    if not rows:
+        raise ValueError(f"input: no recording can be explained; {recognizer.skipped[-1]}")
+    for line in (*recognizer.notes, *(f"skipped {problem}" for problem in recognizer.skipped)):
+        log.warning(line)
+    with trained.opened(rows) as feeder:
+        feeder.sample_name = names
+        skeleton = trained.data.skeleton or _numbered(trained.data.shape[2])
+        yield Subject(
+            trained.model,
+            trained.device,
+            str(weights),
+            feeder,
+            None,
+            trained.class_names if trained.named else None,
+            skeleton,
+        )
+
+
+def _numbered(V: int) -> Skeleton:
+    """A skeleton without bones, whose joints have numbers for names."""
+    return Skeleton("joints by number", tuple(map(str, range(V))), tuple(range(V)))
 
 
 def _samples(feeder: Any, names: Sequence[str]) -> dict[str, list[int]]:
@@ -133,25 +271,14 @@ def _file_name(title: str) -> str:
     return re.sub(r"[^\w.-]+", "_", title).strip("._")[:80] or "explained"
 
 
-def skeleton_of_run(run: Run) -> Any:
-    """The skeleton of the test data: joint names and bones."""
-    from feeders.arrays import skeleton_of_array
-    from graph.tools import Skeleton
-
-    feeder = run.loaders["test"].feeder
-    V = feeder[0][0].shape[-2]
-    try:
-        return skeleton_of_array(run.config.test_feeder_args.get("data_path", ""), V)
-    except ValueError:
-        return Skeleton("joints by number", tuple(map(str, range(V))), tuple(range(V)))
-
-
-def explain_samples(run: Run, title: str, indices: Sequence[int], folder: Path, *, logits: bool = False) -> Explained:
-    """Explains samples of the test data together, and writes the arrays and `explanation.json` into `folder`."""
-    feeder, model = run.loaders["test"].feeder, run.model
+def explain_samples(
+    subject: Subject, title: str, indices: Sequence[int], folder: Path, *, logits: bool = False
+) -> Explained:
+    """Explains samples together, and writes the arrays and `explanation.json` into `folder`."""
+    feeder, model = subject.feeder, subject.model
     totals: dict[str, tuple[Seen, int]] = {}
     for index in indices:
-        x = to_device(_first_clip(feeder, index), run.device)
+        x = to_device(first_clip(feeder, index), subject.device)
         for one in look(model, x)[0]:
             before, count = totals.get(one.name, (one, 0))
             if count:
@@ -164,15 +291,15 @@ def explain_samples(run: Run, title: str, indices: Sequence[int], folder: Path, 
     explained = Explained(title, seen, numbers, body)
     _save(folder / ATTENTION, {**_arrays(seen), **{f"frames/{s.name}": frames_of(s, numbers) for s in _timed(seen)}})
     if logits:
-        x = to_device(_first_clip(feeder, indices[0]), run.device)
+        x = to_device(first_clip(feeder, indices[0]), subject.device)
         _save(folder / "logits.npz", _arrays(look(model, x, logits=True)[0]))
-    _attribute(explained, run, indices, folder)
+    _attribute(explained, subject, indices, folder)
     return explained
 
 
-def _attribute(explained: Explained, run: Run, indices: Sequence[int], folder: Path) -> None:
+def _attribute(explained: Explained, subject: Subject, indices: Sequence[int], folder: Path) -> None:
     """Adds importance and scores, the mean over some of the samples, and writes them."""
-    feeder, model, label = run.loaders["test"].feeder, run.model, run.loaders["test"].feeder.label
+    feeder, model = subject.feeder, subject.model
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     spread = np.unique(np.linspace(0, len(indices) - 1, MOST_SCORED).round().astype(int)) if len(indices) > 1 else [0]
@@ -182,11 +309,12 @@ def _attribute(explained: Explained, run: Run, indices: Sequence[int], folder: P
     arrays: dict[str, np.ndarray] = {}
     rows = []
     for index in scored:
-        x = to_device(_first_clip(feeder, index), run.device)
+        x = to_device(first_clip(feeder, index), subject.device)
         with torch.no_grad():
             chances = model.eval()(x[None])[0].float().softmax(dim=0)
         number = int(chances.argmax())
-        row = {"sample": str(feeder.sample_name[index]), "label": int(label[index]), "predicted": number}
+        label = None if subject.labels is None else int(subject.labels[index])
+        row = {"sample": str(feeder.sample_name[index]), "label": label, "predicted": number}
         rows.append(row | {"probability": float(chances[number])})
         given, score = importances(model, x, number), Score(model, x, number)
         steady = stability(lambda noisy, number=number: importances(model, noisy, number), x, given)  # type: ignore[misc]
@@ -196,7 +324,8 @@ def _attribute(explained: Explained, run: Run, indices: Sequence[int], folder: P
                 {**score.of(value, axis), "stability": steady[method, axis]}
             )
         if captum_is_there():
-            of = list(dict.fromkeys([*chances.argsort(descending=True)[:RIVALS].tolist(), int(label[index])]))
+            likeliest = chances.argsort(descending=True)[:RIVALS].tolist()
+            of = list(dict.fromkeys([*likeliest, number if label is None else label]))
             for target, parts in integrated_gradients(model, x, of).items():
                 arrays[f"gradients/{row['sample']}/class{target}"] = parts
     explained.importance = {key: np.mean(values, axis=0) for key, values in gathered.items()}
@@ -207,8 +336,8 @@ def _attribute(explained: Explained, run: Run, indices: Sequence[int], folder: P
     content = {
         "title": explained.title,
         **explained.about,
-        "class_names": run.config.class_names,
-        "weights": str(run.config.weights),
+        "class_names": subject.class_names and list(subject.class_names),
+        "weights": subject.weights,
         "scores": explained.scores,
     }
     write_text(folder / EXPLANATION, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -227,7 +356,7 @@ def _mean(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _first_clip(feeder: Any, index: int) -> Tensor:
+def first_clip(feeder: Any, index: int) -> Tensor:
     """A sample (C, T, V, M) as the model gets it; of several clips the first."""
     x: Tensor = feeder[index][0]
     x = x[0] if x.dim() == 5 else x
@@ -236,7 +365,7 @@ def _first_clip(feeder: Any, index: int) -> Tensor:
 
 def _shown(feeder: Any, index: int) -> tuple[np.ndarray, np.ndarray]:
     """The recording's frame numbers (T,) of a sample, and the recording's skeletons (C, T, V, M) at these."""
-    x = _first_clip(feeder, index).numpy()
+    x = first_clip(feeder, index).numpy()
     if not hasattr(feeder, "frame_numbers"):  # a user's feeder: the frames of the input
         return np.arange(x.shape[1], dtype=np.float64), x
     frames = feeder.frame_numbers(index)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,20 +103,22 @@ class Trained:
         return row_of(recording, self.data.made, kept, M)
 
     def logits(self, rows: Sequence[Row]) -> np.ndarray:
-        """(N, num_class) of rows, opened by the feeder from a folder like that of the test's data."""
-        T = max(row.x.shape[1] if row.frames is None else len(row.frames) for row in rows)
-        rows = [_longer(row, T) for row in rows]
-        with tempfile.TemporaryDirectory(prefix="st-tr-", ignore_cleanup_errors=True) as folder:
-            feeder = self._open(Path(folder), rows)
+        """(N, num_class) of rows."""
+        with self.opened(rows) as feeder:
             samples = [feeder[index] for index in range(len(rows))]
-            del feeder
         batch = torch.stack([torch.as_tensor(x) for x, *_ in samples])
         batches = [(batch, None, torch.arange(len(rows)))]
         ((_, logits),) = score(self.model, batches, self.device, self.precision, self.average)
         return np.asarray(logits.cpu().numpy(), np.float32)
 
+    @contextmanager
+    def opened(self, rows: Sequence[Row]) -> Iterator[Any]:
+        """The test's feeder of rows, from a folder like that of the test's data."""
+        T = max(row.x.shape[1] if row.frames is None else len(row.frames) for row in rows)
+        with tempfile.TemporaryDirectory(prefix="st-tr-", ignore_cleanup_errors=True) as folder:
+            yield self._open(Path(folder), [_longer(row, T) for row in rows])
+
     def _open(self, folder: Path, rows: Sequence[Row]) -> Any:
-        """The feeder of rows."""
         data, name = self.data, self.data.array
         stream = next((kind for kind in (JOINT_BONES, BONE) if name.endswith(f"_{kind}")), None)
         joints = f"{name.removesuffix(stream)}{JOINT}" if stream else name
@@ -171,7 +174,7 @@ def _trained(
     path: Path, config: str | Path | None, names: str | Path | None, device: torch.device, words: Sequence[str]
 ) -> Trained:
     weights = read_weights(path)
-    run = _config_of(weights, config, words)
+    run = config_of(weights, config, words)
     with tempfile.TemporaryDirectory(prefix="st-tr-", ignore_cleanup_errors=True) as folder:
         given = dict(run.model_args)
         if weights.data and weights.data.skeleton and given.get("graph") == "graph.custom.Graph":
@@ -210,7 +213,7 @@ def _trained(
     )
 
 
-def _config_of(weights: Weights, config: str | Path | None, words: Sequence[str]) -> Config:
+def config_of(weights: Weights, config: str | Path | None = None, words: Sequence[str] = ()) -> Config:
     """The configuration that a user names, or else that in the file of weights."""
     if config is not None:
         return load_config(["--config", str(config), "--phase", "test", "--weights", str(weights.path), *words])

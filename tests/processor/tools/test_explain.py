@@ -26,12 +26,13 @@ from model.layers.attention import Attention
 from model.published import from_published
 from model.st_tr import Model
 from model.zit_zot import Model as ZitZot
+from processor.config.schema import resolved
 from processor.results import body_pictures
 from processor.results.attention_pictures import limb_order
 from processor.tools import attribution
 from processor.tools.attention import frames_of, look, step_of
 from processor.tools.attribution import Score, area, by_axis, rollout, spearman, stability
-from processor.tools.explain import explain
+from processor.tools.explain import main
 
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "st_tr.json").read_text())
 
@@ -269,16 +270,20 @@ def weights_of(model: nn.Module, folder: Path) -> Path:
     return path
 
 
+def explain(data: Data, tmp_path: Path, model: nn.Module, *words: str, **keys: Any) -> int:
+    """`--phase explain` with the configuration of a test in a file."""
+    weights, config = weights_of(model, tmp_path), tmp_path / "test.yaml"
+    config.write_text(resolved(make(data, tmp_path, **keys)), encoding="utf-8")
+    return main(["--phase", "explain", "--config", str(config), "--weights", str(weights), *words])
+
+
 def test_a_sample_is_explained(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("captum")
     torch.manual_seed(0)
     args = {**MODEL, "tcn_attention": True}
     model = Model(**args)
-    config = make(
-        data, tmp_path, phase="explain", weights=weights_of(model, tmp_path), model_args=args, sample=["val3"],
-        order="limb", color_bar="each", logits=True, out=tmp_path / "out",
-    )  # fmt: skip
-    explain(config)
+    words = ["--sample", "val3", "--order", "limb", "--color-bar", "each", "--logits", "--out"]
+    explain(data, tmp_path, model, *words, str(tmp_path / "out"), model_args=args)
     folder = tmp_path / "out" / "val3"
     x = Feeder(**data["val"])[3][0]
     with np.load(folder / "attention.npz") as arrays, np.load(folder / "logits.npz") as logits:
@@ -300,7 +305,11 @@ def test_a_sample_is_explained(data: Data, tmp_path: Path, monkeypatch: pytest.M
     expected = {f"{name}.{kind}" for name in ("heatmaps_joints", "heatmap_frames", "body") for kind in ("png", "pdf")}
     assert expected < {path.name for path in folder.iterdir()}
     assert Image.open(folder / "body.gif").n_frames == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "weights.pt"]  # work_dir is left alone
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "out",
+        "test.yaml",
+        "weights.pt",
+    ]  # work_dir is left alone
 
 
 def test_a_class_is_the_mean_of_its_samples(
@@ -309,9 +318,8 @@ def test_a_class_is_the_mean_of_its_samples(
     monkeypatch.setitem(sys.modules, "captum", None)  # as where it is not installed
     monkeypatch.setattr("processor.tools.explain.MOST_SCORED", 1)
     model = Model(**MODEL)
-    config = make(data, tmp_path, phase="explain", weights=weights_of(model, tmp_path), of_class=["2"])
     with caplog.at_level(logging.INFO):
-        explain(config)
+        explain(data, tmp_path, model, "--class", "2")
     assert caplog.text.count("captum is not installed") == 1
     folder = tmp_path / "run" / "explain" / "class_2"
     feeder = Feeder(**data["val"])
@@ -326,31 +334,36 @@ def test_a_class_is_the_mean_of_its_samples(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ({}, "name either samples of the test data"),
-        ({"sample": ["val1"], "of_class": ["1"]}, "name either samples"),
-        ({"sample": ["vall1"]}, "no test sample is named 'vall1' (did you mean 'val1'?)"),
-        ({"of_class": ["jump"]}, "no samples of a class 'jump'"),
-        ({"of_class": ["1"], "logits": True}, "logits: are those of a sample"),
+        ([], "name samples of the test (--sample NAME), classes"),
+        (["--sample", "val1", "--class", "1"], "name samples of the test"),
+        (["--sample", "vall1"], "no test sample is named 'vall1' (did you mean 'val1'?)"),
+        (["--class", "jump"], "no samples of a class 'jump'"),
+        (["--class", "1", "--logits"], "logits: are those of a sample"),
+        (["--input", "nothing.json"], "input: nothing.json does not exist"),
     ],
 )
-def test_mistakes(data: Data, tmp_path: Path, words: dict[str, Any], sentence: str) -> None:
-    config = make(data, tmp_path, phase="explain", weights=weights_of(Model(**MODEL), tmp_path), **words)
+def test_mistakes(data: Data, tmp_path: Path, words: list[str], sentence: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        explain(config)
+        explain(data, tmp_path, Model(**MODEL), *words)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_command_line_finds_the_configuration_beside_the_weights(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(None, "w.pt is no file"), (b"no weights", "w.pt is damaged"), ({"a": torch.zeros(1)}, "add --config")],
+)
+def test_weights_that_tell_no_configuration(
+    tmp_path: Path, content: Any, sentence: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    args = ["--phase", "explain", "--weights", str(tmp_path / "w.pt"), "--class", "1"]
-    status, _, error = say(args, capsys, caplog)
+    path = tmp_path / "w.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        torch.save(content, path)
+    status, _, error = say(["--phase", "explain", "--weights", str(path), "--class", "1"], capsys, caplog)
     assert status == 1
-    assert "name a file" in error
-    (tmp_path / "config.yaml").write_text("train_feeder_args: {data_path: a}\n", encoding="utf-8")
-    status, _, error = say(args, capsys, caplog)
-    assert f"{tmp_path / 'config.yaml'}" in error
+    assert sentence in error
 
 
 def test_matplotlib_is_loaded_only_to_draw() -> None:

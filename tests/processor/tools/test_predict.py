@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +33,7 @@ from processor.engine.setup import set_up_training
 from processor.engine.train import train
 from processor.results.fusion import fuse
 from processor.results.scores import load_scores, save_scores
+from processor.tools import explain
 from processor.tools.predict import Recognizer
 
 MODEL = {"num_class": 10, "channels": [16, 16, 32], "Nh": 2, "window_size": 16, "classifier_std": 0.1}
@@ -97,6 +100,28 @@ def test_raw_files_give_the_logits_of_the_test(demo: Path) -> None:
     recognizer = check(demo, demo / "joint")
     assert recognizer.class_names == tuple(ACTIONS)
     assert recognizer.notes == ()
+
+
+def test_a_raw_file_is_explained_like_its_sample(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint alone says how; a recording has no label to explain."""
+    monkeypatch.setitem(sys.modules, "captum", None)
+    monkeypatch.setattr("processor.results.body_pictures.draw_bodies", lambda *_, **__: [])
+    name = load_scores(demo / "joint" / "test_score.npz").names[3]
+    raw = tmp_path / "mine" / "walk.skeleton"
+    raw.parent.mkdir()
+    shutil.copy(demo / "demo" / "raw" / name, raw)
+    for words in (["--sample", name], ["--input", str(raw)]):
+        words += ["--weights", str(demo / "joint" / "last.pt"), "--out", str(tmp_path / "out")]
+        assert explain.main(["--phase", "explain", *words]) == 0
+    sample, given = (tmp_path / "out" / each for each in (name, "walk.skeleton"))
+    with np.load(sample / "attention.npz") as a, np.load(given / "attention.npz") as b:
+        assert len(a.files) == 6  # weights and frames of three attentions
+        for key in a.files:
+            np.testing.assert_allclose(b[key], a[key], atol=1e-6)
+    rows = [json.loads((f / "explanation.json").read_text(encoding="utf-8"))["scored"][0] for f in (sample, given)]
+    assert rows[0]["label"] in range(10)
+    assert rows[1]["label"] is None
+    assert rows[1]["predicted"] == rows[0]["predicted"]
 
 
 @pytest.mark.parametrize(
