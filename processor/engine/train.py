@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 from graph.common.words import plural
 from processor.config.schema import resolved
+from processor.engine.attention import first_clip
+from processor.engine.attribution import glance
 from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
 from processor.engine.features import Features
@@ -256,6 +258,7 @@ def _finish(run: Run, scores: Scores, features: Features, record: work_dir.Recor
         precision=run.precision,
         data={part: getattr(config, f"{part}_feeder_args") for part in run.loaders},
         features=features.gathered(),
+        glance=lambda index: glance(run.model, to_device(first_clip(run.loaders["test"].feeder, index), run.device)),
     )
     work_dir.write_results(config.work_dir, scores, config.class_names, made, record)
     log.info("test of %s: %s", weights, _accuracy(scores, config.show_topk))

@@ -99,7 +99,7 @@ function decoded(sample) {
   return sample.bytes;
 }
 
-function player(index) {
+function player(index, weights = null) {
   const sample = skeletons.of[index];
   if (!sample) return null;
   const size = 220, canvas = make("canvas", { width: 2 * size, height: 2 * size });
@@ -140,7 +140,7 @@ function player(index) {
         if (!point) return;
         pen.fillStyle = colours[sides[v]];
         pen.beginPath();
-        pen.arc(...point, 4.5, 0, 7);
+        pen.arc(...point, weights ? 2 + 4 * Math.min(weights[v] ** 2, 2.5) : 4.5, 0, 7);
         pen.fill();
       });
     }
@@ -393,6 +393,49 @@ function drawFeatures() {
   });
 }
 
+// ---- attention ----
+function heatmap(one, select) {
+  const canvas = make("canvas", { class: "map", role: "img", "aria-label": `Attention between ${one.kind} in ${names[one.sample]}` });
+  const said = make("small", {}, "\u00a0"), S = 220;
+  const called = (k, side) => one.kind === "joints" && skeletons.joints ? skeletons.joints[k]
+    : `${one.kind.slice(0, -1)} ${one.kind === "frames" ? Math.round(k * one.received.length / side) : k}`;
+  function draw() {
+    const map = one.blocks[select.value], x = decoded(map), { side } = map;
+    const small = make("canvas", { width: side, height: side }), pen = small.getContext("2d"), picture = pen.createImageData(side, side);
+    mixed.ends = null;
+    x.forEach((value, k) => picture.data.set([...mixed(value / 255).match(/\d+/g).map(Number), 255], 4 * k));
+    pen.putImageData(picture, 0, 0);
+    const large = sized(canvas, S, S);
+    large.imageSmoothingEnabled = false;
+    large.drawImage(small, 0, 0, S, S);
+  }
+  canvas.addEventListener("pointermove", (event) => {
+    const map = one.blocks[select.value], box = canvas.getBoundingClientRect(), { side } = map;
+    const place = (offset, size) => Math.max(0, Math.min(side - 1, Math.floor(offset / size * side)));
+    const [row, column] = [place(event.clientY - box.top, box.height), place(event.clientX - box.left, box.width)];
+    said.textContent = `${called(row, side)} → ${called(column, side)}: ${(map.least + decoded(map)[row * side + column] / 255 * (map.most - map.least)).toFixed(2)}`;
+  });
+  canvas.addEventListener("pointerleave", () => { said.textContent = "\u00a0"; });
+  select.addEventListener("change", draw);
+  repaint.push(draw);
+  draw();
+  return [canvas, said];
+}
+
+function drawAttention() {
+  const gain = (x) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(3)}`;
+  for (const one of data.attention) {
+    const blocks = Object.keys(one.blocks);
+    const select = make("select", { "aria-label": "Block" }, ...blocks.map((name) => make("option", { value: name }, name)));
+    select.value = blocks[blocks.length - 1];
+    at("#attention .cards").append(make("div", { class: "card" },
+      ...(one.kind === "joints" ? [player(one.sample, one.received)] : []),
+      make("p", { class: "says" }, `${one.kind} `, select), ...heatmap(one, select),
+      make("p", { class: "says" }, `deletion ${gain(one.deletion_gain)}, insertion ${gain(one.insertion_gain)}`),
+      make("p", { class: "says" }, says(one.sample)), make("p", { class: "name" }, names[one.sample])));
+  }
+}
+
 // each section is drawn when it comes near the screen
 function whenNear(selector, draw) {
   const section = at(selector);
@@ -406,6 +449,7 @@ whenNear("#curves", drawCurves);
 whenNear("#confusion", drawConfusion);
 whenNear("#mistakes", drawMistakes);
 whenNear("#features", drawFeatures);
+whenNear("#attention", drawAttention);
 const again = () => repaint.forEach((draw) => draw());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
 let width = innerWidth;

@@ -6,6 +6,7 @@ the page escaped by jinja2 or as text set by the script, never as HTML.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from processor.results.statistics import wilson
 from processor.runtime.failure import sentence
 
 MOST_MISTAKES = 12  # of each kind
+MOST_TOKENS = 100  # of a map of attention; of more, every second or further one is shown
 MOST_BYTES = 3_000_000  # of skeletons; mistakes come first
 
 
@@ -50,6 +52,9 @@ def page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: 
     wrong = np.flatnonzero(guesses != labels)
     confident = wrong[np.argsort(-sure[wrong], kind="stable")][:MOST_MISTAKES].tolist()
     worst = wrong[np.argsort(of_label[wrong], kind="stable")][:MOST_MISTAKES].tolist()
+    right = np.flatnonzero(guesses == labels)
+    surest = right[np.argsort(-sure[right], kind="stable")][:1].tolist()
+    looked_at = list(dict.fromkeys([*surest, *confident[:1], *worst[:1]]))
     data = {
         "classes": names,
         "names": scores.names,
@@ -59,8 +64,9 @@ def page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: 
         "chance": (1000 * of_label).round().astype(int).tolist(),
         "mistakes": {"confident": confident, "worst": worst},
         "curves": read_curves(folder),
-        "skeletons": _skeletons(made, len(labels), _by_interest(labels, guesses, [*confident, *worst])),
+        "skeletons": _skeletons(made, len(labels), _by_interest(labels, guesses, [*looked_at, *confident, *worst])),
         "embedding": _embedding(made),
+        "attention": _attention(made, looked_at),
     }
     correct = int((guesses == labels).sum())
     templates = Environment(
@@ -75,6 +81,7 @@ def page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: 
         wrong=len(wrong),
         classes=_classes(labels, guesses, names),
         has_curves=bool(data["curves"]),
+        has_attention=bool(data["attention"]),
         data=data,
     )
 
@@ -154,6 +161,24 @@ def _embedding(made: Made) -> dict[str, Any]:
         return {"why": f"{FEWEST} samples are needed, there are {len(indices)}", "index": [], "xy": []}
     plane, by = embed(features)
     return {"index": indices.tolist(), "xy": (1000 * plane).round().astype(int).tolist(), "by": by}
+
+
+def _attention(made: Made, indices: Sequence[int]) -> list[dict[str, Any]]:
+    """The attention of samples, one entry for each sample and kind; maps in 255ths between least and most."""
+    shown = []
+    for index in indices:
+        for one in made.glance(index) if made.glance else []:
+            maps = {}
+            for name, A in one["blocks"].items():
+                small = A[:: -(-len(A) // MOST_TOKENS), :: -(-len(A) // MOST_TOKENS)]
+                least, most = float(small.min()), float(small.max())
+                x = (255 * (small - least) / ((most - least) or 1)).round().astype(np.uint8)
+                ends = {"least": least * len(A), "most": most * len(A)}  # in equal shares
+                maps[name] = {"side": len(small), **ends, "x": b64encode(x.tobytes()).decode()}
+            received = (one["received"] * len(one["received"])).round(3).tolist()
+            gains = {key: round(one[key], 4) for key in ("deletion_gain", "insertion_gain")}
+            shown.append({"sample": index, "kind": one["kind"], "blocks": maps, "received": received, **gains})
+    return shown
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -34,6 +34,7 @@ class Made:
     precision: str = "float32"
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # feeder arguments of each part
     features: tuple[np.ndarray, np.ndarray] | None = None  # indices (n,) of samples, their last features (n, D)
+    glance: Callable[[int], list[dict[str, Any]]] | None = None  # the attention of a sample, of each kind
 
 
 def provenance(device: str, precision: str) -> dict[str, str]:

@@ -59,6 +59,7 @@ class Skeletons:
             spread += np.nanstd(persons, axis=1).sum(axis=0)
         sides = [1 if "left" in name.lower() else 2 if "right" in name.lower() else 0 for name in self.skeleton.joints]
         return {
+            "joints": list(self.skeleton.joints),
             "parents": list(self.skeleton.parents),
             "sides": sides,
             "dims": len(self.channels),

@@ -17,19 +17,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from feeders.arrays import skeleton_of_array
 from graph.common.files import atomic_write, write_text
 from graph.common.words import did_you_mean, plural
 from graph.tools import Skeleton
 from processor.config.schema import load_config
-from processor.engine.folds import of_fold
-from processor.engine.setup import Run, open_test
-from processor.runtime.device import to_device
-from processor.state.weights import read_weights
-from processor.tools.attention import Seen, frames_of, look
-from processor.tools.attribution import (
+from processor.engine.attention import Seen, first_clip, frames_of, look
+from processor.engine.attribution import (
     DRAWS,
     NOISE,
     Score,
@@ -38,6 +34,10 @@ from processor.tools.attribution import (
     integrated_gradients,
     stability,
 )
+from processor.engine.folds import of_fold
+from processor.engine.setup import Run, open_test
+from processor.runtime.device import to_device
+from processor.state.weights import read_weights
 from processor.tools.phase import PhaseParser
 from processor.tools.predict import Recognizer
 from processor.tools.trained import config_of, load_trained
@@ -354,13 +354,6 @@ def _mean(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         else np.mean([r[key] for r in results], 0).tolist()
         for key, value in first.items()
     }
-
-
-def first_clip(feeder: Any, index: int) -> Tensor:
-    """A sample (C, T, V, M) as the model gets it; of several clips the first."""
-    x: Tensor = feeder[index][0]
-    x = x[0] if x.dim() == 5 else x
-    return x if x.dim() == 4 else x[..., None]
 
 
 def _shown(feeder: Any, index: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import base64
 import json
 import pickle
 import re
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from feeders.arrays import pack_missing
 from graph.common.yaml_text import dump
+from processor.engine.attention import first_clip, look
 from processor.engine.features import Features
+from processor.engine.setup import set_up_test
 from processor.results import page as module
 from processor.results.embedding import embed
 from processor.results.page import write_page
@@ -191,6 +194,20 @@ def test_a_training_and_a_test_report_their_run(tmp_path: Path) -> None:
     text = (config.work_dir / "report.html").read_text("utf-8")
     for fact in ("PyTorch", "test fingerprint", "train fingerprint", "minutes of training", "cpu", "seed"):
         assert fact in text
+    first = data["attention"][0]
+    chance = np.where(scores.known_labels == scores.scores.argmax(1), module._probabilities(scores.scores).max(1), 0)
+    assert first["sample"] == chance.argmax()
+    assert first["kind"] == "joints"
+    run = set_up_test(replace(config, weights=config.work_dir / "last.pt"))
+    seen, _ = look(run.model, first_clip(run.loaders["test"].feeder, first["sample"]))
+    for one in seen:
+        values = one.values.mean(axis=(0, 1)) * 20  # in equal shares
+        drawn = first["blocks"][one.block]
+        x = np.frombuffer(base64.b64decode(drawn["x"]), np.uint8).reshape(20, 20) / 255
+        np.testing.assert_allclose(
+            drawn["least"] + x * (drawn["most"] - drawn["least"]), values, atol=np.ptp(values) / 255
+        )
+    assert np.mean(first["received"]) == pytest.approx(1, abs=1e-3)
     runs.run_test(make(write_data(tmp_path), tmp_path, weights=config.work_dir / "last.pt", overwrite=True))
     tested = content(config.work_dir / "report.html")
     assert tested["curves"] == data["curves"]
@@ -272,7 +289,11 @@ def test_a_browser_opens_a_report_and_clicks_a_cell_and_a_player(tmp_path: Path)
     classes = (*STRANGE, *ACTIONS[3:])
     scores = Scores(tuple(f"sample {i}" for i in range(30)), 3 * np.eye(10)[guesses], labels)
     features = np.arange(30), rng.normal(size=(30, 8))
-    write_page(tmp_path / "run", scores, classes, Made("seed: 0\n", data={"test": args}, features=features))
+    rows = np.linspace(0, 0.1, 625).reshape(25, 25)
+    scored = {"deletion_gain": 0.1, "insertion_gain": -0.1}
+    seen = [{"kind": "joints", "blocks": {"gcn1": rows, "gcn2": rows.T}, "received": rows[0] + 0.04, **scored}]
+    made = Made("seed: 0\n", data={"test": args}, features=features, glance=lambda _: seen)
+    write_page(tmp_path / "run", scores, classes, made)
     with browser() as page:
         for width, dark in ((1280, False), (1280, True), (390, False)):
             page.look(width=width, height=800, dark=dark)
@@ -295,6 +316,13 @@ def test_a_browser_opens_a_report_and_clicks_a_cell_and_a_player(tmp_path: Path)
             page.wait(f"document.querySelector('#confident .player').dataset.frame !== '{frame}'")
             page.ask("document.getElementById('features').scrollIntoView()")
             page.wait("!document.getElementById('plane').hidden")
+            page.ask("document.getElementById('attention').scrollIntoView()")
+            page.wait("document.querySelectorAll('#attention .card').length === 2")
+            text = page.ask("document.querySelector('#attention .card').textContent")
+            assert "deletion +0.100, insertion −0.100" in text
+            page.ask("document.querySelector('#attention canvas.map').dispatchEvent(new PointerEvent('pointermove'))")
+            said = page.ask("document.querySelector('#attention small').textContent")
+            assert re.fullmatch(".+ → .+: [0-9.]+", said)
             page.click("#classes th:nth-child(4) button")
             assert page.ask("document.querySelector('#classes tbody tr td:nth-child(4)').textContent") == "66.7 %"
             assert page.ask("document.documentElement.scrollWidth <= innerWidth")

@@ -27,11 +27,11 @@ from model.published import from_published
 from model.st_tr import Model
 from model.zit_zot import Model as ZitZot
 from processor.config.schema import resolved
+from processor.engine import attribution
+from processor.engine.attention import frames_of, look, step_of
+from processor.engine.attribution import Score, area, by_axis, rollout, spearman, stability
 from processor.results import body_pictures
 from processor.results.attention_pictures import limb_order
-from processor.tools import attribution
-from processor.tools.attention import frames_of, look, step_of
-from processor.tools.attribution import Score, area, by_axis, rollout, spearman, stability
 from processor.tools.explain import main
 
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "st_tr.json").read_text())

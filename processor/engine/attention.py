@@ -154,3 +154,10 @@ def step_of(num_frame: int, tokens: int) -> int:
 def frames_of(seen: Seen, frames: np.ndarray) -> np.ndarray:
     """The recording's number of the frame at which each token of time stands, of those of the input (T,)."""
     return frames[:: step_of(len(frames), seen.num_frame)]
+
+
+def first_clip(feeder: Any, index: int) -> Tensor:
+    """A sample (C, T, V, M) as the model gets it; of several clips the first."""
+    x: Tensor = feeder[index][0]
+    x = x[0] if x.dim() == 5 else x
+    return x if x.dim() == 4 else x[..., None]

@@ -17,13 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from processor.tools.attention import Seen, look, step_of
+from model.layers.attention import Attention
+from processor.engine.attention import Seen, look, step_of
 
 AXES = {"frames": 1, "joints": 2, "persons": 3}  # of a sample (C, T, V, M)
 LEVELS = 10  # steps from nothing to everything removed
 RANDOM_ORDERS = 4
 NOISE, DRAWS = 0.01, 3  # standard deviation, in those of the sample's numbers; how often it is drawn
 STEPS = 20  # of the integral
+GLANCE = {"levels": 5, "orders": 2}  # of a report
 BATCH = 4  # samples that are scored together; with 300 frames each takes up to 0.2 GB
 
 Importance = dict[tuple[str, str], np.ndarray]  # (method, axis) -> (length of the axis,)
@@ -105,12 +107,14 @@ def probabilities(model: nn.Module, samples: Sequence[Tensor], number: int) -> n
     return torch.cat(parts).float().softmax(dim=1)[:, number].cpu().numpy()
 
 
-def curves(model: nn.Module, x: Tensor, number: int, axis: str, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def curves(
+    model: nn.Module, x: Tensor, number: int, axis: str, order: np.ndarray, levels: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The probability of a class while an order is removed from the sample, and while it is added to nothing.
 
-    Both have LEVELS + 1 entries, fewer where there are fewer places; equal steps from none to all places.
+    Both have `levels` + 1 entries, fewer where there are fewer places; equal steps from none to all places.
     """
-    count = np.unique(np.linspace(0, len(order), LEVELS + 1).round().astype(int))
+    count = np.unique(np.linspace(0, len(order), levels + 1).round().astype(int))
     deleted = [removed(x, axis, order[:n]) for n in count]
     inserted = [removed(x, axis, order[n:]) for n in count]
     y = probabilities(model, [*deleted, *inserted], number)
@@ -123,24 +127,36 @@ def area(curve: np.ndarray) -> float:
 
 
 class Score:
-    """Scores the importance of places along an axis against random orders, drawn once a sample and axis."""
+    """Scores the importance of places along an axis against random orders, drawn once a sample and axis.
 
-    def __init__(self, model: nn.Module, x: Tensor, number: int, *, seed: int = 0) -> None:
+    Args:
+        number: the class whose probability is followed.
+        levels: steps from nothing to everything removed; LEVELS by default.
+        orders: random orders; RANDOM_ORDERS by default.
+    """
+
+    def __init__(
+        self, model: nn.Module, x: Tensor, number: int, *, levels: int = 0, orders: int = 0, seed: int = 0
+    ) -> None:
         self.model, self.x, self.number, self.seed = model, x, number, seed
+        self.levels, self.orders = levels or LEVELS, orders or RANDOM_ORDERS
         self._random: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def random(self, axis: str) -> tuple[np.ndarray, np.ndarray]:
         """The mean curves of random orders."""
         if axis not in self._random:
             rng, L = np.random.default_rng(self.seed), self.x.shape[AXES[axis]]
-            drawn = [curves(self.model, self.x, self.number, axis, rng.permutation(L)) for _ in range(RANDOM_ORDERS)]
+            drawn = [self._curves(axis, rng.permutation(L)) for _ in range(self.orders)]
             self._random[axis] = (np.mean([a for a, _ in drawn], axis=0), np.mean([b for _, b in drawn], axis=0))
         return self._random[axis]
+
+    def _curves(self, axis: str, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return curves(self.model, self.x, self.number, axis, order, self.levels)
 
     def of(self, importance: np.ndarray, axis: str) -> dict[str, Any]:
         """Both curves, those of random orders, and the areas between: above 0 is better than a random order."""
         order = np.argsort(-importance, kind="stable")
-        deletion, insertion = curves(self.model, self.x, self.number, axis, order)
+        deletion, insertion = self._curves(axis, order)
         random_deletion, random_insertion = self.random(axis)
         return {
             "deletion": area(deletion),
@@ -198,3 +214,30 @@ def _ranks(x: np.ndarray) -> np.ndarray:
     _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return (ends - (counts + 1) / 2)[inverse]
+
+
+def glance(model: nn.Module, x: Tensor) -> list[dict[str, Any]]:
+    """What a report shows of one sample (C, T, V, M): for each kind of attention its maps and their score.
+
+    Returns:
+        For each kind: `kind`; `blocks`, by name the mean (L, L) of heads, rows and persons; `received`, the importance
+        (L of the input,) that its score is of; `deletion_gain` and `insertion_gain`, from few steps (`GLANCE`).
+        Empty for a model without attention.
+    """
+    if not any(isinstance(module, Attention) for module in model.modules()):
+        return []
+    seen, logits = look(model, x)
+    score = Score(model, x, int(logits.argmax()), **GLANCE)
+    importance = attended(seen, x.shape)
+    shown: list[dict[str, Any]] = []
+    for kind in AXES:
+        blocks: dict[str, list[np.ndarray]] = {}
+        for one in seen:
+            if one.kind == kind:
+                blocks.setdefault(one.block, []).append(one.mean().mean(axis=0))
+        if blocks and len(received := importance["attention", kind]) > 1:
+            about = score.of(received, kind)
+            gains = {key: about[key] for key in ("deletion_gain", "insertion_gain")}
+            maps = {name: np.mean(persons, axis=0) for name, persons in blocks.items()}
+            shown.append({"kind": kind, "blocks": maps, "received": received, **gains})
+    return shown
