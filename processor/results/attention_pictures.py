@@ -211,7 +211,9 @@ def draw_maps(
     for one in explained.seen:
         groups.setdefault((one.kind, one.person), []).append(one)
     for (kind, person), seen in groups.items():
-        if kind == "tokens":  # of a user's block: nobody knows their names
+        if (
+            f"attention of {kind}" not in explained.scores
+        ):  # tokens of a user's block, or only one: no score, no picture
             continue
         ticks = [
             Ticks(kind, one.values.shape[-1], skeleton, frames_of(one, explained.frames), by_limb=order == "limb")

@@ -101,9 +101,7 @@ class Explained:
 
     def score_line(self, kind: str, method: str = "attention") -> str:
         """The score of an explanation as it stands below its picture."""
-        score = self.scores.get(f"{method} of {kind}")
-        if score is None:
-            return f"{method} of {kind}: no score, for there is one only"
+        score = self.scores[f"{method} of {kind}"]
         return (
             f"{method} of {kind}, area against a random order: deletion {score['deletion_gain']:+.3f}, "
             f"insertion {score['insertion_gain']:+.3f}; stability {score['stability']:.2f}"
