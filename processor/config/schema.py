@@ -68,6 +68,11 @@ class Config:
     momentum: float = option(0.9, "SGD's momentum", low=0, high=0.9999)
     nesterov: bool = option(True, "whether SGD's momentum is Nesterov's")
     weight_decay: float = option(1e-4, "decay of the weights", low=0, high=1)
+    decay_all: bool = option(True, "false: norms, biases and relative positions do not decay")
+    lr_factors: dict[str, float] = option(
+        {}, "factor of the learning rate by name of parts, such as {backbone: 0.1}; of several the last counts"
+    )
+    freeze: list[str] = option([], "names of parts that do not learn, such as gcn0 or backbone.[0-2]")
     lr_schedule: Literal["multi-step", "cosine"] = option("multi-step", "how the learning rate falls")
     step: list[int] = option([60, 90], "multi-step: epochs after which it falls", low=1, high=100_000)
     gamma: float = option(0.1, "multi-step: factor by which it falls", low=1e-6, high=1)
@@ -114,6 +119,12 @@ class Config:
     def problems(self) -> Iterator[Problem]:
         """Numbers outside their bounds, and combinations of values that contradict each other."""
         yield from beyond_bounds(self)
+        for pattern, factor in self.lr_factors.items():
+            if not 0 < factor <= 1000:
+                yield (
+                    ("lr_factors",),
+                    f"{pattern}: {factor:g} must be above 0 and at most 1000; what is not to learn is `freeze`",
+                )
         if self.min_lr > self.base_lr:
             text = f"{self.min_lr:g} is above base_lr, {self.base_lr:g}; the learning rate is to fall"
             yield ("min_lr", "base_lr"), text
@@ -205,6 +216,8 @@ def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
         if config.lr_schedule == "multi-step" and (late := [step for step in config.step if step >= epochs]):
             never = "; the learning rate never falls" if late == config.step else ""
             yield f"step: {', '.join(map(str, late))}; the run ends with epoch {epochs}{never}"
+        if config.freeze and not config.weights and not config.resume:
+            yield "freeze: without `weights`, the frozen parts keep the random numbers that they begin with"
         if config.optimizer == "SGD" and config.nesterov and not config.momentum:
             yield "nesterov: has no effect, for momentum is 0"
         unused = [key for key in ("momentum", "nesterov", "weight_decay") if key in given]

@@ -22,7 +22,7 @@ from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
 from processor.engine.loss import Criterion, build_loss, check_loss
 from processor.engine.models import build_model, model_of_weights
-from processor.engine.optimizer import Schedule, build_optimizer
+from processor.engine.optimizer import Schedule, build_optimizer, freeze
 from processor.engine.sources import check_streams, settle_classes, stream_of
 from processor.results import work_dir
 from processor.runtime import distributed
@@ -54,6 +54,7 @@ class Training(Run):
     criterion: Criterion  # the loss of a batch
     schedule: Schedule
     checkpoints: Checkpoints
+    frozen: list[nn.Module]  # parts that stay in evaluation mode
     resumed: Path | None  # the checkpoint that the run goes on from
 
 
@@ -64,6 +65,7 @@ def set_up_training(config: Config) -> Training:
         distributed.synchronise_batch_norm(run.model)
     criterion = new_loss(config, run.device)
     check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
+    frozen = freeze(run.model, config.freeze)
     state = new_state(config, run.model, run.device, run.precision)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
@@ -80,6 +82,7 @@ def set_up_training(config: Config) -> Training:
         criterion=criterion,
         schedule=Schedule(**_taken(config, *(f.name for f in fields(Schedule)))),
         checkpoints=Checkpoints(config.work_dir, about, config.checkpoint_minutes),
+        frozen=frozen,
         resumed=resumed,
     )
 
@@ -136,8 +139,8 @@ def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -
 
 
 def new_state(config: Config, model: nn.Module, device: torch.device, precision: str) -> State:
-    """The state of a training that begins."""
-    settings = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov")
+    """The state of a training that begins, of a model whose frozen parts are."""
+    settings = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov", "lr_factors", "decay_all")
     optimizer = build_optimizer(model, config.optimizer, **settings, args=config.optimizer_args)
     return State(model, optimizer, gradient_scaler(device, precision))
 

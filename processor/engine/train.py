@@ -20,6 +20,7 @@ from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
 from processor.engine.features import Features
 from processor.engine.loss import Criterion
+from processor.engine.optimizer import set_lr
 from processor.engine.setup import Run, Training
 from processor.results import work_dir
 from processor.results.provenance import Made
@@ -77,7 +78,7 @@ def train(run: Training) -> Scores:
                 lr = run.schedule(state.epoch + group.end / total)
                 step(
                     state, run.replica, group, losses, lr=lr, device=device, precision=precision,
-                    criterion=run.criterion, max_grad_norm=config.max_grad_norm,
+                    criterion=run.criterion, max_grad_norm=config.max_grad_norm, frozen=run.frozen,
                 )  # fmt: skip
 
                 # check: has the run been asked to stop, is a checkpoint due, is the loss finite
@@ -130,13 +131,16 @@ def step(
     precision: str,
     criterion: Criterion = F.cross_entropy,
     max_grad_norm: float | None = None,
+    frozen: Iterable[nn.Module] = (),
 ) -> None:
     """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step.
 
     `model` is that of the state, or its replica, which averages gradients over processes; `criterion` is the mean loss
-    of a batch.
+    of a batch; parts of the model that are `frozen` stay in evaluation mode.
     """
     model.train()
+    for part in frozen:
+        part.eval()
     for number, (x, label, _) in enumerate(group.batches, start=group.begin):
         x, label = to_device(x, device), to_device(label, device)
         with nullcontext() if number + 1 == group.end else distributed.accumulating(model):
@@ -146,8 +150,7 @@ def step(
             state.scaler.scale(loss * (len(x) * distributed.world() / sum(group.sizes))).backward()
         losses.add(number, loss.detach(), logits.detach(), label)
         del loss, logits  # and the graph of the forward pass, before the next one
-    for parameters in state.optimizer.param_groups:
-        parameters["lr"] = lr
+    set_lr(state.optimizer, lr)
     if max_grad_norm is not None:
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.model.parameters(), max_grad_norm)
