@@ -62,6 +62,9 @@ class Config:
 
     loss: str = option("cross_entropy", "or the import path of a torch module (logits, labels)", title="Optimisation")
     loss_args: dict[str, Any] = option({}, "the module's arguments")
+    class_weights: Literal["balanced"] | dict[str, float] | None = option(
+        None, "cross_entropy: weight of a sample by its class; balanced, or factors by name of class"
+    )
     optimizer: str = option("SGD", "SGD, Adam, AdamW, or the import path of another one")
     optimizer_args: dict[str, Any] = option({}, "the other one's arguments, besides base_lr")
     base_lr: float = option(0.1, "learning rate, after the warm-up", low=1e-10, high=100)
@@ -83,6 +86,9 @@ class Config:
 
     batch_size: int = option(32, "samples of a training batch, of each process", low=1, high=65_536, title="Training")
     test_batch_size: int = option(32, "samples of a test batch", low=1, high=65_536)
+    sampler: Literal["shuffled", "balanced"] = option(
+        "shuffled", "balanced: every class is drawn equally often in an epoch"
+    )
     accumulation: int = option(1, "batches whose gradients make one step", low=1, high=65_536)
     num_epoch: int = option(120, "epochs to train", low=1, high=100_000)
     sync_batch_norm: bool = option(False, "several processes: batch norm over the batches of all")
@@ -130,6 +136,16 @@ class Config:
             yield ("min_lr", "base_lr"), text
         if any(later <= earlier for earlier, later in pairwise(self.step)):
             yield ("step",), f"{self.step} must rise from each epoch to the next"
+        for name, factor in self.class_weights.items() if isinstance(self.class_weights, dict) else ():
+            if not 0 < factor <= 1e6:
+                yield ("class_weights",), f"{name}: {factor:g} must be above 0 and at most a million"
+        if self.loss != "cross_entropy" and self.class_weights:
+            yield ("class_weights", "loss"), f"they are for cross_entropy; {self.loss} does not get them"
+        if self.class_weights == self.sampler == "balanced":
+            yield (
+                ("class_weights", "sampler"),
+                "balanced, as sampler is; classes would be balanced twice, leave one out",
+            )
         if self.loss != "cross_entropy" and self.label_smoothing:
             text = f"{self.label_smoothing:g} is for cross_entropy; {self.loss} does not get it"
             yield ("label_smoothing", "loss"), text

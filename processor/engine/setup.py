@@ -12,15 +12,16 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from graph.common.files import beginning
 from graph.common.imports import import_object
 from processor.config.schema import Config, resolved
 from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
-from processor.engine.loss import Criterion, build_loss, check_loss
+from processor.engine.loss import Criterion, build_loss, check_loss, weights_of_classes
 from processor.engine.models import build_model, model_of_weights
 from processor.engine.optimizer import Schedule, build_optimizer, freeze
 from processor.engine.sources import check_streams, settle_classes, stream_of
@@ -63,7 +64,7 @@ def set_up_training(config: Config) -> Training:
     run = _set_up(config, ("train", "test"), config.ignore_weights)
     if config.sync_batch_norm:
         distributed.synchronise_batch_norm(run.model)
-    criterion = new_loss(config, run.device)
+    criterion = new_loss(config, run.device, _class_weights(run))
     check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
     frozen = freeze(run.model, config.freeze)
     state = new_state(config, run.model, run.device, run.precision)
@@ -145,9 +146,21 @@ def new_state(config: Config, model: nn.Module, device: torch.device, precision:
     return State(model, optimizer, gradient_scaler(device, precision))
 
 
-def new_loss(config: Config, device: torch.device) -> Criterion:
-    """The loss of a batch, on the device."""
-    return build_loss(config.loss, config.loss_args, label_smoothing=config.label_smoothing, device=device)
+def new_loss(config: Config, device: torch.device, class_weights: Tensor | None = None) -> Criterion:
+    """The loss of a batch, on the device; `class_weights` (num_class,) are those that `weights_of_classes` gives."""
+    smoothing = config.label_smoothing
+    return build_loss(
+        config.loss, config.loss_args, label_smoothing=smoothing, device=device, class_weights=class_weights
+    )
+
+
+def _class_weights(run: Run) -> Tensor | None:
+    """The weights of the classes in the loss, if the configuration asks for some."""
+    if not run.config.class_weights:
+        return None
+    labels = np.asarray(run.loaders["train"].feeder.label)
+    labels = np.unique(labels) if run.config.sampler == "balanced" else labels  # as often as they are drawn
+    return weights_of_classes(run.config.class_weights, labels, run.config.class_names)
 
 
 def loader_args(config: Config, part: str, device: torch.device) -> dict[str, Any]:
@@ -158,6 +171,7 @@ def loader_args(config: Config, part: str, device: torch.device) -> dict[str, An
         "workers": config.num_worker,
         "device": device,
         "seed": config.seed if training else None,
+        "balanced": training and config.sampler == "balanced",
     }
 
 
