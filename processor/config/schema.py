@@ -43,7 +43,10 @@ class Config:
 
     feeder: str = option("feeders.feeder.Feeder", "import path of the data set's class", title="Data")
     train_feeder_args: dict[str, Any] = option({}, "its arguments for training")
-    test_feeder_args: dict[str, Any] = option({}, "its arguments for evaluation and test")
+    validation_feeder_args: dict[str, Any] = option(
+        {}, "for evaluations in training, which choose best.pt; the test is then the last epoch's alone"
+    )
+    test_feeder_args: dict[str, Any] = option({}, "for the test, and without a validation for evaluations in training")
     average: Literal["logits", "probabilities"] = option("logits", "what is averaged over the clips of a test sample")
     class_names: str | list[str] | None = option(
         None, "names for reports, a text file with one a line, or the import path of a tuple"
@@ -91,6 +94,10 @@ class Config:
     )
     accumulation: int = option(1, "batches whose gradients make one step", low=1, high=65_536)
     num_epoch: int = option(120, "epochs to train", low=1, high=100_000)
+    early_stopping: Literal["validation", "test"] | None = option(
+        None, "stop when top-1 on this split has not risen for `patience` epochs"
+    )
+    patience: int = option(10, "early_stopping: epochs after the best evaluation", low=1)
     sync_batch_norm: bool = option(False, "several processes: batch norm over the batches of all")
     precision: Literal["float32", "bfloat16", "float16"] = option(
         "float32", "of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"
@@ -149,6 +156,11 @@ class Config:
         if self.loss != "cross_entropy" and self.label_smoothing:
             text = f"{self.label_smoothing:g} is for cross_entropy; {self.loss} does not get it"
             yield ("label_smoothing", "loss"), text
+        if self.early_stopping == "validation" and not self.validation_feeder_args:
+            yield ("early_stopping", "validation_feeder_args"), "validation: name the data in validation_feeder_args"
+        if self.early_stopping == "test" and self.validation_feeder_args:
+            text = "test: with validation_feeder_args the test data are seen once, after training; take validation"
+            yield ("early_stopping", "validation_feeder_args"), text
         for key in ("folds", "show_topk", "device"):
             numbers = getattr(self, key)
             if isinstance(numbers, list) and len(set(numbers)) < len(numbers):
@@ -236,6 +248,8 @@ def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
             yield "freeze: without `weights`, the frozen parts keep the random numbers that they begin with"
         if config.optimizer == "SGD" and config.nesterov and not config.momentum:
             yield "nesterov: has no effect, for momentum is 0"
+        if "patience" in given and not config.early_stopping:
+            yield "patience: has no effect without early_stopping"
         unused = [key for key in ("momentum", "nesterov", "weight_decay") if key in given]
         if "." in config.optimizer and unused:
             yield f"{', '.join(unused)}: {config.optimizer} takes no settings but base_lr and those in optimizer_args"

@@ -28,7 +28,8 @@ from processor.runtime.failure import is_damage
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
-LEARNT = ("class_names", "stream")  # what a run learns from, in its checkpoints
+JUDGE = "evaluated_on"  # the part of the data whose top-1 the state's best is
+LEARNT = ("class_names", "stream", JUDGE)  # what a run learns from, in its checkpoints
 DAMAGED = "*.pt.damaged*"  # what damaged ones are renamed to
 
 
