@@ -116,7 +116,8 @@ def train(run: Training) -> Scores:
             if judge != "test":
                 _record(record, "test", tested, state.step, config.show_topk)
         _log_end(run)
-        _finish(run, tested, features, record, f"epoch {state.epoch}, the last")
+        best = f"{BEST}: epoch {state.best_epoch}, {judge} top-1 {100 * state.best:.2f} %"
+        _finish(run, tested, features, record, f"epoch {state.epoch}, the last ({best})")
     return tested
 
 
@@ -226,9 +227,6 @@ def _log_end(run: Training) -> None:
             "stopped early after epoch %d of %d: top-1 on the %s data has not risen for %s",
             state.epoch, config.num_epoch, run.judge, plural(state.evaluated - state.best_epoch, "epoch"),
         )  # fmt: skip
-    if state.best_epoch:
-        best = (BEST, state.best_epoch, run.judge, 100 * state.best)
-        log.info("results are of epoch %d, the last; %s is of epoch %d, %s top-1 %.2f %%", state.epoch, *best)
     log.info("trained for %.1f minutes, seed %d", state.seconds / 60, config.seed)
 
 
