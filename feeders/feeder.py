@@ -85,7 +85,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         return len(self.label)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int]:
-        rng = np.random.default_rng([self.seed, int(self._epoch), index])
+        again = getattr(index, "again", 0)  # how often the epoch has drawn this sample before
+        rng = np.random.default_rng([self.seed, int(self._epoch), index, *([again] if again else [])])
         x = self._joints(index, cut=self.sampling != "crop")  # before motion, so that no motion leads into padding
         x = self._prepared(x)
         count = self.num_clips or 1
@@ -93,7 +94,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         x = clips[0] if count == 1 else np.stack(clips)
         if self.missing is not None:
             x[np.isnan(x)] = 0
-        return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), index
+        return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), int(index)
 
     def _joints(self, index: int, *, cut: bool) -> augment.Sample:
         """A sample of the array (C, T, V, M), NaN where a joint is missing; with `cut` its recorded frames only."""

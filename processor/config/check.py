@@ -74,6 +74,8 @@ class Check:
             called["test_feeder_args"] = "feeder"
             if config.phase == "train" or config.train_feeder_args:
                 called["train_feeder_args"] = "feeder"
+            if config.validation_feeder_args:
+                called["validation_feeder_args"] = "feeder"
         weightless = is_sound("weights", "phase") and config.weights is None and config.phase != "test"
         for key, user in called.items():
             if targets.get(user) is not None and is_sound(key):

@@ -43,7 +43,10 @@ class Config:
 
     feeder: str = option("feeders.feeder.Feeder", "import path of the data set's class", title="Data")
     train_feeder_args: dict[str, Any] = option({}, "its arguments for training")
-    test_feeder_args: dict[str, Any] = option({}, "its arguments for evaluation and test")
+    validation_feeder_args: dict[str, Any] = option(
+        {}, "for evaluations in training, which choose best.pt; the test is then the last epoch's alone"
+    )
+    test_feeder_args: dict[str, Any] = option({}, "for the test, and without a validation for evaluations in training")
     average: Literal["logits", "probabilities"] = option("logits", "what is averaged over the clips of a test sample")
     class_names: str | list[str] | None = option(
         None, "names for reports, a text file with one a line, or the import path of a tuple"
@@ -62,12 +65,20 @@ class Config:
 
     loss: str = option("cross_entropy", "or the import path of a torch module (logits, labels)", title="Optimisation")
     loss_args: dict[str, Any] = option({}, "the module's arguments")
+    class_weights: Literal["balanced"] | dict[str, float] | None = option(
+        None, "cross_entropy: weight of a sample by its class; balanced, or factors by name of class"
+    )
     optimizer: str = option("SGD", "SGD, Adam, AdamW, or the import path of another one")
     optimizer_args: dict[str, Any] = option({}, "the other one's arguments, besides base_lr")
     base_lr: float = option(0.1, "learning rate, after the warm-up", low=1e-10, high=100)
     momentum: float = option(0.9, "SGD's momentum", low=0, high=0.9999)
     nesterov: bool = option(True, "whether SGD's momentum is Nesterov's")
     weight_decay: float = option(1e-4, "decay of the weights", low=0, high=1)
+    decay_all: bool = option(True, "false: norms, biases and relative positions do not decay")
+    lr_factors: dict[str, float] = option(
+        {}, "factor of the learning rate by name of parts, such as {backbone: 0.1}; of several the last counts"
+    )
+    freeze: list[str] = option([], "names of parts that do not learn, such as gcn0 or backbone.[0-2]")
     lr_schedule: Literal["multi-step", "cosine"] = option("multi-step", "how the learning rate falls")
     step: list[int] = option([60, 90], "multi-step: epochs after which it falls", low=1, high=100_000)
     gamma: float = option(0.1, "multi-step: factor by which it falls", low=1e-6, high=1)
@@ -78,8 +89,15 @@ class Config:
 
     batch_size: int = option(32, "samples of a training batch, of each process", low=1, high=65_536, title="Training")
     test_batch_size: int = option(32, "samples of a test batch", low=1, high=65_536)
+    sampler: Literal["shuffled", "balanced"] = option(
+        "shuffled", "balanced: every class is drawn equally often in an epoch"
+    )
     accumulation: int = option(1, "batches whose gradients make one step", low=1, high=65_536)
     num_epoch: int = option(120, "epochs to train", low=1, high=100_000)
+    early_stopping: Literal["validation", "test"] | None = option(
+        None, "stop when top-1 on this split has not risen for `patience` epochs"
+    )
+    patience: int = option(10, "early_stopping: epochs after the best evaluation", low=1)
     sync_batch_norm: bool = option(False, "several processes: batch norm over the batches of all")
     precision: Literal["float32", "bfloat16", "float16"] = option(
         "float32", "of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"
@@ -107,14 +125,35 @@ class Config:
     def problems(self) -> Iterator[Problem]:
         """Numbers outside their bounds, and combinations of values that contradict each other."""
         yield from beyond_bounds(self)
+        for pattern, factor in self.lr_factors.items():
+            if not 0 < factor <= 1000:
+                yield (
+                    ("lr_factors",),
+                    f"{pattern}: {factor:g} must be above 0 and at most 1000; what is not to learn is `freeze`",
+                )
         if self.min_lr > self.base_lr:
             text = f"{self.min_lr:g} is above base_lr, {self.base_lr:g}; the learning rate is to fall"
             yield ("min_lr", "base_lr"), text
         if any(later <= earlier for earlier, later in pairwise(self.step)):
             yield ("step",), f"{self.step} must rise from each epoch to the next"
+        for name, factor in self.class_weights.items() if isinstance(self.class_weights, dict) else ():
+            if not 0 < factor <= 1e6:
+                yield ("class_weights",), f"{name}: {factor:g} must be above 0 and at most a million"
+        if self.loss != "cross_entropy" and self.class_weights:
+            yield ("class_weights", "loss"), f"they are for cross_entropy; {self.loss} does not get them"
+        if self.class_weights == self.sampler == "balanced":
+            yield (
+                ("class_weights", "sampler"),
+                "balanced, as sampler is; classes would be balanced twice, leave one out",
+            )
         if self.loss != "cross_entropy" and self.label_smoothing:
             text = f"{self.label_smoothing:g} is for cross_entropy; {self.loss} does not get it"
             yield ("label_smoothing", "loss"), text
+        if self.early_stopping == "validation" and not self.validation_feeder_args:
+            yield ("early_stopping", "validation_feeder_args"), "validation: name the data in validation_feeder_args"
+        if self.early_stopping == "test" and self.validation_feeder_args:
+            text = "test: with validation_feeder_args the test data are seen once, after training; take validation"
+            yield ("early_stopping", "validation_feeder_args"), text
         for key in ("folds", "show_topk", "device"):
             numbers = getattr(self, key)
             if isinstance(numbers, list) and len(set(numbers)) < len(numbers):
@@ -190,8 +229,12 @@ def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
         if config.lr_schedule == "multi-step" and (late := [step for step in config.step if step >= epochs]):
             never = "; the learning rate never falls" if late == config.step else ""
             yield f"step: {', '.join(map(str, late))}; the run ends with epoch {epochs}{never}"
+        if config.freeze and not config.weights and not config.resume:
+            yield "freeze: without `weights`, the frozen parts keep the random numbers that they begin with"
         if config.optimizer == "SGD" and config.nesterov and not config.momentum:
             yield "nesterov: has no effect, for momentum is 0"
+        if "patience" in given and not config.early_stopping:
+            yield "patience: has no effect without early_stopping"
         unused = [key for key in ("momentum", "nesterov", "weight_decay") if key in given]
         if "." in config.optimizer and unused:
             yield f"{', '.join(unused)}: {config.optimizer} takes no settings but base_lr and those in optimizer_args"

@@ -97,8 +97,20 @@ def _fit(value: Any, hint: Any) -> Any:
         return float(value)
     if origin is Path and type(value) is str:
         return Path(_located(value))
+    if origin is dict and args and args[1] is not Any:
+        fitted = {name: _fit(x, args[1]) for name, x in _flat(value).items()} if isinstance(value, dict) else {}
+        return MISFIT if not isinstance(value, dict) or MISFIT in fitted.values() else fitted
     kind = dict if origin is Mapping else origin
     return value if origin not in NAMES or type(value) is kind else MISFIT
+
+
+def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping whose keys may hold dots, as the command line nests them: {a: {b: 1}} is {a.b: 1}."""
+    flat: dict[str, Any] = {}
+    for name, value in mapping.items():
+        below = _flat(value) if isinstance(value, dict) else {}
+        flat |= {f"{name}.{key}": item for key, item in below.items()} or {name: value}
+    return flat
 
 
 def _has_length(hint: Any) -> bool:
@@ -125,4 +137,6 @@ def describe(hint: Any) -> str:
         count = f"{len(args)} " if _has_length(hint) else ""
         inner = " or ".join(f"{item[2:]}s" if item.startswith("a ") else item for item in items)
         return f"a list of {count}{inner}" if inner else "a list"
+    if origin is dict and args and args[1] is not Any:
+        return f"a mapping to {describe(args[1]).removeprefix('a ')}s"
     return NAMES.get(origin, getattr(origin, "__name__", str(origin)))

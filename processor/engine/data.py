@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, islice, pairwise
 from multiprocessing import active_children, util
@@ -14,7 +14,6 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from graph.common.words import plural
@@ -25,14 +24,34 @@ from processor.runtime.signals import STOP
 LONGEST_FOLDER = 85  # characters; the path of a socket has at most 103 on all systems, its name in the folder 18
 
 
+class Draw(int):
+    """The index of a sample that an epoch draws several times; `again`: how often it was drawn before."""
+
+    again: int
+
+    @classmethod
+    def of(cls, index: int, again: int) -> int:
+        """`index` itself where it is drawn for the first time."""
+        draw = cls(index)
+        draw.again = again
+        return draw if again else index
+
+
 class Batches(Sampler[list[int]]):
     """The indices of this process's part of every batch, in an order that (seed, epoch) alone decide.
 
-    Each index is in one batch of one process. A last batch with less than a sample for each process, or in training
-    with one sample, joins the batch before. Without a seed the samples keep their order.
+    Each index is in one batch of one process. With `labels` of the samples every class that occurs is drawn equally
+    often instead, its samples in turn; an epoch has about as many draws as there are samples. A last batch with less
+    than a sample for each process, or in training with one sample, joins the batch before. Without a seed the samples
+    keep their order.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int | None) -> None:
+    def __init__(self, size: int, batch_size: int, seed: int | None, labels: Sequence[int] | None = None) -> None:
+        groups: dict[int, list[int]] = {}
+        for index, label in enumerate(labels if labels is not None else ()):
+            groups.setdefault(int(label), []).append(index)
+        self.classes = [groups[label] for label in sorted(groups)]
+        size = len(groups) * -(-size // len(groups)) if groups else size
         self.size, self.seed, self.epoch = size, seed, 0
         self.begin = 0  # the number of the first batch that is given; those before are done
         self.starts = list(range(0, size, batch_size * world()))
@@ -45,23 +64,33 @@ class Batches(Sampler[list[int]]):
         return max(len(self.sizes) - self.begin, 0)
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = self._shuffled()
+        order = self._order()
         for number in range(self.begin, len(self.sizes)):
             if part := self.part(number, order):
                 yield part
 
-    def part(self, number: int, order: Tensor | None = None) -> list[int]:
+    def part(self, number: int, order: list[int] | None = None) -> list[int]:
         """This process's indices in the batch of this number."""
-        order = self._shuffled() if order is None else order
+        order = self._order() if order is None else order
         start, size = self.starts[number], self.sizes[number]
-        indices: list[int] = order[start : start + size][rank() :: world()].tolist()
-        return indices
+        return order[start : start + size][rank() :: world()]
 
-    def _shuffled(self) -> Tensor:
+    def _order(self) -> list[int]:
+        """The indices of an epoch, of all processes."""
         if self.seed is None:
-            return torch.arange(self.size)
+            return list(range(self.size))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return torch.randperm(self.size, generator=generator)
+
+        def shuffled(items: Sequence[int]) -> list[int]:
+            return [items[i] for i in torch.randperm(len(items), generator=generator).tolist()]
+
+        if not self.classes:
+            return shuffled(range(self.size))
+        number, drawn = self.size // len(self.classes), list[int]()
+        for members in self.classes:
+            turns = range(-(-number // len(members)))
+            drawn += [Draw.of(index, turn) for turn in turns for index in shuffled(members)][:number]
+        return shuffled(drawn)
 
 
 def _make_folder_of_workers() -> None:
@@ -127,19 +156,27 @@ class Loader:
         workers: processes that load data.
         device: where the batches go to; for a GPU they are in pinned memory.
         seed: for training, whose samples are shuffled anew each epoch; None: the samples keep their order.
+        balanced: in training, every class is drawn equally often.
 
     Raises:
         ValueError: in training, there are fewer samples than processes.
     """
 
     def __init__(
-        self, feeder: Any, *, batch_size: int, workers: int, device: torch.device, seed: int | None = None
+        self,
+        feeder: Any,
+        *,
+        batch_size: int,
+        workers: int,
+        device: torch.device,
+        seed: int | None = None,
+        balanced: bool = False,
     ) -> None:
         if seed is not None and len(feeder) < world():
             few = plural(len(feeder), "training sample does", "training samples do")
             raise ValueError(f"{few} not suffice for {world()} processes; start fewer")
         self.feeder = feeder
-        self.order = Batches(len(feeder), batch_size, seed)
+        self.order = Batches(len(feeder), batch_size, seed, feeder.label if balanced else None)
         self.sizes = self.order.sizes  # how many samples each batch of an epoch has, in all processes together
         self.settings: dict[str, Any] = {
             "batch_sampler": self.order,

@@ -90,15 +90,16 @@ def _check(config: Config, configs: dict[int, Config]) -> None:
                 f"folds: {key}: {value} would give every fold the weights of one, which has seen what others test; put "
                 f"{MARK} where a fold's number belongs, such as work_dir/sbu/fold{MARK}/last.pt"
             )
-    for key in ("train_feeder_args", "test_feeder_args"):
+    parts = ("train", "validation", "test") if config.validation_feeder_args else ("train", "test")
+    for key in (f"{part}_feeder_args" for part in parts):
         if MARK not in str(getattr(config, key)):
             raise ValueError(
                 f"folds: {key} must hold {MARK} where a fold's number belongs, such as data/fold{MARK}/x.npy"
             )
     tested: dict[str, int] = {}
     for fold, of_this in configs.items():
-        open_feeder(of_this, "train")
-        for name in open_feeder(of_this, "test").sample_name:
+        feeders = {part: open_feeder(of_this, part) for part in parts}
+        for name in feeders["test"].sample_name:
             if name in tested:
                 raise ValueError(f"folds: {tested[name]} and {fold} both test {name}; each sample belongs to one fold")
             tested[name] = fold

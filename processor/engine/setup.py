@@ -12,22 +12,24 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from graph.common.files import beginning
 from graph.common.imports import import_object
+from graph.common.words import plural
 from processor.config.schema import Config, resolved
 from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
-from processor.engine.loss import Criterion, build_loss, check_loss
+from processor.engine.loss import Criterion, build_loss, check_loss, weights_of_classes
 from processor.engine.models import build_model, model_of_weights
-from processor.engine.optimizer import Schedule, build_optimizer
+from processor.engine.optimizer import Schedule, build_optimizer, freeze
 from processor.engine.sources import check_streams, settle_classes, stream_of
 from processor.results import work_dir
 from processor.runtime import distributed
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
-from processor.state.checkpoint import LAST, PREVIOUS, Checkpoints, State
+from processor.state.checkpoint import JUDGE, LAST, PREVIOUS, Checkpoints, State
 from processor.state.data import data_of, versions
 from processor.state.weights import read_weights
 
@@ -42,7 +44,12 @@ class Run:
     model: nn.Module  # on the device, with the weights of the file that the configuration names
     device: torch.device
     precision: str  # of activations, one in which the device computes
-    loaders: dict[str, Loader]  # by part, `train` and `test`
+    loaders: dict[str, Loader]  # by part, `train`, `validation` and `test`, as far as it is needed
+
+    def close(self) -> None:
+        """Ends the workers of all loaders."""
+        for loader in self.loaders.values():
+            loader.close()
 
 
 @dataclass
@@ -54,22 +61,33 @@ class Training(Run):
     criterion: Criterion  # the loss of a batch
     schedule: Schedule
     checkpoints: Checkpoints
+    frozen: list[nn.Module]  # parts that stay in evaluation mode
     resumed: Path | None  # the checkpoint that the run goes on from
+    judge: str  # the part that evaluations on the way are on, `validation` where there is one, else `test`
 
 
 def set_up_training(config: Config) -> Training:
     """The objects of a training, for which `work_dir` is ready; a user's mistake is a ValueError."""
-    run = _set_up(config, ("train", "test"), config.ignore_weights)
+    judge = "validation" if config.validation_feeder_args else "test"
+    run = _set_up(config, tuple(dict.fromkeys(("train", judge, "test"))), config.ignore_weights)
+    _warn_of_shared_samples(run.loaders)
     if config.sync_batch_norm:
         distributed.synchronise_batch_norm(run.model)
-    criterion = new_loss(config, run.device)
+    criterion = new_loss(config, run.device, _class_weights(run))
     check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
+    frozen = freeze(run.model, config.freeze)
     state = new_state(config, run.model, run.device, run.precision)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
     text, stream = resolved(run.config), stream_of(config.train_feeder_args)
     data = data_of(config.test_feeder_args, run.config.model_args, run.loaders["test"].feeder)
-    about = {"config": text, "class_names": run.config.class_names, "stream": stream, "versions": versions()}
+    about = {
+        "config": text,
+        "class_names": run.config.class_names,
+        "stream": stream,
+        "versions": versions(),
+        JUDGE: judge,
+    }
     about |= {"data": data.as_plain()} if data else {}
     resumed = _resume(state, config, about)
     work_dir.prepare(config.work_dir, text, training=True, resumed=resumed, **_taken(config, "overwrite", "resume"))
@@ -80,7 +98,9 @@ def set_up_training(config: Config) -> Training:
         criterion=criterion,
         schedule=Schedule(**_taken(config, *(f.name for f in fields(Schedule)))),
         checkpoints=Checkpoints(config.work_dir, about, config.checkpoint_minutes),
+        frozen=frozen,
         resumed=resumed,
+        judge=judge,
     )
 
 
@@ -135,31 +155,53 @@ def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -
     )
 
 
+def _warn_of_shared_samples(loaders: Mapping[str, Loader]) -> None:
+    """Warns of samples of the validation that another part holds, too: it would choose by what it is to be spared."""
+    names = {part: {*map(str, loader.feeder.sample_name)} for part, loader in loaders.items()}
+    for part in ("train", "test"):
+        if shared := sorted(names.get("validation", set()) & names[part]):
+            number = plural(len(shared), "sample")
+            log.warning("validation and %s data share %s, such as %s", part, number, shared[0])
+
+
 def new_state(config: Config, model: nn.Module, device: torch.device, precision: str) -> State:
-    """The state of a training that begins."""
-    settings = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov")
+    """The state of a training that begins, of a model whose frozen parts are."""
+    settings = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov", "lr_factors", "decay_all")
     optimizer = build_optimizer(model, config.optimizer, **settings, args=config.optimizer_args)
     return State(model, optimizer, gradient_scaler(device, precision))
 
 
-def new_loss(config: Config, device: torch.device) -> Criterion:
-    """The loss of a batch, on the device."""
-    return build_loss(config.loss, config.loss_args, label_smoothing=config.label_smoothing, device=device)
+def new_loss(config: Config, device: torch.device, class_weights: Tensor | None = None) -> Criterion:
+    """The loss of a batch, on the device; `class_weights` (num_class,) are those that `weights_of_classes` gives."""
+    smoothing = config.label_smoothing
+    return build_loss(
+        config.loss, config.loss_args, label_smoothing=smoothing, device=device, class_weights=class_weights
+    )
+
+
+def _class_weights(run: Run) -> Tensor | None:
+    """The weights of the classes in the loss, if the configuration asks for some."""
+    if not run.config.class_weights:
+        return None
+    labels = np.asarray(run.loaders["train"].feeder.label)
+    labels = np.unique(labels) if run.config.sampler == "balanced" else labels  # as often as they are drawn
+    return weights_of_classes(run.config.class_weights, labels, run.config.class_names)
 
 
 def loader_args(config: Config, part: str, device: torch.device) -> dict[str, Any]:
-    """The arguments of the loader of `part`, `train` or `test`."""
+    """The arguments of the loader of `part`, `train`, `validation` or `test`."""
     training = part == "train"
     return {
         "batch_size": config.batch_size if training else config.test_batch_size,
         "workers": config.num_worker,
         "device": device,
         "seed": config.seed if training else None,
+        "balanced": training and config.sampler == "balanced",
     }
 
 
 def open_feeder(config: Config, part: str) -> Any:
-    """The feeder of `part`, `train` or `test`; `make_data` makes the data first, unless they exist.
+    """The feeder of `part`, `train`, `validation` or `test`; `make_data` makes the data first, unless they exist.
 
     Raises:
         ValueError: data is missing, with what the config's `data_help` says about it.

@@ -95,13 +95,14 @@ def match_classes(feeder: Any, of_data: Sequence[str] | None, of_model: Sequence
 
 
 def check_streams(args: Mapping[str, Mapping[str, Any]], weights: Weights | None = None) -> None:
-    """Refuses feeder arguments, given by part, of a test on another stream than the model learns or learnt from."""
+    """Refuses feeder arguments, given by part, of an evaluation on another stream than the model learns or learnt."""
     trained = {"train_feeder_args": stream_of(args["train"])} if "train" in args else {}
     if weights and weights.stream:
         trained[f"weights: {weights.path}"] = weights.stream
     for place, stream in trained.items():
-        if stream and (given := stream_of(args["test"])) and stream != given:
-            raise ValueError(f"{place}: the model learns from {stream}, test_feeder_args give {given}; make them agree")
+        for key, given in ((f"{part}_feeder_args", stream_of(args[part])) for part in args if part != "train"):
+            if stream and given and stream != given:
+                raise ValueError(f"{place}: the model learns from {stream}, {key} give {given}; make them agree")
 
 
 def _differing(a: Sequence[str], b: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
 from processor.engine.features import Features
 from processor.engine.loss import Criterion
+from processor.engine.optimizer import set_lr
 from processor.engine.setup import Run, Training
 from processor.results import work_dir
 from processor.results.provenance import Made
@@ -30,7 +31,7 @@ from processor.runtime import distributed
 from processor.runtime.device import autocast, progress, to_device
 from processor.runtime.failure import sentence
 from processor.runtime.signals import StoppedError, stop_signals
-from processor.state.checkpoint import State
+from processor.state.checkpoint import BEST, State
 
 log = logging.getLogger(__name__)
 
@@ -38,35 +39,32 @@ log = logging.getLogger(__name__)
 def train(run: Training) -> Scores:
     """Trains, evaluates on the way, and tests the weights of the last epoch, whose scores it returns.
 
+    Evaluations on the way are on the validation data where there are some; the test data are then seen once.
+
     Raises:
         ValueError: the loss is no longer finite.
         StoppedError: a signal asked the run to stop; the state is saved.
     """
     config, state, checkpoints, device, precision = run.config, run.state, run.checkpoints, run.device, run.precision
-    with (
-        closing(run.loaders["train"]) as loader,
-        closing(run.loaders["test"]) as test_loader,
-        work_dir.journal(config.work_dir, state.step) as record,
-        stop_signals() as signals,
-    ):
+    loader, judge = run.loaders["train"], run.judge
+    with closing(run), work_dir.journal(config.work_dir, state.step) as record, stop_signals() as signals:
         _log_beginning(run)
-        scores, features = None, Features(run.model, len(test_loader.feeder))
+        tested, features = None, Features(run.model, len(run.loaders["test"].feeder))
         while True:
-            # evaluate the epochs that are done; the last evaluation may not fail
+            # evaluate the epochs that are done; the last test may not fail
             last = state.epoch == config.num_epoch
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
-                scores = _evaluate(run, features if last else None)
+                scores = _evaluate(run, features if last and judge == "test" else None)
+                tested = scores if last and judge == "test" else None
                 if scores is not None:
                     state.evaluated, top1 = state.epoch, scores.top_k(1)
                     if top1 > state.best:
                         state.best, state.best_epoch = top1, state.epoch
                         checkpoints.save_best(state)
                     checkpoints.save(state)  # before the record, or a killed run would record it again
-                    record("test/loss", cross_entropy(scores), state.step)
-                    for k in config.show_topk:
-                        record(f"test/top{k}", scores.top_k(k), state.step)
-                    log.info("epoch %d, test: %s", state.epoch, _accuracy(scores, config.show_topk))
-            if last:
+                    _record(record, judge, scores, state.step, config.show_topk)
+                    log.info("epoch %d, %s: %s", state.epoch, judge, _accuracy(scores, config.show_topk))
+            if last or (config.early_stopping and state.evaluated - state.best_epoch >= config.patience):
                 break
 
             # train an epoch, or what is left of it
@@ -79,7 +77,7 @@ def train(run: Training) -> Scores:
                 lr = run.schedule(state.epoch + group.end / total)
                 step(
                     state, run.replica, group, losses, lr=lr, device=device, precision=precision,
-                    criterion=run.criterion, max_grad_norm=config.max_grad_norm,
+                    criterion=run.criterion, max_grad_norm=config.max_grad_norm, frozen=run.frozen,
                 )  # fmt: skip
 
                 # check: has the run been asked to stop, is a checkpoint due, is the loss finite
@@ -114,11 +112,15 @@ def train(run: Training) -> Scores:
             log.info("epoch %d of %d took %.1f s", state.epoch, config.num_epoch, time.perf_counter() - started)
             if stopped and not last:
                 raise StoppedError(signal.Signals(stopped), f"after epoch {state.epoch}")
-        if scores is None:  # the run was complete when it was resumed
-            scores = evaluate(run.model, test_loader, device, precision, config.average, features=features)
-        log.info("trained for %.1f minutes, seed %d", state.seconds / 60, config.seed)
-        _finish(run, scores, features, record, f"epoch {state.epoch}, the last")
-    return scores
+        if tested is None:  # the run has a validation, was stopped early, or was complete when it was resumed
+            loader = run.loaders["test"]
+            tested = evaluate(run.model, loader, device, precision, config.average, features=features)
+            if judge != "test":
+                _record(record, "test", tested, state.step, config.show_topk)
+        _log_end(run)
+        best = f"{BEST}: epoch {state.best_epoch}, {judge} top-1 {100 * state.best:.2f} %"
+        _finish(run, tested, features, record, f"epoch {state.epoch}, the last ({best})")
+    return tested
 
 
 def step(
@@ -132,13 +134,16 @@ def step(
     precision: str,
     criterion: Criterion = F.cross_entropy,
     max_grad_norm: float | None = None,
+    frozen: Iterable[nn.Module] = (),
 ) -> None:
     """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step.
 
     `model` is that of the state, or its replica, which averages gradients over processes; `criterion` is the mean loss
-    of a batch.
+    of a batch; parts of the model that are `frozen` stay in evaluation mode.
     """
     model.train()
+    for part in frozen:
+        part.eval()
     for number, (x, label, _) in enumerate(group.batches, start=group.begin):
         x, label = to_device(x, device), to_device(label, device)
         with nullcontext() if number + 1 == group.end else distributed.accumulating(model):
@@ -148,8 +153,7 @@ def step(
             state.scaler.scale(loss * (len(x) * distributed.world() / sum(group.sizes))).backward()
         losses.add(number, loss.detach(), logits.detach(), label)
         del loss, logits  # and the graph of the forward pass, before the next one
-    for parameters in state.optimizer.param_groups:
-        parameters["lr"] = lr
+    set_lr(state.optimizer, lr)
     if max_grad_norm is not None:
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.model.parameters(), max_grad_norm)
@@ -197,7 +201,8 @@ class Losses:
 
 def test(run: Run) -> Scores:
     """Tests the model, and writes scores and reports."""
-    with closing(run.loaders["test"]) as loader, work_dir.journal(run.config.work_dir) as record:
+    with closing(run), work_dir.journal(run.config.work_dir) as record:
+        loader = run.loaders["test"]
         features = Features(run.model, len(loader.feeder))
         scores = evaluate(run.model, loader, run.device, run.precision, run.config.average, features=features)
         _finish(run, scores, features, record, str(run.config.weights))
@@ -208,12 +213,30 @@ def _log_beginning(run: Training) -> None:
     number = distributed.world()
     where = f"{number} processes, this one on {run.device}" if number > 1 else f"on {run.device}"
     size = sum(p.numel() for p in run.model.parameters())
-    samples, test_samples = (len(run.loaders[part].feeder) for part in ("train", "test"))
+    *others, test_samples = (len(loader.feeder) for loader in run.loaders.values())
     log.info("%s: %s, %s in %s", run.config.model, plural(size, "parameter"), where, run.precision)
-    log.info("%d training and %s", samples, plural(test_samples, "test sample"))
+    before = ", ".join(f"{n} {name}" for n, name in zip(others, ("training", "validation"), strict=False))
+    log.info("%s and %s", before, plural(test_samples, "test sample"))
     if run.resumed:
         done = plural(run.state.samples, "sample")
         log.info("resumed after epoch %d and %s from %s", run.state.epoch, done, run.resumed)
+
+
+def _log_end(run: Training) -> None:
+    state, config = run.state, run.config
+    if state.epoch < config.num_epoch:
+        log.info(
+            "stopped early after epoch %d of %d: top-1 on the %s data has not risen for %s",
+            state.epoch, config.num_epoch, run.judge, plural(state.evaluated - state.best_epoch, "epoch"),
+        )  # fmt: skip
+    log.info("trained for %.1f minutes, seed %d", state.seconds / 60, config.seed)
+
+
+def _record(record: work_dir.Record, part: str, scores: Scores, step: int, ks: Iterable[int]) -> None:
+    """Records loss and accuracies of an evaluation."""
+    record(f"{part}/loss", cross_entropy(scores), step)
+    for k in ks:
+        record(f"{part}/top{k}", scores.top_k(k), step)
 
 
 def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
@@ -225,8 +248,8 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
 
 
 def _evaluate(run: Training, features: Features | None) -> Scores | None:
-    """The scores of an evaluation in training; None: it failed, which is logged. The last, with `features`, may not."""
-    loader, average = run.loaders["test"], run.config.average
+    """The scores of an evaluation in training; None: it failed, which is logged. The test, with `features`, may not."""
+    loader, average = run.loaders[run.judge], run.config.average
     try:
         return evaluate(run.model, loader, run.device, run.precision, average, features=features)
     except Exception as error:

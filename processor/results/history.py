@@ -23,4 +23,5 @@ def read_curves(folder: Path) -> dict[str, Curve]:
         events.Reload()
     finally:
         chatty.setLevel(level)
-    return {name: [(x.step, x.value) for x in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    scalars = {name: events.Scalars(name) for name in events.Tags()["scalars"]}
+    return {name: list({x.step: x.value for x in xs}.items()) for name, xs in scalars.items()}  # a test may be repeated

@@ -86,9 +86,10 @@ function chart(title, curves) {
 function drawCurves() {
   const shown = { loss: "Loss", top1: "Accuracy", lr: "Learning rate" };
   for (const [key, title] of Object.entries(shown)) {
-    const curves = [["train", "training", "var(--accent)"], ["test", "test", "var(--second)"]]
+    const judged = data.curves[`validation/${key}`]?.length;
+    const curves = [["train", "training", "var(--accent)"], ["validation", "validation", "var(--second)"], ["test", "test", judged ? "var(--grey)" : "var(--second)"]]
       .filter(([part]) => data.curves[`${part}/${key}`]?.length)
-      .map(([part, name, colour]) => ({ name, colour, dashed: part === "test", points: data.curves[`${part}/${key}`] }));
+      .map(([part, name, colour]) => ({ name, colour, dashed: part !== "train", points: data.curves[`${part}/${key}`] }));
     if (curves.length) at("#curves .charts").append(chart(title, curves));
   }
 }

@@ -28,7 +28,8 @@ from processor.runtime.failure import is_damage
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
-LEARNT = ("class_names", "stream")  # what a run learns from, in its checkpoints
+JUDGE = "evaluated_on"  # the part of the data whose top-1 the state's best is
+LEARNT = ("class_names", "stream", JUDGE)  # what a run learns from, in its checkpoints
 DAMAGED = "*.pt.damaged*"  # what damaged ones are renamed to
 
 
@@ -54,6 +55,12 @@ class State:
     COUNTERS = ("epoch", "samples", "step", "seconds", "best", "best_epoch", "evaluated")
 
     @property
+    def learning(self) -> list[str]:
+        """The names of the parameters in the order of the optimiser's groups, which its moments are numbered by."""
+        names = {id(x): name for name, x in self.model.named_parameters()}
+        return [names[id(x)] for group in self.optimizer.param_groups for x in group["params"]]
+
+    @property
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
@@ -77,6 +84,7 @@ class State:
             "generator_of_device": generators[0][1],
             "generators_of_others": generators[1:],
             "optimizer_name": type(self.optimizer).__name__,
+            "learning": self.learning,
             "scaler": self.scaler.state_dict(),
             **about,
         }
@@ -109,6 +117,11 @@ class State:
             raise ValueError(
                 f"resume: {path} was trained with {content['optimizer_name']}, not {type(self.optimizer).__name__}; "
                 "resume with its own configuration"
+            )
+        if content.get("learning", [name for name, _ in self.model.named_parameters()]) != self.learning:
+            raise ValueError(
+                f"resume: {path} was trained with other parts frozen, or other groups of lr_factors or decay_all; "
+                "resume with its own configuration, or start a new run with --weights"
             )
         moments, settings = content["optimizer"], self.optimizer.state_dict()["param_groups"]
         try:

@@ -34,6 +34,7 @@ from processor.engine.data import Group, Loader
 from processor.engine.evaluate import score
 from processor.engine.fit import check_fit
 from processor.engine.models import build_model
+from processor.engine.optimizer import freeze
 from processor.engine.setup import loader_args, missing_files, new_loss, new_state, open_feeder
 from processor.engine.train import Losses, step
 from processor.results.work_dir import BENCHMARK, check_place
@@ -83,8 +84,13 @@ def benchmark(config: Config) -> dict[str, Speed]:
             settings: dict[str, Any] = {"device": device, "precision": precision}
             epochs: Iterator[Iterator[object]] = (score(model, loader.epoch(i), **settings) for i in count())
             if part == "train":
+                frozen = freeze(model, config.freeze)
                 state = new_state(config, model, **settings)
-                settings |= {"criterion": new_loss(config, device), "max_grad_norm": config.max_grad_norm}
+                settings |= {
+                    "frozen": frozen,
+                    "criterion": new_loss(config, device),
+                    "max_grad_norm": config.max_grad_norm,
+                }
                 epochs = (_training(state, loader.steps(i, 0, config.accumulation), **settings) for i in count())
             steps = chain.from_iterable(epochs)
             speeds[phase] = _measure(model, steps, loader, flops, device, precision, training=part == "train")

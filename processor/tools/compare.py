@@ -215,9 +215,10 @@ def save_curves(path: Path, runs: Sequence[Compared]) -> None:
         figure.set_layout_engine("constrained")
         for axes, key, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("Loss", "Top-1 accuracy"), strict=True):
             for number, (run, name) in enumerate(zip(runs, shown([run.title for run in runs]), strict=True)):
-                for part, style in (("train", "--"), ("test", "-")):
+                judge = "validation" if f"validation/{key}" in run.curves else "test"
+                for part, style in (("train", "--"), (judge, "-")):
                     if curve := run.curves.get(f"{part}/{key}"):
-                        kind = "training" if part == "train" else "test"
+                        kind = "training" if part == "train" else part
                         color = COLOURS[number % len(COLOURS)]
                         steps, values = zip(*curve, strict=True)
                         axes.plot(steps, values, style, color=color, label=f"{name}, {kind}", linewidth=1.3)
