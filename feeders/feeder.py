@@ -1,7 +1,7 @@
 """The feeder: augmented samples of a prepared array (N, C, T, V, M), which stays on disk.
 
-Each sample has its random generator, seeded by (seed, epoch, index): augmentations differ between epochs and samples,
-and do not depend on the number of workers.
+Each sample has its random generator, seeded by (seed, epoch, index) and, where an epoch takes it several times, the
+number of the repetition: augmentations differ between epochs and samples, and do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     """
 
     Options: ClassVar = FeederOptions  # the schema of `train_feeder_args` and `test_feeder_args`
+    repetition = 0  # which time of an epoch it is that a sample is made
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,7 +86,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         return len(self.label)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int]:
-        rng = np.random.default_rng([self.seed, int(self._epoch), index])
+        again = [self.repetition] if self.repetition else []
+        rng = np.random.default_rng([self.seed, int(self._epoch), index, *again])
         x = self._joints(index, cut=self.sampling != "crop")  # before motion, so that no motion leads into padding
         x = self._prepared(x)
         count = self.num_clips or 1

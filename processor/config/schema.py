@@ -80,6 +80,7 @@ class Config:
     test_batch_size: int = option(32, "samples of a test batch", low=1, high=65_536)
     accumulation: int = option(1, "batches whose gradients make one step", low=1, high=65_536)
     num_epoch: int = option(120, "epochs to train", low=1, high=100_000)
+    repeat: int = option(1, "how often an epoch takes each training sample, each time augmented anew", low=1, high=1000)
     sync_batch_norm: bool = option(False, "several processes: batch norm over the batches of all")
     precision: Literal["float32", "bfloat16", "float16"] = option(
         "float32", "of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"

@@ -155,6 +155,7 @@ def loader_args(config: Config, part: str, device: torch.device) -> dict[str, An
         "workers": config.num_worker,
         "device": device,
         "seed": config.seed if training else None,
+        "repeat": config.repeat if training else 1,
     }
 
 

@@ -186,7 +186,7 @@ class Losses:
             Loss, accuracy, and sample names: none where the loss of all batches is finite.
         """
         number = int(self.first_bad)
-        names = [loader.feeder.sample_name[i] for i in loader.order.part(number)] if number >= 0 else []
+        names = loader.names(number) if number >= 0 else []
         local = self.loss.item() / self.batches, self.right.item() / self.samples, (number, names)
         loss, top1, bad = zip(*distributed.gather(local), strict=True)  # of each process
         _, names = min((batch for batch in bad if batch[0] >= 0), default=(-1, []))
@@ -208,7 +208,8 @@ def _log_beginning(run: Training) -> None:
     size = sum(p.numel() for p in run.model.parameters())
     samples, test_samples = (len(run.loaders[part].feeder) for part in ("train", "test"))
     log.info("%s: %s, %s in %s", run.config.model, plural(size, "parameter"), where, run.precision)
-    log.info("%d training and %s", samples, plural(test_samples, "test sample"))
+    times = f", each {run.config.repeat} times an epoch," if run.config.repeat > 1 else ""
+    log.info("%d training%s and %s", samples, times, plural(test_samples, "test sample"))
     if run.resumed:
         done = plural(run.state.samples, "sample")
         log.info("resumed after epoch %d and %s from %s", run.state.epoch, done, run.resumed)
