@@ -75,6 +75,11 @@ class Config:
     warm_up_epoch: int = option(0, "epochs over which it rises to base_lr", low=0, high=100_000)
     label_smoothing: float = option(0.0, "share of the label that goes to all classes", low=0, high=0.99)
     max_grad_norm: float | None = option(None, "norm to which longer gradients are cut", low=1e-6)
+    mixup: float = option(0.0, "alpha of mixup, which trains on means of pairs of samples; 0: none", low=0, high=100)
+    mixup_pairs: Literal["any", "camera"] = option("any", "mixup: which samples make pairs")
+    ema: float | None = option(
+        None, "decay of the average of the weights, which is tested and saved as ema.pt, too", low=0, high=0.999999
+    )
 
     batch_size: int = option(32, "samples of a training batch, of each process", low=1, high=65_536, title="Training")
     test_batch_size: int = option(32, "samples of a test batch", low=1, high=65_536)
@@ -123,6 +128,8 @@ class Config:
         if self.loss != "cross_entropy" and self.label_smoothing:
             text = f"{self.label_smoothing:g} is for cross_entropy; {self.loss} does not get it"
             yield ("label_smoothing", "loss"), text
+        if self.mixup_pairs == "camera" and not self.mixup:
+            yield ("mixup_pairs", "mixup"), "is for mixup, which is off; give its alpha, too"
         for key in ("folds", "show_topk", "device"):
             numbers = getattr(self, key)
             if isinstance(numbers, list) and len(set(numbers)) < len(numbers):

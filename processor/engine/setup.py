@@ -21,12 +21,14 @@ from processor.config.schema import Config, resolved
 from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
 from processor.engine.loss import Criterion, build_loss, check_loss
+from processor.engine.mixup import Mixup
 from processor.engine.models import build_model, model_of_weights
 from processor.engine.optimizer import Schedule, build_optimizer
 from processor.engine.sources import check_streams, settle_classes, stream_of
 from processor.results import work_dir
 from processor.runtime import distributed
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
+from processor.state.average import Average
 from processor.state.checkpoint import LAST, PREVIOUS, Checkpoints, State
 from processor.state.data import data_of, versions
 from processor.state.weights import read_weights
@@ -52,6 +54,7 @@ class Training(Run):
     state: State  # all that a checkpoint holds, that of `resumed` if there is one
     replica: nn.Module  # the model, whose backward averages gradients over processes
     criterion: Criterion  # the loss of a batch
+    mixup: Mixup | None
     schedule: Schedule
     checkpoints: Checkpoints
     resumed: Path | None  # the checkpoint that the run goes on from
@@ -64,6 +67,7 @@ def set_up_training(config: Config) -> Training:
         distributed.synchronise_batch_norm(run.model)
     criterion = new_loss(config, run.device)
     check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
+    mixup = Mixup.of(config.mixup, config.mixup_pairs, run.loaders["train"].feeder.sample_name)
     state = new_state(config, run.model, run.device, run.precision)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
@@ -78,6 +82,7 @@ def set_up_training(config: Config) -> Training:
         state=state,
         replica=distributed.replica(run.model, run.device),
         criterion=criterion,
+        mixup=mixup,
         schedule=Schedule(**_taken(config, *(f.name for f in fields(Schedule)))),
         checkpoints=Checkpoints(config.work_dir, about, config.checkpoint_minutes),
         resumed=resumed,
@@ -139,7 +144,8 @@ def new_state(config: Config, model: nn.Module, device: torch.device, precision:
     """The state of a training that begins."""
     settings = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov")
     optimizer = build_optimizer(model, config.optimizer, **settings, args=config.optimizer_args)
-    return State(model, optimizer, gradient_scaler(device, precision))
+    average = None if config.ema is None else Average(model, config.ema)
+    return State(model, optimizer, gradient_scaler(device, precision), average=average)
 
 
 def new_loss(config: Config, device: torch.device) -> Criterion:

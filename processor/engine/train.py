@@ -20,10 +20,11 @@ from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
 from processor.engine.features import Features
 from processor.engine.loss import Criterion
+from processor.engine.mixup import Labels, Mixup
 from processor.engine.setup import Run, Training
 from processor.results import work_dir
 from processor.results.provenance import Made
-from processor.results.scores import Scores
+from processor.results.scores import AVERAGED_SCORE, Scores
 from processor.runtime import distributed
 from processor.runtime.device import autocast, progress, to_device
 from processor.runtime.failure import sentence
@@ -53,17 +54,23 @@ def train(run: Training) -> Scores:
             # evaluate the epochs that are done; the last evaluation may not fail
             last = state.epoch == config.num_epoch
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
-                scores = _evaluate(run, features if last else None)
+                scores = _evaluate(run, run.model, features if last else None)
+                averaged = _evaluate(run, state.average.model) if state.average else None
                 if scores is not None:
                     state.evaluated, top1 = state.epoch, scores.top_k(1)
                     if top1 > state.best:
                         state.best, state.best_epoch = top1, state.epoch
                         checkpoints.save_best(state)
+                    if averaged is not None:
+                        checkpoints.save_average(state)
+                        work_dir.write_scores(config.work_dir / AVERAGED_SCORE, averaged, run.config.class_names)
                     checkpoints.save(state)  # before the record, or a killed run would record it again
-                    record("test/loss", cross_entropy(scores), state.step)
-                    for k in config.show_topk:
-                        record(f"test/top{k}", scores.top_k(k), state.step)
-                    log.info("epoch %d, test: %s", state.epoch, _accuracy(scores, config.show_topk))
+                    for name, tested in (("test", scores), ("test_ema", averaged)):
+                        if tested is not None:
+                            record(f"{name}/loss", cross_entropy(tested), state.step)
+                            for k in config.show_topk:
+                                record(f"{name}/top{k}", tested.top_k(k), state.step)
+                            log.info("epoch %d, %s: %s", state.epoch, name, _accuracy(tested, config.show_topk))
             if last:
                 break
 
@@ -77,7 +84,7 @@ def train(run: Training) -> Scores:
                 lr = run.schedule(state.epoch + group.end / total)
                 step(
                     state, run.replica, group, losses, lr=lr, device=device, precision=precision,
-                    criterion=run.criterion, max_grad_norm=config.max_grad_norm,
+                    criterion=run.criterion, mixup=run.mixup, max_grad_norm=config.max_grad_norm,
                 )  # fmt: skip
 
                 # check: has the run been asked to stop, is a checkpoint due, is the loss finite
@@ -129,20 +136,24 @@ def step(
     device: torch.device,
     precision: str,
     criterion: Criterion = F.cross_entropy,
+    mixup: Mixup | None = None,
     max_grad_norm: float | None = None,
 ) -> None:
-    """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step.
+    """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step, average.
 
     `model` is that of the state, or its replica, which averages gradients over processes; `criterion` is the mean loss
     of a batch.
     """
     model.train()
-    for number, (x, label, _) in enumerate(group.batches, start=group.begin):
+    for number, (x, label, index) in enumerate(group.batches, start=group.begin):
         x, label = to_device(x, device), to_device(label, device)
+        labels: Labels = [(1.0, label)]
+        if mixup is not None:
+            x, labels = mixup(x, label, index)
         with nullcontext() if number + 1 == group.end else distributed.accumulating(model):
             with autocast(device, precision):
                 logits = model(x).float()
-                loss = criterion(logits, label)
+                loss = torch.stack([share * criterion(logits, y) for share, y in labels]).sum()
             state.scaler.scale(loss * (len(x) * distributed.world() / sum(group.sizes))).backward()
         losses.add(number, loss.detach(), logits.detach(), label)
         del loss, logits  # and the graph of the forward pass, before the next one
@@ -155,6 +166,8 @@ def step(
     state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
+    if state.average:
+        state.average.update(state.step)
     state.samples = group.samples
 
 
@@ -223,11 +236,11 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
     return agreed
 
 
-def _evaluate(run: Training, features: Features | None) -> Scores | None:
+def _evaluate(run: Training, model: nn.Module, features: Features | None = None) -> Scores | None:
     """The scores of an evaluation in training; None: it failed, which is logged. The last, with `features`, may not."""
     loader, average = run.loaders["test"], run.config.average
     try:
-        return evaluate(run.model, loader, run.device, run.precision, average, features=features)
+        return evaluate(model, loader, run.device, run.precision, average, features=features)
     except Exception as error:
         if features:
             raise
