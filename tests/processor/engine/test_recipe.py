@@ -95,17 +95,6 @@ def test_names_of_a_repeated_batch(data: Data) -> None:
     assert losses.read(loader)[2] == expected
 
 
-def test_a_repeated_run_takes_as_many_steps_and_resumes_to_the_bit(
-    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options: dict[str, Any] = {"repeat": 3, "num_epoch": 1, "batch_size": 20, "accumulation": 1}
-    train(make(data, tmp_path, work_dir=tmp_path / "whole", **options))
-    assert read_checkpoint(tmp_path / "whole" / "last.pt")["step"] == 4  # 75 samples in batches of 20
-    cut_and_resumed(make(data, tmp_path, work_dir=tmp_path / "cut", **options), monkeypatch, 0, 40)
-    assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
-    assert "25 training, each 3 times an epoch, and 10 test samples" in (tmp_path / "whole" / "log.txt").read_text()
-
-
 def test_mistakes_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
@@ -256,11 +245,20 @@ def test_the_average_is_that_of_the_loop_with_batch_statistics() -> None:
 def test_averaged_weights_are_tested_saved_and_resumed_to_the_bit(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With mixup, whose draws go on, too. Naming `ema.pt` tests the average."""
-    options: dict[str, Any] = {"ema": 0.8, "mixup": 0.4, "num_epoch": 2, "batch_size": 10, "accumulation": 1}
+    """With mixup, whose draws go on, and repeated samples, which a run counts. Naming `ema.pt` tests the average."""
+    options: dict[str, Any] = {
+        "ema": 0.8,
+        "mixup": 0.4,
+        "repeat": 2,
+        "num_epoch": 1,
+        "batch_size": 20,
+        "accumulation": 1,
+    }
     whole, cut = make(data, tmp_path, work_dir=tmp_path / "whole", **options), tmp_path / "cut"
     scores = train(whole)
-    cut_and_resumed(make(data, tmp_path, work_dir=cut, **options), monkeypatch, 0, 10)
+    assert read_checkpoint(tmp_path / "whole" / "last.pt")["step"] == 3  # 50 samples
+    assert "25 training, each 2 times an epoch, and 10 test samples" in (tmp_path / "whole" / "log.txt").read_text()
+    cut_and_resumed(make(data, tmp_path, work_dir=cut, **options), monkeypatch, 0, 20)
     averaged = read_checkpoint(tmp_path / "whole" / "ema.pt")["model"]
     for folder in (tmp_path / "whole", cut):
         assert same(weights(tmp_path / "whole"), weights(folder))
@@ -272,7 +270,7 @@ def test_averaged_weights_are_tested_saved_and_resumed_to_the_bit(
     assert not np.allclose(of_average.scores, scores.scores)
     tested = make(data, tmp_path, phase="test", weights=cut / "ema.pt", work_dir=tmp_path / "tested")
     np.testing.assert_allclose(run_test(tested).scores, of_average.scores, atol=1e-5)
-    assert "epoch 2, test_ema: top-1" in (cut / "log.txt").read_text(encoding="utf-8")
+    assert "epoch 1, test_ema: top-1" in (cut / "log.txt").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match=r"ema.pt holds weights, not a run; start a new run with --weights"):
         train(make(data, tmp_path, resume=str(cut / "ema.pt"), work_dir=tmp_path / "other", **options))
     train(make(data, tmp_path, work_dir=cut, overwrite=True, num_epoch=1))
