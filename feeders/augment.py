@@ -162,14 +162,34 @@ def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator, *, orde
         turn[b, a] = np.sin(drawn[axis])
         turn[a, b] = -np.sin(drawn[axis])
         R = turn @ R
-    y = np.tensordot(R.astype(x.dtype), x.reshape(-1, 3, *x.shape[1:]), axes=(1, 1))
+    return _times(R, x)
+
+
+def _times(A: NDArray[np.float64], x: Sample) -> Sample:
+    """A·x of each group of channels, as many as the matrix has rows."""
+    y = np.tensordot(A.astype(x.dtype), x.reshape(-1, len(A), *x.shape[1:]), axes=(1, 1))
     return np.ascontiguousarray(y.swapaxes(0, 1).reshape(x.shape))
 
 
-def random_scaling(x: Sample, bounds: Sequence[float], rng: Generator) -> Sample:
-    """Multiplies all channels by one factor, drawn uniformly from `bounds` (low, high)."""
+def random_shear(x: Sample, amount: float, rng: Generator, *, axes: int) -> Sample:
+    """Adds to each coordinate shares of the others, drawn uniformly from [-amount, amount], as in a tilted view.
+
+    `axes` is the number of coordinates of a joint, which follow each other among the channels. Source: Rao et al.,
+    *Augmented skeleton based contrastive action learning with momentum LSTM*, Information Sciences 2021.
+    """
+    A = rng.uniform(-amount, amount, (axes, axes))
+    np.fill_diagonal(A, 1)
+    return _times(A, x)
+
+
+def random_scaling(x: Sample, bounds: Sequence[float], rng: Generator, *, axes: int = 1) -> Sample:
+    """Multiplies all channels by one factor, drawn uniformly from `bounds` (low, high).
+
+    With `axes` coordinates of a joint each of them gets its factor, as in Duan et al., *PYSKL*, ACM MM 2022.
+    """
     low, high = bounds
-    return x * x.dtype.type(rng.uniform(low, high))
+    factors = [x.dtype.type(rng.uniform(low, high)) for _ in range(axes)]
+    return x * np.resize(factors, (len(x), 1, 1, 1))
 
 
 def even_frames(x: Sample, size: int) -> Sample:

@@ -1,7 +1,7 @@
 """The feeder: augmented samples of a prepared array (N, C, T, V, M), which stays on disk.
 
-Each sample has its random generator, seeded by (seed, epoch, index): augmentations differ between epochs and samples,
-and do not depend on the number of workers.
+Each sample has its random generator, seeded by (seed, epoch, index) and, where an epoch takes it several times, the
+number of the repetition: augmentations differ between epochs and samples, and do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from feeders import augment
+from feeders import augment, bodies
 from feeders.arrays import labels_of, load_array, load_lengths, load_missing, present, skeleton_of_array, spans
 from feeders.layout import Layout
 from feeders.options import FeederOptions
-from feeders.streams import WITHOUT_BONES, derive, names_in
+from feeders.streams import PLACES, WITHOUT_BONES, derive, names_in
 
 
 class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     """Samples (C, T, V, M) float32, or several clips of each (clips, C, T, V, M), with their label and index.
 
-    A sample passes these steps in this order: center, stream, normalization, rotation, scaling, mirroring, min_max,
-    shift, window, jitter, move; with `derive: after` the stream comes last. A joint that is missing is NaN on its way,
+    A sample passes these steps in this order: persons, bone lengths, center, stream, normalization, rotation, shear,
+    scaling, mirroring, min_max, shift, window, jitter, move, dropped axis and joints; with `derive: after` the stream
+    comes last. A joint that is missing is NaN on its way,
     so that nothing is made of it, and zero in the end. The arguments are those of `FeederOptions`. A subclass adds
     streams in `streams`, steps by overriding `transform`, and arguments as fields of a dataclass (docs/extending.md).
 
@@ -49,6 +50,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             self.data, self.sample_name, self.label = self.data[:100], self.sample_name[:100], self.label[:100]
         needs_bones = not set(names_in(self.stream, self.streams)) <= {*WITHOUT_BONES}
         needs_bones |= self.missing is not None and "bone" in self.layout.groups
+        needs_bones |= self.random_bone_lengths is not None
         self.parents = skeleton_of_array(self.data_path, V).parents if needs_bones else ()
         self.partner = skeleton_of_array(self.data_path, V).partners if self.mirroring else None
         if self.partner == tuple(range(V)):
@@ -67,6 +69,10 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(f"random_rotation: turns x, y and z, {self.layout.flat}; drop it")
         if self.center is not None and self.center >= (V := self.data.shape[3]):
             raise ValueError(f"center: {self.center} is no joint of {self.data_path}, which has {V}")
+        between = "stream: partner" if "partner" in self.stream.split("+") else ""
+        between = between or ("exchange_persons" if self.exchange_persons else "")
+        if between and self.data.shape[4] == 1:
+            raise ValueError(f"{between}: is for several persons, {self.data_path} has one; drop it")
 
     def set_epoch(self, epoch: int) -> None:
         """Draws the augmentations of this epoch from now on, in running workers too."""
@@ -88,11 +94,11 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         again = getattr(index, "again", 0)  # how often the epoch has drawn this sample before
         rng = np.random.default_rng([self.seed, int(self._epoch), index, *([again] if again else [])])
         x = self._joints(index, cut=self.sampling != "crop")  # before motion, so that no motion leads into padding
-        x = self._prepared(x)
+        x = self._prepared(self._bodies(x, rng))
         count = self.num_clips or 1
         clips = [self._clip(x, rng, number * x.shape[1] // count) for number in range(count)]
         x = clips[0] if count == 1 else np.stack(clips)
-        if self.missing is not None:
+        if self.missing is not None or self.drop_joints:
             x[np.isnan(x)] = 0
         return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), int(index)
 
@@ -107,6 +113,15 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         if not cut:
             return x
         return augment.recorded_frames(x, None if self.lengths is None else int(self.lengths[index]))
+
+    def _bodies(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
+        """The joints of the array, with persons exchanged and bones of other lengths."""
+        if self.exchange_persons:
+            x = bodies.exchange_persons(x, rng)
+        if self.random_bone_lengths is not None:
+            args = (self.parents, self.random_bone_lengths, rng)
+            x = self._at_positions(x, bodies.random_bone_lengths, *args, groups=self.layout.groups)
+        return x
 
     def _prepared(self, x: augment.Sample) -> augment.Sample:
         """Centred, and the stream unless this is made last."""
@@ -154,13 +169,16 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
 
     def transform(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
         """One window of a sample of the stream: (C, T, V, M) -> (C, window, V, M); `rng` is the sample's generator."""
-        at_positions = self._at_positions
+        at_positions, axes = self._at_positions, self.layout.axes
         if self.statistics is not None:
             x = np.where(present(x)[:, None], (x - self.statistics[0]) / self.statistics[1], x)
         if self.random_rotation:
             x = at_positions(x, augment.random_rotation, self.random_rotation, rng, order=self.rotation_order)
+        if self.random_shear:
+            x = at_positions(x, augment.random_shear, self.random_shear, rng, axes=axes)
         if self.random_scaling:
-            x = at_positions(x, augment.random_scaling, self.random_scaling, rng)
+            of_each = axes if self.scale_axes else 1
+            x = at_positions(x, augment.random_scaling, self.random_scaling, rng, axes=of_each)
         if self.partner is not None and rng.random() < 0.5:
             x = self._mirrored(x, self.partner)
         if self.min_max:
@@ -168,7 +186,11 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         x = self._window(x, rng)
         if self.joint_jitter:
             x = at_positions(x, augment.jitter, self.joint_jitter, rng)
-        return at_positions(x, augment.random_move, rng) if self.random_move else x
+        if self.random_move:
+            x = at_positions(x, augment.random_move, rng)
+        if self.drop_axis:
+            x = at_positions(x, bodies.drop_axis, self.drop_axis, rng, axes=axes)
+        return bodies.drop_joints(x, self.drop_joints, rng) if self.drop_joints else x
 
     def _at_positions(
         self, x: augment.Sample, function: Callable[..., augment.Sample], *args: Any, **options: Any
@@ -184,10 +206,12 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     def _mirrored(self, x: augment.Sample, partner: tuple[int, ...]) -> augment.Sample:
         xs = self.layout.xs(len(x))
         kinds = self.layout.groups if self.derive == "after" or self.stream == "joint" else self.stream.split("+")
-        places = [channel for channel, kind in zip(xs, kinds, strict=False) if kind == "joint"]
+        places = [channel for channel, kind in zip(xs, kinds, strict=False) if kind in PLACES]
         about = 0.0
         if places and self.center is None and not self.normalization:
-            about = self.layout.mirror(*augment.extent(x, places[0]), scaled=bool(self.random_scaling))
+            about = self.layout.mirror(
+                *augment.extent(x, places[0]), scaled=bool(self.random_scaling or self.random_shear)
+            )
         return augment.mirror(x, partner, xs, about=dict.fromkeys(places, about) if about else {})
 
     def _window(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:

@@ -58,6 +58,11 @@ class Layout:
     def score(self) -> int | None:
         return self.channels.score if self.channels else None
 
+    @property
+    def axes(self) -> int:
+        """The number of coordinates of a joint."""
+        return len(self.channels.position) if self.channels else self.step
+
     def positions(self, C: int) -> np.ndarray | None:
         """The coordinates among C channels; None: all."""
         return _positions(self.channels, C) if self.channels else None

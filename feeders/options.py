@@ -32,7 +32,9 @@ class FeederOptions(Checked):
         label_path: pickle of (sample_names, labels).
         stream: what is computed from the joints: `joint`, `bone`, `joint_motion`, `bone_motion`, or several joined by
             `+` (`joint+bone` has twice the channels, joints first). Bones are those of `skeleton.yaml` beside the
-            array, or of the known skeleton with as many joints.
+            array, or of the known skeleton with as many joints. `bone2` to `bone4` (and `bone2_motion` ...): so many
+            bones as one vector; `local`: joints from the person's centre in this frame; `trajectory`: that centre, at
+            every joint; `partner`: vectors from the same joint of the others, for interactions.
         random_choose: take a window of `window_size` frames from a random place.
         random_shift: move the valid frames to a random place.
         random_move: turn, scale and shift x and y slowly, as a moving camera does.
@@ -54,7 +56,8 @@ class FeederOptions(Checked):
         p_interval: the share of frames that `resize` crops: [share], from the middle, or [lowest, highest], drawn
             between them, from a random place.
         min_crop: the least number of frames that `resize` draws; samples with fewer frames keep all.
-        num_clips: in tests: number of windows that are drawn of each sample; their scores are averaged. Where `uniform`
+        num_clips: in tests: number of windows that are drawn of each sample, or turned by `random_rotation`; their
+            scores are averaged. Where `uniform`
             has fewer frames than the window, clip i of n begins at frame i * frames // n, as in pyskl's tests. None:
             one window, as in training, which begins at a random frame then.
         center: subtract the position of this joint (0-based) in the first frame that holds it; None: subtract nothing.
@@ -64,7 +67,13 @@ class FeederOptions(Checked):
             alike; `after`: joints are augmented, and the stream is made of the window, as in CTR-GCN on NW-UCLA.
         random_rotation: largest angles about x, y and z, in whole degrees; None: no rotation.
         rotation_order: the axes, in the order of the rotations about them.
+        random_shear: the largest share of the other coordinates that is added to each; 0: none.
         random_scaling: lowest and highest factor; None: no scaling.
+        scale_axes: `random_scaling` draws a factor for each of x, y and z.
+        random_bone_lengths: lowest and highest factor of the length of a bone; None: lengths stay.
+        exchange_persons: put the persons in a random order.
+        drop_axis: probability that one of x, y and z is zero in a sample.
+        drop_joints: probability of each joint of a person to be missing in a sample.
         joint_jitter: standard deviation of noise on every coordinate of every joint, in the array's unit.
         min_max: scale every coordinate of a sample to [-1, 1].
         seed: seeds the augmentations.
@@ -98,7 +107,13 @@ class FeederOptions(Checked):
     derive: Derive = "before"
     random_rotation: tuple[float, float, float] | None = option(None, low=0)
     rotation_order: Order = "xyz"
+    random_shear: float = option(0.0, low=0, high=1)
     random_scaling: tuple[float, float] | None = None
+    scale_axes: bool = False
+    random_bone_lengths: tuple[float, float] | None = None
+    exchange_persons: bool = False
+    drop_axis: float = option(0.0, low=0, high=1)
+    drop_joints: float = option(0.0, low=0, high=0.95)
     joint_jitter: float = option(0.0, low=0)
     min_max: bool = False
     seed: int = option(0, low=0)
@@ -120,16 +135,23 @@ class FeederOptions(Checked):
         share = self.p_interval
         if len(share) not in (1, 2) or not 0 < share[0] <= share[-1] <= 1:
             yield ("p_interval",), f"{list(share)} is not one share in (0, 1], or a lowest and a highest"
-        if self.random_scaling and not 0 < self.random_scaling[0] <= self.random_scaling[1]:
-            yield ("random_scaling",), f"{list(self.random_scaling)} must be a lowest and a highest factor above 0"
+        for key in ("random_scaling", "random_bone_lengths"):
+            if (bounds := getattr(self, key)) and not 0 < bounds[0] <= bounds[1]:
+                yield (key,), f"{list(bounds)} must be a lowest and a highest factor above 0"
+        if self.scale_axes and not self.random_scaling:
+            yield ("scale_axes", "random_scaling"), "draws the factors of random_scaling; give its bounds, too"
         if self.window_size != -1 and self.window_size < 1:
             yield ("window_size",), f"{self.window_size} is neither -1, for all frames, nor a number of frames"
         if self.random_choose and self.sampling != "crop":
             yield ("random_choose", "sampling"), f"chooses for sampling: crop, not for {self.sampling}; drop one"
         resized = self.sampling == "resize" and len(share) > 1
-        if (self.num_clips or 1) > 1 and not (self.random_choose or self.sampling in DRAWN or resized):
+        differ = self.random_choose or self.sampling in DRAWN or resized or self.random_rotation
+        if (self.num_clips or 1) > 1 and not differ:
             text = f"{self.num_clips} windows are drawn by random_choose, or sampling: {', '.join(DRAWN)}"
-            yield ("num_clips", "random_choose", "sampling", "p_interval"), text
+            yield (
+                ("num_clips", "random_choose", "sampling", "p_interval", "random_rotation"),
+                f"{text}, or turned by random_rotation",
+            )
         if self.window_size < 1 and (self.random_choose or self.sampling != "crop"):
             keys = ("window_size", "random_choose", "sampling")
             yield keys, f"{self.window_size} with random_choose or sampling; give a number of frames"

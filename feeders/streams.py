@@ -3,8 +3,11 @@
 Sources: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019, section 3.5 (bones); Shi et al.,
 *Skeleton-Based Action Recognition with Multi-Stream Adaptive Graph Convolutional Networks*, TIP 2020, section III-E
 (motion); Duan et al., *PYSKL: Towards Good Practices for Skeleton Action Recognition*, ACM MM 2022 (scores: the mean of
-both ends). Axis legend: C channels, T frames, V joints, M persons; any axes may stand before these four. What is made
-of a missing joint (NaN) is NaN.
+both ends); Chi et al., *InfoGCN*, CVPR 2022 (bones over several joints, which here end at the root); Zhang et al.,
+*View Adaptive Recurrent Neural Networks*, ICCV 2017 (a centre in each frame, which loses the path of the body); Perez,
+Liu and Kot, *Interaction Relational Network for Mutual Action Recognition*, TMM 2022 (joints of one person against
+those of the other). Axis legend: C channels, T frames, V joints, M persons; any axes may stand before these four. What
+is made of a missing joint (NaN) is NaN.
 """
 
 from __future__ import annotations
@@ -13,9 +16,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from feeders.arrays import present
+
 Stream = Callable[
     [np.ndarray, Sequence[int]], np.ndarray
 ]  # joints (..., C, T, V, M), parents (V,) -> (..., C', T, V, M)
+
+
+def ancestors(parents: Sequence[int], hops: int) -> Sequence[int]:
+    """The joint that is so many bones nearer to the root than each joint, or the root: (V,)."""
+    places = parents
+    for _ in range(hops - 1):
+        places = [parents[v] for v in places]
+    return places
 
 
 def bones(joints: np.ndarray, parents: Sequence[int]) -> np.ndarray:
@@ -30,6 +43,22 @@ def motion(x: np.ndarray) -> np.ndarray:
     return y
 
 
+def trajectory(joints: np.ndarray) -> np.ndarray:
+    """At every joint the person's centre in this frame, the mean of the joints that are there: (..., C, T, V, M)."""
+    gone = np.isnan(joints)
+    count = np.maximum((~gone).sum(axis=-2, keepdims=True), 1).astype(joints.dtype)
+    return np.where(gone, joints, np.where(gone, 0, joints).sum(axis=-2, keepdims=True) / count)
+
+
+def partner(joints: np.ndarray) -> np.ndarray:
+    """The vectors to each joint from the mean of the others' same joint; zero alone: (..., C, T, V, M) -> same."""
+    there = present(joints)[..., None, :, None, :] & ~np.isnan(joints)
+    x = np.where(there, joints, 0)
+    count = there.sum(axis=-1, keepdims=True) - there
+    others = (x.sum(axis=-1, keepdims=True) - x) / np.maximum(count, 1).astype(joints.dtype)
+    return np.where(np.isnan(joints), joints, np.where(there & (count > 0), x - others, 0))
+
+
 def mean_of_ends(score: np.ndarray, parents: Sequence[int]) -> np.ndarray:
     """The scores of bones: the mean of those of both joints, (..., C, T, V, M) -> same."""
     return (score + score.take(parents, axis=-2)) / 2
@@ -42,18 +71,34 @@ def mean_of_frames(score: np.ndarray) -> np.ndarray:
     return y
 
 
+HOPS = (2, 3, 4)  # bones of a stream that are one vector, beside 1
+
+
+def _over(hops: int, of_bones: Stream, then: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Stream:
+    """A stream of `bones` or their scores, with so many bones as one."""
+    return lambda x, parents: then(of_bones(x, ancestors(parents, hops)))
+
+
 STREAMS: Mapping[str, Stream] = {
     "joint": lambda joints, parents: joints,
     "bone": bones,
     "joint_motion": lambda joints, parents: motion(joints),
     "bone_motion": lambda joints, parents: motion(bones(joints, parents)),
+    **{f"bone{hops}": _over(hops, bones) for hops in HOPS},
+    **{f"bone{hops}_motion": _over(hops, bones, motion) for hops in HOPS},
+    "local": lambda joints, parents: joints - trajectory(joints),
+    "trajectory": lambda joints, parents: trajectory(joints),
+    "partner": lambda joints, parents: partner(joints),
 }
 SCORES: Mapping[str, Stream] = {  # of a stream that is not listed, a joint's score is its own
     "bone": lambda score, parents: mean_of_ends(score, parents),
     "joint_motion": lambda score, parents: mean_of_frames(score),
     "bone_motion": lambda score, parents: mean_of_frames(mean_of_ends(score, parents)),
+    **{f"bone{hops}": _over(hops, mean_of_ends) for hops in HOPS},
+    **{f"bone{hops}_motion": _over(hops, mean_of_ends, mean_of_frames) for hops in HOPS},
 }
-WITHOUT_BONES = ("joint", "joint_motion")  # these do not look at the parents
+WITHOUT_BONES = ("joint", "joint_motion", "local", "trajectory", "partner")  # these do not look at the parents
+PLACES = ("joint", "trajectory")  # these are positions, the others differences of positions
 
 
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -23,7 +23,7 @@ class ModelOptions(Checked):
     """
 
     OPENING: ClassVar = "model_args: "
-    FREE: ClassVar[tuple[str, ...]] = ()
+    FREE: ClassVar[tuple[str, ...]] = ("dropout", "classifier_dropout", "drop_path", "drop_key")
     CHANNELS: ClassVar[str]
 
     num_class: int = option(60, low=1)
@@ -31,6 +31,10 @@ class ModelOptions(Checked):
     num_person: int = option(2, low=1)
     graph: str | None = None  # import path; None: that of the skeleton with num_point joints
     graph_args: dict[str, Any] = field(default_factory=dict)
+
+    classifier_dropout: float = option(0.0, low=0, high=0.95)  # of what the classifier sees
+    drop_path: float = option(0.0, low=0, high=0.95)  # probability that the last block is skipped, less before it
+    drop_key: float = option(0.5, low=0, high=0.95)  # probability of a key to be dropped, where keys are
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,7 +70,7 @@ class ModelOptions(Checked):
 class StTrOptions(ModelOptions):
     """ST-TR's; the defaults are S-TR."""
 
-    FREE: ClassVar = ("dropout", "drop_connect", "window_size")
+    FREE: ClassVar = (*ModelOptions.FREE, "drop_connect", "window_size")
     CHANNELS: ClassVar = "channel"
 
     channel: int = option(3, low=1)  # C of the input: 3, or 6 for joints and bones
@@ -88,8 +92,9 @@ class StTrOptions(ModelOptions):
     more_channels: bool = False  # a head's share is 1 / n of dk and dv instead of 1 / Nh
     n: int = option(4, low=1)
     relative: bool = False  # relative positions of joints or frames
+    relative_std: float = option(1.0, low=0, high=100)  # standard deviation of their first vectors
     adjacency: bool = False  # the graph as a bias of the spatial attention
-    drop_connect: bool = True  # drop keys in training
+    drop_connect: bool = True  # drop keys in training, with the probability drop_key
     skip_conn: bool = True  # add an attention's input to its output
     data_normalization: bool = True  # batch norm per joint and channel before an attention
     dim_block1: int = option(10, low=1)  # windows of temporal attention in the first stage (all_layers), by its width:
@@ -164,7 +169,7 @@ class StTrOptions(ModelOptions):
 class ZitZotOptions(ModelOptions):
     """ZiT-ZoT's."""
 
-    FREE: ClassVar = ("dropout", "drop_connectivity")
+    FREE: ClassVar = (*ModelOptions.FREE, "drop_connectivity")
     CHANNELS: ClassVar = "in_channels"
 
     in_channels: int = option(3, low=1)
@@ -176,9 +181,12 @@ class ZitZotOptions(ModelOptions):
     parallel: bool = False  # both of the same input, instead of one after the other
     multi_scale: bool = True  # convolutions over 1, 3 and 7 frames; False: over 9
     relative: bool = True  # relative positions in both attentions
+    relative_std: float = option(0.1, low=0, high=100)  # standard deviation of their first vectors (docs/benchmarks.md)
     adaptive_mask: bool = True  # the graph, times a learnable mask, as a bias of the spatial attention
-    drop_connectivity: bool = False  # drop keys of the temporal attention in training
+    drop_connectivity: bool = False  # drop keys of the temporal attention in training, with the probability drop_key
     group_relation: bool = True  # a learnt bias between persons
+    # standard deviation of the classifier's first weights; None: uniform in ±276^-½, as torch has it
+    classifier_std: float | None = option(None, low=0, high=100)
     person_order: bool = False  # the original's: a `data_bn` for each person, and absent persons count
 
     def problems(self) -> Iterator[Problem]:

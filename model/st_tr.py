@@ -21,7 +21,7 @@ from graph import adjacency
 from model.base import SkeletonModel
 from model.inputs import checked
 from model.layers.attention import Attention
-from model.layers.basic import Projection, normalise
+from model.layers.basic import Dropout, Projection, drop_paths, normalise
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
 from model.layers.tcn import TemporalConv
 from model.layers.terms import MaskedAdjacency, RelativeFrames, RelativeJoints
@@ -30,16 +30,17 @@ from model.options import StTrOptions as Options
 
 
 class Block(nn.Module):
-    """Joints, then frames, and a residual around both: tcn1(gcn1(x)) + residual."""
+    """Joints, then frames, and a residual around both: drop_path(tcn1(gcn1(x))) + residual."""
 
-    def __init__(self, gcn: nn.Module, tcn: nn.Module, residual: nn.Module) -> None:
+    def __init__(self, gcn: nn.Module, tcn: nn.Module, residual: nn.Module, drop_path: nn.Module) -> None:
         super().__init__()
         self.gcn1 = gcn
         self.tcn1 = tcn
         self.down1 = residual
+        self.drop_path = drop_path
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.tcn1(self.gcn1(x)) + self.down1(x)
+        return self.drop_path(self.tcn1(self.gcn1(x))) + self.down1(x)
 
 
 class Builder:
@@ -61,7 +62,7 @@ class Builder:
             local_bn=self.o.use_local_bn,
         )
 
-    def block(self, in_channels: int, out_channels: int, *, stride: int, frames: int) -> Block:
+    def block(self, in_channels: int, out_channels: int, *, stride: int, frames: int, drop_path: nn.Module) -> Block:
         """`frames`: how many the block gives."""
         o = self.o
         attends = o.all_layers or out_channels > o.widths[0]
@@ -76,14 +77,15 @@ class Builder:
         else:
             tcn = TemporalConv(out_channels, out_channels, stride=stride, dropout=o.dropout)
         same = in_channels == out_channels and stride == 1
-        return Block(gcn, tcn, nn.Identity() if same else Projection(in_channels, out_channels, stride=stride))
+        residual = nn.Identity() if same else Projection(in_channels, out_channels, stride=stride)
+        return Block(gcn, tcn, residual, drop_path)
 
     def spatial(self, in_channels: int, out_channels: int) -> SpatialAttention:
         o, only = self.o, self.o.only_attention
         dv = o.value_channels(out_channels, only=only)
         terms: dict[str, nn.Module] = {}
         if o.relative:
-            terms["relative"] = RelativeJoints(o.num_point, self._key_width(out_channels))
+            terms["relative"] = RelativeJoints(o.num_point, self._key_width(out_channels), std=o.relative_std)
         if o.adjacency:
             terms["adjacency"] = MaskedAdjacency(self.A)
         attention = self._attention(in_channels, out_channels, dv=dv, terms=terms)
@@ -102,7 +104,7 @@ class Builder:
         window = self._window(channels)
         terms: dict[str, nn.Module] = {}
         if o.relative:
-            terms["relative"] = RelativeFrames(window or frames, self._key_width(channels))
+            terms["relative"] = RelativeFrames(window or frames, self._key_width(channels), std=o.relative_std)
         attention = self._attention(kernel * channels, channels, dv=dv, terms=terms)
         down = Projection(channels, channels, stride=stride) if stride > 1 else nn.Identity()
         return TemporalAttention(
@@ -134,7 +136,7 @@ class Builder:
             value_width=dv // self.share,
             scale=(int(width * self.o.dk) // self.o.Nh) ** -0.5,
             terms=terms,
-            drop_connect=self.o.drop_connect,
+            drop_key=self.o.drop_key if self.o.drop_connect else 0.0,
         )
 
 
@@ -165,10 +167,13 @@ class Model(SkeletonModel):
         self.backbone = nn.ModuleList()
         self.joined = 3 if o.concat_original else None  # the block that takes the raw input, too
         frames = o.window_size
+        drops = drop_paths(o.drop_path, len(o.blocks()))
         for i, (in_channels, out_channels, stride) in enumerate(o.blocks()):
             frames = -(-frames // stride)
             extra = o.channel if i == self.joined else 0
-            self.backbone.append(build.block(in_channels + extra, out_channels, stride=stride, frames=frames))
+            block = build.block(in_channels + extra, out_channels, stride=stride, frames=frames, drop_path=drops[i])
+            self.backbone.append(block)
+        self.dropout = Dropout(o.classifier_dropout)
         self.fcn = nn.Linear(o.widths[-1], o.num_class)
         std = (2 / o.num_class) ** 0.5 if o.classifier_std is None else o.classifier_std
         nn.init.normal_(self.fcn.weight, std=std)
@@ -183,4 +188,4 @@ class Model(SkeletonModel):
             h = self.tcn0(self.gcn0(h))
         for i, block in enumerate(self.backbone):
             h = block(torch.cat([h, raw], dim=-1) if i == self.joined else h)
-        return self.fcn(h.mean(dim=(1, 2)).unflatten(0, (N, M)).mean(dim=1))
+        return self.fcn(self.dropout(h.mean(dim=(1, 2)).unflatten(0, (N, M)).mean(dim=1)))

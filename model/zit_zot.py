@@ -25,7 +25,7 @@ from graph import adjacency
 from model.base import SkeletonModel
 from model.inputs import checked
 from model.layers.attention import Attention
-from model.layers.basic import Dropout, Linear, Projection, add_relu, normalise
+from model.layers.basic import Dropout, Linear, Projection, add_relu, drop_paths, normalise
 from model.layers.gcn import AdaptiveGCN
 from model.layers.tcn import over_frames
 from model.layers.terms import MaskedAdjacency, RelativeFrames, RelativeJoints
@@ -33,7 +33,6 @@ from model.options import ZitZotOptions as Options
 
 ZIT = ((48, 48, 1), (48, 48, 1), (48, 96, 2), (96, 96, 1), (96, 192, 2), (192, 192, 1))  # in, out, stride of l2 to l7
 ZOT = ((192, 276), (276, 276))
-STD = 0.1  # of relative positions at the start; docs/benchmarks.md compares it with 1
 ZOOM = {
     **{"temporal": False, "relative": False, "adaptive_mask": False, "group_relation": False},
     "person_order": True,
@@ -96,19 +95,27 @@ class GroupRelation(nn.Module):
 
 
 class Block(nn.Module):
-    """Joints (or persons), then frames, and a residual around both: ReLU(tcn1(h) + residual(x)).
+    """Joints (or persons), then frames, and a residual around both: ReLU(drop_path(tcn1(h)) + residual(x)).
 
     `parallel`: h = x and what each of both adds to x, instead of one after the other.
     """
 
     def __init__(
-        self, spatial: nn.Module, temporal: nn.Module | None, tcn: nn.Module, residual: nn.Module, *, parallel: bool
+        self,
+        spatial: nn.Module,
+        temporal: nn.Module | None,
+        tcn: nn.Module,
+        residual: nn.Module,
+        drop_path: nn.Module,
+        *,
+        parallel: bool,
     ) -> None:
         super().__init__()
         self.spatial = spatial
         self.temporal = temporal
         self.tcn1 = tcn
         self.residual = residual
+        self.drop_path = drop_path
         self.parallel = parallel
 
     def forward(self, x: Tensor, *relation: Tensor) -> Tensor:
@@ -116,7 +123,7 @@ class Block(nn.Module):
         if self.temporal is not None:
             y = self.temporal((x if self.parallel else h).transpose(1, 2)).transpose(1, 2)
             h = h + y - x if self.parallel else y
-        return add_relu(self.tcn1(h), self.residual(x))
+        return add_relu(self.drop_path(self.tcn1(h)), self.residual(x))
 
 
 class Builder:
@@ -125,6 +132,7 @@ class Builder:
     def __init__(self, options: Options, A: Tensor) -> None:
         self.o = options
         self.A = A
+        self.drops = iter(drop_paths(options.drop_path, len(ZIT) + len(ZOT)))  # of the blocks, in their order
 
     def transformer(self, width: int, **injected: Any) -> Transformer:
         H = self.o.num_head
@@ -139,7 +147,7 @@ class Builder:
         head = width // self.o.num_head
         terms: dict[str, nn.Module] = {}
         if self.o.relative:
-            terms["relative"] = RelativeJoints(self.o.num_point, head, std=STD)
+            terms["relative"] = RelativeJoints(self.o.num_point, head, std=self.o.relative_std)
         if self.o.adaptive_mask:
             terms["adjacency"] = MaskedAdjacency(self.A, learnable=learnable)
         return self.transformer(width, terms=terms)
@@ -148,8 +156,11 @@ class Builder:
         if not self.o.temporal:
             return None
         head = width // self.o.num_head
-        terms = {"relative": RelativeFrames(self.o.max_T, head, option="max_T", std=STD)} if self.o.relative else None
-        return self.transformer(width, terms=terms, drop_connect=self.o.drop_connectivity)
+        terms: dict[str, nn.Module] = {}
+        if self.o.relative:
+            terms["relative"] = RelativeFrames(self.o.max_T, head, option="max_T", std=self.o.relative_std)
+        drop_key = self.o.drop_key if self.o.drop_connectivity else 0.0
+        return self.transformer(width, terms=terms, drop_key=drop_key)
 
     def tcn(self, in_channels: int, out_channels: int, stride: int = 1) -> MultiScaleTCN:
         kernels = (1, 3, 7) if self.o.multi_scale else (9,)
@@ -159,7 +170,7 @@ class Builder:
         same = in_channels == out_channels and stride == 1
         residual = nn.Identity() if same else Projection(in_channels, out_channels, stride=stride, relu=False)
         tcn = self.tcn(in_channels, out_channels, stride)
-        return Block(spatial, self.frames(in_channels), tcn, residual, parallel=self.o.parallel)
+        return Block(spatial, self.frames(in_channels), tcn, residual, next(self.drops), parallel=self.o.parallel)
 
 
 class Model(SkeletonModel):
@@ -186,7 +197,10 @@ class Model(SkeletonModel):
         )
         self.relation = GroupRelation(192, o.num_head) if o.group_relation else None
         self.zot = nn.ModuleList(build.block(build.transformer(shape[0]), *shape) for shape in ZOT)
+        self.dropout = Dropout(o.classifier_dropout)
         self.fc = nn.Linear(276, o.num_class)
+        if o.classifier_std is not None:
+            nn.init.normal_(self.fc.weight, std=o.classifier_std)
 
     def forward(self, x: Tensor) -> Tensor:
         x = checked(x, self.options, self.fc.weight.dtype, any_persons=not self.options.person_order)
@@ -204,7 +218,8 @@ class Model(SkeletonModel):
             bias = self.relation(h) + bias
         for block in self.zot:
             h = block(h, bias)
-        return self.fc(torch.einsum("ntmc,nm->nc", h, persons / (h.shape[1] * persons.sum(dim=1, keepdim=True))))
+        weight = persons / (h.shape[1] * persons.sum(dim=1, keepdim=True))
+        return self.fc(self.dropout(torch.einsum("ntmc,nm->nc", h, weight)))
 
 
 def _present(x: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from model.layers.basic import Linear
 from model.layers.replaceable import replaceable, rowwise
 
-DROP = 0.5  # probability that `drop_connect` drops a key (published)
 Term = Callable[[Tensor], Tensor]  # the queries (..., L, d) -> (..., L, L), added to the logits
 
 
@@ -59,7 +58,7 @@ class Attention(nn.Module):
         scale: factor of the queries (the published models do not always take `key_width ** -0.5`).
         terms: modules by name that are added to the logits, each `term(q)`: (B, R, H, L, key_width) -> a tensor that
             broadcasts to (B, R, H, L, L). To add another one: `attention.terms["name"] = module`.
-        drop_connect: in training drop keys with probability 0.5, drawn per sample, row and head.
+        drop_key: the probability with which training drops a key, drawn per sample, row and head (published: 0.5).
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class Attention(nn.Module):
         value_width: int,
         scale: float,
         terms: Mapping[str, nn.Module] | None = None,
-        drop_connect: bool = False,
+        drop_key: float = 0.0,
     ) -> None:
         super().__init__()
         self.heads, self.scale = heads, scale
@@ -80,13 +79,13 @@ class Attention(nn.Module):
         self.qkv = Linear(in_channels, sum(self.widths))
         self.terms = nn.ModuleDict(terms)
         self.out = Linear(heads * value_width, out_channels)
-        self.drop_connect = drop_connect
+        self.drop_key = drop_key
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """`bias` (B, R or 1, H or 1, L or 1, L) is added to the logits."""
         keep = None
-        if self.drop_connect and self.training:
-            keep = torch.rand(*x.shape[:2], self.heads, 1, x.shape[2], device=x.device) >= DROP
+        if self.drop_key and self.training:
+            keep = torch.rand(*x.shape[:2], self.heads, 1, x.shape[2], device=x.device) >= self.drop_key
         return self.out(self.mix(self.qkv(x), keep, bias))
 
     def logits(self, x: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -15,7 +15,7 @@ from model.options import StTrOptions as Options
 from model.st_tr import Model
 
 PARTITIONS = {"spatial": 3, "spatial*": 3, "distance": 2}  # of a labelling mode, else 1
-STARTS = ("classifier_std",)  # options of the start of training, which trained weights do not settle
+STARTS = ("classifier_std", "relative_std")  # options of the start of training, which trained weights do not settle
 
 
 def agree(settled: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

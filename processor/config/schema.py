@@ -86,6 +86,11 @@ class Config:
     warm_up_epoch: int = option(0, "epochs over which it rises to base_lr", low=0, high=100_000)
     label_smoothing: float = option(0.0, "share of the label that goes to all classes", low=0, high=0.99)
     max_grad_norm: float | None = option(None, "norm to which longer gradients are cut", low=1e-6)
+    mixup: float = option(0.0, "alpha of mixup, which trains on means of pairs of samples; 0: none", low=0, high=100)
+    mixup_pairs: Literal["any", "camera"] = option("any", "mixup: which samples make pairs")
+    ema: float | None = option(
+        None, "decay of the average of the weights, which is tested and saved as ema.pt, too", low=0, high=0.999999
+    )
 
     batch_size: int = option(32, "samples of a training batch, of each process", low=1, high=65_536, title="Training")
     test_batch_size: int = option(32, "samples of a test batch", low=1, high=65_536)
@@ -98,6 +103,7 @@ class Config:
         None, "stop when top-1 on this split has not risen for `patience` epochs"
     )
     patience: int = option(10, "early_stopping: epochs after the best evaluation", low=1)
+    repeat: int = option(1, "how often an epoch takes each training sample, each time augmented anew", low=1, high=1000)
     sync_batch_norm: bool = option(False, "several processes: batch norm over the batches of all")
     precision: Literal["float32", "bfloat16", "float16"] = option(
         "float32", "of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"
@@ -154,6 +160,8 @@ class Config:
         if self.early_stopping == "test" and self.validation_feeder_args:
             text = "test: with validation_feeder_args the test data are seen once, after training; take validation"
             yield ("early_stopping", "validation_feeder_args"), text
+        if self.mixup_pairs == "camera" and not self.mixup:
+            yield ("mixup_pairs", "mixup"), "is for mixup, which is off; give its alpha, too"
         for key in ("folds", "show_topk", "device"):
             numbers = getattr(self, key)
             if isinstance(numbers, list) and len(set(numbers)) < len(numbers):

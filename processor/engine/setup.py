@@ -23,12 +23,14 @@ from processor.config.schema import Config, resolved
 from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
 from processor.engine.loss import Criterion, build_loss, check_loss, weights_of_classes
+from processor.engine.mixup import Mixup
 from processor.engine.models import build_model, model_of_weights
 from processor.engine.optimizer import Schedule, build_optimizer, freeze
 from processor.engine.sources import check_streams, settle_classes, stream_of
 from processor.results import work_dir
 from processor.runtime import distributed
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
+from processor.state.average import Average
 from processor.state.checkpoint import JUDGE, LAST, PREVIOUS, Checkpoints, State
 from processor.state.data import data_of, versions
 from processor.state.weights import read_weights
@@ -59,6 +61,7 @@ class Training(Run):
     state: State  # all that a checkpoint holds, that of `resumed` if there is one
     replica: nn.Module  # the model, whose backward averages gradients over processes
     criterion: Criterion  # the loss of a batch
+    mixup: Mixup | None
     schedule: Schedule
     checkpoints: Checkpoints
     frozen: list[nn.Module]  # parts that stay in evaluation mode
@@ -76,6 +79,7 @@ def set_up_training(config: Config) -> Training:
     criterion = new_loss(config, run.device, _class_weights(run))
     check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
     frozen = freeze(run.model, config.freeze)
+    mixup = Mixup.of(config.mixup, config.mixup_pairs, run.loaders["train"].feeder.sample_name)
     state = new_state(config, run.model, run.device, run.precision)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
@@ -96,6 +100,7 @@ def set_up_training(config: Config) -> Training:
         state=state,
         replica=distributed.replica(run.model, run.device),
         criterion=criterion,
+        mixup=mixup,
         schedule=Schedule(**_taken(config, *(f.name for f in fields(Schedule)))),
         checkpoints=Checkpoints(config.work_dir, about, config.checkpoint_minutes),
         frozen=frozen,
@@ -168,7 +173,8 @@ def new_state(config: Config, model: nn.Module, device: torch.device, precision:
     """The state of a training that begins, of a model whose frozen parts are."""
     settings = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov", "lr_factors", "decay_all")
     optimizer = build_optimizer(model, config.optimizer, **settings, args=config.optimizer_args)
-    return State(model, optimizer, gradient_scaler(device, precision))
+    average = None if config.ema is None else Average(model, config.ema)
+    return State(model, optimizer, gradient_scaler(device, precision), average=average)
 
 
 def new_loss(config: Config, device: torch.device, class_weights: Tensor | None = None) -> Criterion:
@@ -197,6 +203,7 @@ def loader_args(config: Config, part: str, device: torch.device) -> dict[str, An
         "device": device,
         "seed": config.seed if training else None,
         "balanced": training and config.sampler == "balanced",
+        "repeat": config.repeat if training else 1,
     }
 
 

@@ -22,11 +22,12 @@ from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy, evaluate
 from processor.engine.features import Features
 from processor.engine.loss import Criterion
+from processor.engine.mixup import Labels, Mixup
 from processor.engine.optimizer import set_lr
 from processor.engine.setup import Run, Training
 from processor.results import work_dir
 from processor.results.provenance import Made
-from processor.results.scores import Scores
+from processor.results.scores import AVERAGED_SCORE, Scores
 from processor.runtime import distributed
 from processor.runtime.device import autocast, progress, to_device
 from processor.runtime.failure import sentence
@@ -54,16 +55,21 @@ def train(run: Training) -> Scores:
             # evaluate the epochs that are done; the last test may not fail
             last = state.epoch == config.num_epoch
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
-                scores = _evaluate(run, features if last and judge == "test" else None)
+                scores = _evaluate(run, run.model, features if last and judge == "test" else None)
+                averaged = _evaluate(run, state.average.model) if state.average else None
                 tested = scores if last and judge == "test" else None
                 if scores is not None:
                     state.evaluated, top1 = state.epoch, scores.top_k(1)
                     if top1 > state.best:
                         state.best, state.best_epoch = top1, state.epoch
                         checkpoints.save_best(state)
+                    if averaged is not None:
+                        checkpoints.save_average(state)
                     checkpoints.save(state)  # before the record, or a killed run would record it again
-                    _record(record, judge, scores, state.step, config.show_topk)
-                    log.info("epoch %d, %s: %s", state.epoch, judge, _accuracy(scores, config.show_topk))
+                    for name, found in ((judge, scores), (f"{judge}_ema", averaged)):
+                        if found is not None:
+                            _record(record, name, found, state.step, config.show_topk)
+                            log.info("epoch %d, %s: %s", state.epoch, name, _accuracy(found, config.show_topk))
             if last or (config.early_stopping and state.evaluated - state.best_epoch >= config.patience):
                 break
 
@@ -77,7 +83,7 @@ def train(run: Training) -> Scores:
                 lr = run.schedule(state.epoch + group.end / total)
                 step(
                     state, run.replica, group, losses, lr=lr, device=device, precision=precision,
-                    criterion=run.criterion, max_grad_norm=config.max_grad_norm, frozen=run.frozen,
+                    criterion=run.criterion, mixup=run.mixup, max_grad_norm=config.max_grad_norm, frozen=run.frozen,
                 )  # fmt: skip
 
                 # check: has the run been asked to stop, is a checkpoint due, is the loss finite
@@ -117,6 +123,9 @@ def train(run: Training) -> Scores:
             tested = evaluate(run.model, loader, device, precision, config.average, features=features)
             if judge != "test":
                 _record(record, "test", tested, state.step, config.show_topk)
+        if state.average:
+            averaged = evaluate(state.average.model, run.loaders["test"], device, precision, config.average)
+            work_dir.write_scores(config.work_dir / AVERAGED_SCORE, averaged, run.config.class_names)
         _log_end(run)
         best = f"{BEST}: epoch {state.best_epoch}, {judge} top-1 {100 * state.best:.2f} %"
         _finish(run, tested, features, record, f"epoch {state.epoch}, the last ({best})")
@@ -133,10 +142,11 @@ def step(
     device: torch.device,
     precision: str,
     criterion: Criterion = F.cross_entropy,
+    mixup: Mixup | None = None,
     max_grad_norm: float | None = None,
     frozen: Iterable[nn.Module] = (),
 ) -> None:
-    """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step.
+    """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step, average.
 
     `model` is that of the state, or its replica, which averages gradients over processes; `criterion` is the mean loss
     of a batch; parts of the model that are `frozen` stay in evaluation mode.
@@ -144,12 +154,15 @@ def step(
     model.train()
     for part in frozen:
         part.eval()
-    for number, (x, label, _) in enumerate(group.batches, start=group.begin):
+    for number, (x, label, index) in enumerate(group.batches, start=group.begin):
         x, label = to_device(x, device), to_device(label, device)
+        labels: Labels = [(1.0, label)]
+        if mixup is not None:
+            x, labels = mixup(x, label, index)
         with nullcontext() if number + 1 == group.end else distributed.accumulating(model):
             with autocast(device, precision):
                 logits = model(x).float()
-                loss = criterion(logits, label)
+                loss = torch.stack([share * criterion(logits, y) for share, y in labels]).sum()
             state.scaler.scale(loss * (len(x) * distributed.world() / sum(group.sizes))).backward()
         losses.add(number, loss.detach(), logits.detach(), label)
         del loss, logits  # and the graph of the forward pass, before the next one
@@ -161,6 +174,8 @@ def step(
     state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
+    if state.average:
+        state.average.update(state.step)
     state.samples = group.samples
 
 
@@ -192,7 +207,7 @@ class Losses:
             Loss, accuracy, and sample names: none where the loss of all batches is finite.
         """
         number = int(self.first_bad)
-        names = [loader.feeder.sample_name[i] for i in loader.order.part(number)] if number >= 0 else []
+        names = loader.names(number) if number >= 0 else []
         local = self.loss.item() / self.batches, self.right.item() / self.samples, (number, names)
         loss, top1, bad = zip(*distributed.gather(local), strict=True)  # of each process
         _, names = min((batch for batch in bad if batch[0] >= 0), default=(-1, []))
@@ -216,7 +231,8 @@ def _log_beginning(run: Training) -> None:
     *others, test_samples = (len(loader.feeder) for loader in run.loaders.values())
     log.info("%s: %s, %s in %s", run.config.model, plural(size, "parameter"), where, run.precision)
     before = ", ".join(f"{n} {name}" for n, name in zip(others, ("training", "validation"), strict=False))
-    log.info("%s and %s", before, plural(test_samples, "test sample"))
+    times = f"; each training sample is drawn {run.config.repeat} times an epoch" if run.config.repeat > 1 else ""
+    log.info("%s and %s%s", before, plural(test_samples, "test sample"), times)
     if run.resumed:
         done = plural(run.state.samples, "sample")
         log.info("resumed after epoch %d and %s from %s", run.state.epoch, done, run.resumed)
@@ -247,11 +263,11 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
     return agreed
 
 
-def _evaluate(run: Training, features: Features | None) -> Scores | None:
+def _evaluate(run: Training, model: nn.Module, features: Features | None = None) -> Scores | None:
     """The scores of an evaluation in training; None: it failed, which is logged. The test, with `features`, may not."""
     loader, average = run.loaders[run.judge], run.config.average
     try:
-        return evaluate(run.model, loader, run.device, run.precision, average, features=features)
+        return evaluate(model, loader, run.device, run.precision, average, features=features)
     except Exception as error:
         if features:
             raise

@@ -21,6 +21,7 @@ from graph.common.files import atomic_write
 from graph.common.words import plural
 
 SCORE = "test_score.npz"  # the file of scores in the folder of a run
+AVERAGED_SCORE = "ema_score.npz"  # those of averaged weights
 REPORT = "report.html"  # and that of the report
 
 

@@ -16,22 +16,23 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from graph.common.files import ROOT, delete_leftovers, write_text
 from processor.results.provenance import Made
-from processor.results.scores import REPORT, SCORE, Scores, save_scores
+from processor.results.scores import AVERAGED_SCORE, REPORT, SCORE, Scores, save_scores
 from processor.runtime import distributed
 from processor.runtime.failure import is_expected, sentence
-from processor.state.checkpoint import BEST, DAMAGED, LAST, PREVIOUS
+from processor.state.checkpoint import AVERAGED, BEST, DAMAGED, LAST, PREVIOUS
 
 CONFIG, LOG, NOT_FINITE = "config.yaml", "log.txt", "not_finite.txt"
 FOLDS, BENCHMARK = "folds.csv", "benchmark.json"
 RESULTS = (
     SCORE,
+    AVERAGED_SCORE,
     REPORT,
     *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")),
 )
 FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
 LOGGED = "log_file"  # attribute of an error: the log that holds its traceback
 CHECKPOINTS = (LAST, PREVIOUS, BEST)
-RUN = (*CHECKPOINTS, DAMAGED, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
+RUN = (*CHECKPOINTS, AVERAGED, DAMAGED, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def prepare(
         for path in used:
             path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*CHECKPOINTS, *RESULTS):
+    for name in (*CHECKPOINTS, AVERAGED, *RESULTS):
         delete_leftovers(folder / name)
     if training or not used:
         write_text(folder / CONFIG, config_text)
@@ -129,9 +130,7 @@ def write_not_finite(folder: Path, names: Iterable[str]) -> None:
 @distributed.on_rank_0
 def write_results(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: Made, record: Record) -> None:
     """Writes the scores and, as far as they do not fail, the reports."""
-    if class_names is not None and len(class_names) == scores.scores.shape[1]:
-        scores = replace(scores, class_names=tuple(class_names))
-    save_scores(folder / SCORE, scores)
+    write_scores(folder / SCORE, scores, class_names)
     record.flush()  # the report reads its curves
     # what they import (matplotlib, jinja2, TensorBoard) takes a second, and may be missing
     with _may_fail(folder, "pictures"):
@@ -147,6 +146,13 @@ def write_results(folder: Path, scores: Scores, class_names: Sequence[str] | Non
 
         path = made.data.get("test", {}).get("data_path")
         write_figures(record, made.step, folder / "confusion_matrix.png", scores, class_names, path)
+
+
+def write_scores(path: Path, scores: Scores, class_names: Sequence[str] | None) -> None:
+    """Writes scores, with the names of the classes where these fit."""
+    if class_names is not None and len(class_names) == scores.scores.shape[1]:
+        scores = replace(scores, class_names=tuple(class_names))
+    distributed.on_rank_0(save_scores)(path, scores)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ Format = Literal["onnx", "pt2"]
 def parser() -> PhaseParser:
     """The options of the command."""
     words = PhaseParser("export", description="Write a trained model as a file that other programs run.")
-    words.option("weights", type=Path, required=True, help="last.pt or best.pt of a run")
+    words.option("weights", type=Path, required=True, help="last.pt, best.pt or ema.pt of a run")
     words.option("format", choices=get_args(Format), required=True, help="onnx, or pt2 for torch.export.load")
     words.option("out", type=Path, help="the file (default: beside the weights, with the format as its suffix)")
     return words

@@ -34,7 +34,9 @@ def parser() -> PhaseParser:
         description="Label recordings with a trained model, or several that are fused as ensemble.py does.",
         epilog="The configuration (--config) takes changes of its keys, too. docs/predicting.md shows the whole way.",
     )
-    words.option("weights", type=Path, nargs="+", required=True, help="last.pt or best.pt of a run, one or several")
+    words.option(
+        "weights", type=Path, nargs="+", required=True, help="last.pt, best.pt or ema.pt of a run, one or several"
+    )
     words.option("alpha", type=float, nargs="+", help="a weight for each of them; 1 by default")
     words.option("input", type=Path, nargs="+", required=True, help="files or folders of recordings, in any format")
     words.option("top_k", type=int, default=5, help="labels that are named, the likeliest first (default: 5)")

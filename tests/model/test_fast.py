@@ -37,7 +37,7 @@ class Plus(nn.Module):
 
 
 def attention(L: int, **terms: nn.Module) -> Attention:
-    return Attention(6, 6, heads=2, key_width=2, value_width=3, scale=0.5, terms=terms, drop_connect=True)
+    return Attention(6, 6, heads=2, key_width=2, value_width=3, scale=0.5, terms=terms, drop_key=0.5)
 
 
 UNITS: dict[str, Callable[[int], nn.Module]] = {  # of L tokens with 6 channels
@@ -340,7 +340,7 @@ def test_long_attention_keeps_nothing_of_size_L_x_L(
     L = 2 * fused.LONG
     take(route, monkeypatch, L)
     unit = Attention(
-        8, 8, heads=2, key_width=4, value_width=4, scale=0.5, drop_connect=dropping,
+        8, 8, heads=2, key_width=4, value_width=4, scale=0.5, drop_key=0.5 * dropping,
         terms={"relative": RelativeFrames(L, 4)} if relative else {},
     )  # fmt: skip
     sizes: list[int] = []

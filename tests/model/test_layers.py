@@ -69,7 +69,7 @@ def test_drop_connect_draws_keys_for_every_row_and_head_and_only_in_training(mon
     drawn: list[torch.Tensor] = []
     original = module.attend
     monkeypatch.setattr(module, "attend", lambda *args: (drawn.append(args[-1]), original(*args))[1])
-    attention = Attention(4, 6, heads=2, key_width=2, value_width=3, scale=1.0, drop_connect=True)
+    attention = Attention(4, 6, heads=2, key_width=2, value_width=3, scale=1.0, drop_key=0.5)
     x = torch.randn(5, 10, 9, 4)
     attention.train()(x)
     attention.eval()(x)

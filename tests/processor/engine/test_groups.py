@@ -103,7 +103,8 @@ def test_what_is_frozen_computes_as_in_evaluation() -> None:
     """With the classifier alone to learn, its step is that of a logistic regression on the features of evaluation."""
     torch.manual_seed(0)
     model = Model(**{**MODEL, "dropout": 0.9})
-    frozen = freeze(model, [name for name, _ in model.named_children() if name != "fcn"])
+    learning = {name.split(".")[0] for name, _ in model.named_parameters()}
+    frozen = freeze(model, sorted(learning - {"fcn"}))
     features: list[torch.Tensor] = []
     model.fcn.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].detach()))
     x, label, index = batch()

@@ -255,7 +255,7 @@ def test_info_tells_what_a_file_is(
         "classes     60",
         "parameters  3,07",
         "FLOPs       33.0",
-        "by default  window_size 300",
+        "by default  classifier_dropout 0.0",
     ):
         assert line in said
     train(make(data, tmp_path, num_epoch=1))

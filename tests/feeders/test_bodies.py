@@ -1,0 +1,266 @@
+"""Augmentations and streams of bodies against plain loops, with missing joints, absent persons and scores."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from feeders import augment, bodies, streams
+from feeders.arrays import pack_missing
+from feeders.feeder import Feeder
+
+T, V, M = 6, 25, 2
+NTU = (1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 22, 7, 24, 11)  # bone parents
+nan = np.nan
+
+
+@pytest.fixture
+def x() -> np.ndarray:
+    """A sample (3, T, V, M) with missing joints; the second person is there in the frames 2 and 3 only."""
+    x = np.random.default_rng(0).standard_normal((3, T, V, M)).astype(np.float32)
+    x[:, 1, 5, 0] = x[:, :, 20, 0] = nan
+    x[:, [0, 1, 4, 5], :, 1] = 0
+    return x
+
+
+def root_of(parents: tuple[int, ...]) -> int:
+    return next(v for v, parent in enumerate(parents) if v == parent)
+
+
+PARENTS = tuple(1 if v == 1 else parent for v, parent in enumerate(NTU))  # the root, 1, is its parent
+
+
+def test_bone_lengths_change_along_the_way_from_the_root(x: np.ndarray) -> None:
+    y = bodies.random_bone_lengths(x, PARENTS, (0.5, 2), np.random.default_rng(3))
+    factor = np.random.default_rng(3).uniform(0.5, 2, (V, M))
+    for t, v, m in np.ndindex(T, V, M):
+        expected, joint = x[:, t, v, m].astype(np.float64), v
+        while joint != root_of(PARENTS):  # what each bone on the way to the root adds
+            bone = x[:, t, joint, m] - x[:, t, PARENTS[joint], m]
+            if not np.isnan(bone).any():
+                expected = expected + (factor[joint, m] - 1) * bone
+            joint = PARENTS[joint]
+        np.testing.assert_allclose(y[:, t, v, m], expected, atol=1e-5)
+    assert (y[:, [0, 1, 4, 5], :, 1] == 0).all()
+    sound = np.nan_to_num(x)
+    bones, changed = (streams.bones(z, PARENTS) for z in (sound, bodies.random_bone_lengths(
+        sound, PARENTS, (0.5, 2), np.random.default_rng(3))))  # fmt: skip
+    np.testing.assert_allclose(changed, bones * factor, atol=1e-5)
+    both = np.concatenate([sound, bones])
+    y = bodies.random_bone_lengths(both, PARENTS, (0.5, 2), np.random.default_rng(3), groups=("joint", "bone"))
+    np.testing.assert_allclose(streams.bones(y[:3], PARENTS), y[3:], atol=1e-5)
+
+
+def test_persons_are_exchanged_among_those_who_are_there() -> None:
+    x = np.zeros((1, 2, 1, 4), np.float32)
+    x[0, 1, 0] = [5, 0, 6, 7]  # the second is absent
+    orders = {tuple(bodies.exchange_persons(x, np.random.default_rng(s))[0, 1, 0].astype(int)) for s in range(60)}
+    assert orders == {(5, 0, 6, 7), (5, 0, 7, 6), (6, 0, 5, 7), (6, 0, 7, 5), (7, 0, 5, 6), (7, 0, 6, 5)}
+
+
+def test_dropped_joints_are_missing_in_all_frames(x: np.ndarray) -> None:
+    gone = np.zeros((V, M))
+    for seed in range(200):
+        y = bodies.drop_joints(x, 0.3, np.random.default_rng(seed))
+        changed = np.isnan(y) & ~np.isnan(x)
+        assert (changed[0] == changed[2]).all()
+        assert ((y == x) | changed | np.isnan(x)).all()
+        assert (y[:, [0, 1, 4, 5], :, 1] == 0).all()  # an absent person stays absent
+        for v, m in np.ndindex(V, M):
+            frames = [t for t in (2, 3) if not np.isnan(x[0, t, v, m])]
+            assert len({bool(changed[0, t, v, m]) for t in frames}) <= 1
+            gone[v, m] += any(changed[0, t, v, m] for t in frames)
+    share = np.delete(gone, 20, axis=0) / 200  # that one was missing before
+    assert share.mean() == pytest.approx(0.3, abs=0.03)
+    for seed in range(50):
+        y = bodies.drop_joints(np.ones((3, 1, 2, 2), np.float32), 0.95, np.random.default_rng(seed))
+        assert (~np.isnan(y)).any(axis=2).all()  # somebody of whom nothing is left would be absent
+
+
+@pytest.mark.parametrize(("axes", "expected"), [(3, {(0, 3), (1, 4), (2, 5)}), (2, {(0, 2, 4), (1, 3, 5)})])
+def test_one_axis_of_all_positions_is_dropped(axes: int, expected: set[tuple[int, ...]]) -> None:
+    x = np.ones((6, 2, 3, 1), np.float32)
+    x[:, 0, 0] = nan
+    dropped = []
+    for seed in range(2000):
+        y = bodies.drop_axis(x, 0.4, np.random.default_rng(seed), axes=axes)
+        assert np.isnan(y[:, 0, 0]).all()
+        dropped.append(tuple(c for c in range(6) if (np.nan_to_num(y[c]) == 0).all()))
+    assert set(dropped) == {(), *expected}
+    assert np.mean([bool(d) for d in dropped]) == pytest.approx(0.4, abs=0.05)
+
+
+def test_shear_and_scales_of_axes() -> None:
+    x = np.random.default_rng(1).standard_normal((6, 2, 3, 1)).astype(np.float32)
+    share = np.random.default_rng(5).uniform(-0.3, 0.3, (3, 3))
+    y = augment.random_shear(x, 0.3, np.random.default_rng(5), axes=3)
+    rng = np.random.default_rng(7)
+    factor = [rng.uniform(0.5, 2) for _ in range(3)]
+    z = augment.random_scaling(x, (0.5, 2), np.random.default_rng(7), axes=3)
+    for group, i, t, v in np.ndindex(2, 3, 2, 3):
+        place = x[3 * group : 3 * group + 3, t, v, 0]
+        sheared = place[i] + sum(share[i, j] * place[j] for j in range(3) if j != i)
+        assert y[3 * group + i, t, v, 0] == pytest.approx(sheared, abs=1e-5)
+        assert z[3 * group + i, t, v, 0] == pytest.approx(factor[i] * place[i], abs=1e-5)
+    assert augment.random_shear(x[:4], 0.3, np.random.default_rng(5), axes=2).shape == (4, 2, 3, 1)
+
+
+@pytest.mark.parametrize("hops", [2, 3, 4])
+def test_bones_over_several_joints(x: np.ndarray, hops: int) -> None:
+    y = streams.derive(x, f"bone{hops}", PARENTS)
+    moved = streams.derive(x, f"bone{hops}_motion", PARENTS)
+    scored = np.concatenate([x, x[:1] ** 2])
+    z = streams.derive(scored, f"bone{hops}", PARENTS, score=3)
+    for t, v, m in np.ndindex(T, V, M):
+        place = v
+        for _ in range(hops):
+            place = PARENTS[place]
+        np.testing.assert_array_equal(y[:, t, v, m], x[:, t, v, m] - x[:, t, place, m])
+        np.testing.assert_array_equal(z[:3, t, v, m], y[:, t, v, m])
+        np.testing.assert_allclose(z[3, t, v, m], (scored[3, t, v, m] + scored[3, t, place, m]) / 2)
+        if t + 1 < T:
+            np.testing.assert_array_equal(moved[:, t, v, m], y[:, t + 1, v, m] - y[:, t, v, m])
+    np.testing.assert_array_equal(y[:, :, 1], 0 * x[:, :, 1])
+
+
+def test_a_centre_in_each_frame_and_its_path(x: np.ndarray) -> None:
+    y = streams.derive(x, "local+trajectory", ())
+    for t, v, m, c in np.ndindex(T, V, M, 3):
+        there = [float(x[c, t, u, m]) for u in range(V) if not np.isnan(x[c, t, u, m])]
+        centre = sum(there) / len(there)
+        if np.isnan(x[c, t, v, m]):
+            assert np.isnan(y[c, t, v, m])
+            assert np.isnan(y[3 + c, t, v, m])
+        else:
+            assert y[c, t, v, m] == pytest.approx(float(x[c, t, v, m]) - centre, abs=1e-5)
+            assert y[3 + c, t, v, m] == pytest.approx(centre, abs=1e-5)
+    assert (y[:, 0, :, 1] == 0).all()  # an absent person
+
+
+def test_vectors_from_the_partner() -> None:
+    x = np.random.default_rng(0).standard_normal((3, T, V, 3)).astype(np.float32)
+    x[:, 1, 5, 0] = x[:, :, 7, 1] = nan
+    x[:, :2, :, 1] = x[:, 0, :, 2] = x[:, 4, :, 2] = 0
+    y = streams.derive(x, "partner", ())
+    for t, v, m in np.ndindex(T, V, 3):
+        mine, others = x[:, t, v, m], []
+        for n in {0, 1, 2} - {m}:
+            if not np.isnan(x[0, t, v, n]) and x[0, t, :, n].any():
+                others.append(x[:, t, v, n])
+        is_absent = not x[0, t, :, m].any()
+        expected = 0 * mine if is_absent or not others else mine - sum(others) / max(len(others), 1)
+        np.testing.assert_allclose(y[:, t, v, m], expected, atol=1e-5)
+
+
+def write(folder: Path, x: np.ndarray, missing: np.ndarray | None = None, channels: str = "") -> dict[str, Any]:
+    np.save(folder / "val_data_joint.npy", x.astype(np.float32))
+    (folder / "l.pkl").write_bytes(pickle.dumps(([f"s{i}" for i in range(len(x))], [0] * len(x))))
+    if missing is not None:
+        np.save(folder / "val_missing.npy", pack_missing(missing))
+    if channels:
+        (folder / "prepared.yaml").write_text(f"channels: {{{channels}}}\n")
+    return {"data_path": str(folder / "val_data_joint.npy"), "label_path": str(folder / "l.pkl")}
+
+
+DRAWING: list[dict[str, Any]] = [
+    {"random_shear": 0.3}, {"random_scaling": (0.5, 2), "scale_axes": True}, {"random_bone_lengths": (0.5, 2)},
+    {"exchange_persons": True}, {"drop_axis": 0.5}, {"drop_joints": 0.2},
+    {"random_bone_lengths": (1, 1.5), "center": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", ["joint", "bone2+partner"])
+@pytest.mark.parametrize("derive", ["before", "after"])
+@pytest.mark.parametrize("options", DRAWING, ids=lambda options: "+".join(options))
+def test_each_sample_draws_for_itself_and_keeps_what_is_missing(
+    tmp_path: Path, options: dict[str, Any], derive: str, stream: str
+) -> None:
+    one = np.random.default_rng(0).standard_normal((1, 3, T, V, M))
+    missing = np.zeros((12, T, V, M), bool)
+    missing[:, 2, 7] = missing[:, :, 9, 1] = True
+    missing[:, :2, :, 1] = False
+    one[0][:, missing[0]] = 0
+    one[:, :, :2, :, 1] = 0
+    paths = write(tmp_path, np.repeat(one, 12, axis=0), missing)
+    feeder = Feeder(**paths, stream=stream, derive=derive, **options)
+    y = np.stack([feeder[i][0].numpy() for i in range(12)])
+    assert np.isfinite(y).all()
+    if "exchange_persons" not in options:
+        gone = missing[0]
+        assert (y[:, :, gone] == 0).all()
+        assert (y[:, :, :2, :, 1] == 0).all()
+    assert len({z.tobytes() for z in y}) > (1 if "exchange_persons" in options else 2)
+    for index in (11, 4, 4):  # whatever was read before
+        np.testing.assert_array_equal(feeder[index][0], y[index])
+    feeder.set_epoch(1)
+    assert any(feeder[i][0].numpy().tobytes() != y[i].tobytes() for i in range(12))
+
+
+def test_scores_are_left_alone_and_a_dropped_joint_has_none(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).uniform(0.1, 1, (20, 3, T, 17, 1))
+    paths = write(tmp_path, x, channels="names: [x, y, score], unit: normalised")
+    geometry: dict[str, Any] = {
+        "random_shear": 0.3, "random_scaling": (0.5, 2), "scale_axes": True, "random_bone_lengths": (0.5, 2),
+        "drop_axis": 0.5,
+    }  # fmt: skip
+    feeder = Feeder(**paths, **geometry)
+    dropped = set()
+    for i in range(20):
+        y = feeder[i][0].numpy()
+        np.testing.assert_array_equal(y[2], x[i, 2].astype(np.float32))
+        dropped.add(tuple(c for c in range(2) if (y[c] == 0).all()))
+    assert dropped == {(), (0,), (1,)}
+    feeder = Feeder(**paths, drop_joints=0.4)
+    for i in range(20):
+        y = feeder[i][0].numpy()
+        gone = (y == 0).all(axis=0)
+        assert (gone == gone[0]).all()
+        assert (y[:, gone] == 0).all()
+        assert (y[:, ~gone] == x[i].astype(np.float32)[:, ~gone]).all()
+
+
+def test_a_path_is_mirrored_as_joints_are(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).uniform(100, 200, (30, 3, T, 17, 1))
+    paths = write(tmp_path, x, channels="names: [x, y, score], unit: pixels, picture: [640, 480]")
+    feeder, plain = (Feeder(**paths, stream="joint+trajectory", mirroring=mirroring) for mirroring in (True, False))
+    mirrored = 0
+    for i in range(30):
+        a, b = feeder[i][0].numpy(), plain[i][0].numpy()
+        if not np.array_equal(a, b):
+            mirrored += 1
+            np.testing.assert_allclose(a[3], 640 - b[3], rtol=1e-5)
+            np.testing.assert_allclose(a[0].mean(axis=1), a[3, :, 0], rtol=1e-5)
+    assert 5 < mirrored < 25
+
+
+def test_clips_of_a_test_may_be_small_rotations(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 3, T, V, 1))
+    feeder = Feeder(**write(tmp_path, x), num_clips=4, random_rotation=(0, 10, 0), sampling="even", window_size=5)
+    clips = feeder[1][0].numpy()
+    assert clips.shape == (4, 3, 5, V, 1)
+    assert len({clip.tobytes() for clip in clips}) > 1
+    for clip in clips:
+        np.testing.assert_array_equal(clip[1], clips[0][1])  # about y
+        np.testing.assert_allclose((clip**2).sum(axis=0), (clips[0] ** 2).sum(axis=0), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"drop_joints": 1}, "drop_joints: 1 must be from 0 to 0.95"),
+        ({"drop_axis": -1}, "drop_axis: -1 must be from 0 to 1"),
+        ({"random_shear": 2}, "random_shear: 2 must be from 0 to 1"),
+        ({"random_bone_lengths": (2, 1)}, r"random_bone_lengths: \[2, 1\] must be a lowest and a highest factor"),
+        ({"scale_axes": True}, "scale_axes: draws the factors of random_scaling; give its bounds, too"),
+        ({"stream": "joint+partner"}, "stream: partner: is for several persons, .*val_data_joint.npy has one; drop it"),
+        ({"exchange_persons": True}, "exchange_persons: is for several persons"),
+        ({"num_clips": 2, "window_size": 4, "sampling": "even"}, "or turned by random_rotation"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Feeder(**write(tmp_path, np.ones((2, 3, T, V, 1))), **wrong)
