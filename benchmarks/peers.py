@@ -66,7 +66,7 @@ def training_step(
     def step() -> None:
         model.train()
         with autocast(x.device, precision):
-            loss = F.cross_entropy((call or model)(x).float(), label)
+            loss = F.cross_entropy((model if call is None else call)(x).float(), label)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -82,7 +82,7 @@ def evaluation_step(
     def step() -> Tensor:
         model.eval()
         with torch.no_grad(), autocast(x.device, precision):
-            return (call or model)(x)
+            return (model if call is None else call)(x)
 
     return step
 
