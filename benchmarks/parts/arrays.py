@@ -20,7 +20,7 @@ def write_part(
         sparse: only the first samples are written; the rest is a hole in the file, which reads as zeros.
     """
     rng = np.random.default_rng(0)
-    C, T, V, M = shape
+    T = shape[1]
     number = min(DIFFERENT, num_sample)
     x = rng.standard_normal((number, *shape), dtype=np.float32)
     x[:, :, :, :, 1:] *= (np.arange(number) % 2)[:, None, None, None, None]  # every other sample has one person

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from copy import deepcopy
 from itertools import product
 from typing import Any
@@ -36,33 +37,37 @@ FAMILIES: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
 def measure(setting: Setting) -> None:
     """Errors relative to the norm of the truth, the largest of all tensors."""
     device = torch.device(setting.device)
-    for name, precision in product(FAMILIES, PRECISIONS):
+    names = ("S-TR", "T-TR", "ZiT-ZoT") if setting.rehearse else FAMILIES
+    for name, precision in product(names, PRECISIONS):
         figure = f"{name}, {precision}"
         if setting.rehearse and precision not in ("float64", "float32") and name != "S-TR":
             continue  # a CPU without such units takes seconds
         with setting.guarded(figure):
             setting.need(0.5)
             setting.record(figure, against_plain(name, precision, device, setting.rehearse))
-    for name in ("S-TR", "ZiT-ZoT"):
+    for name in ("S-TR",) if setting.rehearse else ("S-TR", "T-TR", "ZiT-ZoT"):
         with setting.guarded(f"{name}, two trainings"):
             setting.need(1)
             setting.record(f"{name}, two trainings", two_trainings(name, device, setting.rehearse))
+    precisions = PRECISIONS[:2] if setting.rehearse else PRECISIONS
     for file in ("st_tr.json", "zoom.json"):
         content = json.loads((ROOT / "tests" / "golden" / file).read_text(encoding="utf-8"))
-        variants = dict(list(content["variants"].items())[:: 8 if setting.rehearse else 1])
+        variants = dict(list(content["variants"].items())[:: 20 if setting.rehearse else 1])
         for name, variant in variants.items():
             with setting.guarded(f"golden {name}"):
                 setting.need(0.5)
-                setting.record(f"golden {name}", golden(variant, content.get("base", {}), device))
+                setting.record(f"golden {name}", golden(variant, content.get("base", {}), device, precisions))
 
 
-def golden(variant: dict[str, Any], base: dict[str, Any], device: torch.device) -> dict[str, float]:
+def golden(
+    variant: dict[str, Any], base: dict[str, Any], device: torch.device, precisions: Sequence[str]
+) -> dict[str, float]:
     """The error of the logits against those of the published code, in each precision."""
     options = {**base, **variant["model_args"], **({"graph": variant["graph"]} if "graph" in variant else {})}
     state = {key: weight(key, shape) for key, shape in variant["state"].items()}
     x, expected = torch.from_numpy(golden_input(variant["input"])), np.array(variant["logits"])
     errors = {}
-    for precision in PRECISIONS:
+    for precision in precisions:
         wide = torch.float64 if precision == "float64" else torch.float32
         model = from_published(state, options).to(device, wide)
         with torch.no_grad(), autocast(device, "float32" if precision == "float64" else precision):

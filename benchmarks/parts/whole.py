@@ -30,8 +30,8 @@ def measure(setting: Setting) -> None:
             common += ["--model_args.channels", "16", "32", "64", "--num_worker", "0"]
         here, there = folder / "device", folder / "cpu"
         runs: dict[str, list[str]] = {
-            "two epochs": ["--device", device, "--num_epoch", "2", "--work_dir", str(here)],
-            "a third, resumed": ["--device", device, "--num_epoch", "3", "--resume", "auto", "--work_dir", str(here)],
+            "epochs": ["--device", device, "--num_epoch", "1" if setting.rehearse else "2", "--work_dir", str(here)],
+            "another, resumed": ["--device", device, "--num_epoch", "2" if setting.rehearse else "3", "--resume", "auto", "--work_dir", str(here)],
             "test on the CPU": ["--phase", "test", "--device", "cpu", "--weights", f"{here}/last.pt", "--work_dir",
                                 f"{folder}/test"],
             "an epoch on the CPU": ["--device", "cpu", "--num_epoch", "1", "--work_dir", str(there)],

@@ -84,6 +84,10 @@ class Config:
     precision: Literal["float32", "bfloat16", "float16"] = option(
         "float32", "of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"
     )
+    compile: bool = option(False, "whether torch compiles the model: minutes at first, then faster")
+    gradient_checkpointing: bool = option(
+        False, "whether blocks are computed again in backward: less memory, more time"
+    )
     seed: int = option(0, "seed of weights, augmentation and order", low=0, high=2**32 - 1)
 
     phase: Literal["train", "test", "info", "benchmark", "explain", "predict", "export"] = option(
@@ -122,6 +126,9 @@ class Config:
         if self.loss != "cross_entropy" and self.label_smoothing:
             text = f"{self.label_smoothing:g} is for cross_entropy; {self.loss} does not get it"
             yield ("label_smoothing", "loss"), text
+        if self.compile and self.gradient_checkpointing:
+            text = "the compiler decides itself what is computed again; leave one of both out"
+            yield ("gradient_checkpointing", "compile"), text
         for key in ("folds", "show_topk", "device"):
             numbers = getattr(self, key)
             if isinstance(numbers, list) and len(set(numbers)) < len(numbers):

@@ -16,7 +16,9 @@ MOST = 2000  # samples whose features are kept
 class Features:
     """Inside `with`, keeps the input of the last linear layer for every n-th sample, at most `MOST` of them.
 
-    A model without such a layer, or whose layer sees something else than one vector a clip, gives none.
+    Each `with` begins anew. All evaluations of a run are inside, though only those of the last are used: a compiled
+    model does not see a hook that comes after it was compiled for evaluation. A model without such a layer, or whose
+    layer sees something else than one vector a clip, gives none.
     """
 
     def __init__(self, model: nn.Module, samples: int) -> None:
@@ -27,6 +29,7 @@ class Features:
         self.kept: list[tuple[Tensor, Tensor]] = []
 
     def __enter__(self) -> Features:
+        self.kept.clear()
         self.handle = self.layer.register_forward_pre_hook(self._see) if self.layer else None
         return self
 

@@ -30,13 +30,19 @@ def build_optimizer(
         momentum, nesterov: those of SGD.
         args: `optimizer_args`, of an optimiser that is named by its import path.
     """
+    fused = {"fused": True} if _has_fused_kernels(model) else {}
     if name == "SGD":
-        nesterov = nesterov and momentum > 0
-        return SGD(model.parameters(), lr=base_lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+        settings: dict[str, Any] = {"momentum": momentum, "nesterov": nesterov and momentum > 0, **fused}
+        return SGD(model.parameters(), lr=base_lr, weight_decay=weight_decay, **settings)
     if "." in name:
         optimizer: Optimizer = import_object(name)(model.parameters(), lr=base_lr, **(args or {}))
         return optimizer
-    return {"Adam": Adam, "AdamW": AdamW}[name](model.parameters(), lr=base_lr, weight_decay=weight_decay)
+    return {"Adam": Adam, "AdamW": AdamW}[name](model.parameters(), lr=base_lr, weight_decay=weight_decay, **fused)
+
+
+def _has_fused_kernels(model: nn.Module) -> bool:
+    """Whether torch steps all parameters in one kernel, where else each takes several: a GPU waits for their launch."""
+    return all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in model.parameters())
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from torch import nn
 from graph.common.files import beginning
 from graph.common.imports import import_object
 from processor.config.schema import Config, resolved
+from processor.engine.checkpointing import compute_blocks_again
 from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
 from processor.engine.loss import Criterion, build_loss, check_loss
@@ -26,6 +27,7 @@ from processor.engine.optimizer import Schedule, build_optimizer
 from processor.engine.sources import check_streams, settle_classes, stream_of
 from processor.results import work_dir
 from processor.runtime import distributed
+from processor.runtime.compiling import compile_in_place
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
 from processor.state.checkpoint import LAST, PREVIOUS, Checkpoints, State
 from processor.state.data import data_of, versions
@@ -64,6 +66,7 @@ def set_up_training(config: Config) -> Training:
         distributed.synchronise_batch_norm(run.model)
     criterion = new_loss(config, run.device)
     check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
+    prepare_forward(config, run.model, run.device)
     state = new_state(config, run.model, run.device, run.precision)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
@@ -104,7 +107,9 @@ def open_test(config: Config) -> Run:
         raise ValueError(
             f"weights: {path} is no file{beginning(path)}; name a checkpoint with --weights, or train first"
         )
-    return _set_up(replace(config, weights=path), ("test",))  # all weights, also those that fine-tuning ignores
+    run = _set_up(replace(config, weights=path), ("test",))  # all weights, also those that fine-tuning ignores
+    prepare_forward(config, run.model, run.device)
+    return run
 
 
 def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -> Run:
@@ -133,6 +138,18 @@ def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -
         precision=effective_precision(device, config.precision),
         loaders={part: Loader(feeder, **loader_args(config, part, device)) for part, feeder in feeders.items()},
     )
+
+
+def prepare_forward(config: Config, model: nn.Module, device: torch.device) -> None:
+    """Compiles the model, or makes its blocks compute again in backward, as the configuration says.
+
+    Raises:
+        ValueError: this machine or this model cannot do it.
+    """
+    if config.compile:
+        compile_in_place(model, device)
+    if config.gradient_checkpointing:
+        compute_blocks_again(model)
 
 
 def new_state(config: Config, model: nn.Module, device: torch.device, precision: str) -> State:

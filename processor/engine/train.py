@@ -53,7 +53,7 @@ def train(run: Training) -> Scores:
             # evaluate the epochs that are done; the last evaluation may not fail
             last = state.epoch == config.num_epoch
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
-                scores = _evaluate(run, features if last else None)
+                scores = _evaluate(run, features, last=last)
                 if scores is not None:
                     state.evaluated, top1 = state.epoch, scores.top_k(1)
                     if top1 > state.best:
@@ -222,13 +222,13 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
     return agreed
 
 
-def _evaluate(run: Training, features: Features | None) -> Scores | None:
-    """The scores of an evaluation in training; None: it failed, which is logged. The last, with `features`, may not."""
+def _evaluate(run: Training, features: Features, *, last: bool) -> Scores | None:
+    """The scores of an evaluation in training; None: it failed, which is logged. The last may not."""
     loader, average = run.loaders["test"], run.config.average
     try:
         return evaluate(run.model, loader, run.device, run.precision, average, features=features)
     except Exception as error:
-        if features:
+        if last:
             raise
         log.warning("epoch %d could not be evaluated, training goes on: %s", run.state.epoch, sentence(error))
         work_dir.log_failure(run.config.work_dir, error)
