@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from processor.runtime.device import to_device
 from processor.runtime.distributed import gather
 
 MOST = 2000  # samples whose features are kept
@@ -45,7 +46,7 @@ class Features:
         due = torch.nonzero(index % self.step == 0).flatten()
         x, self.seen = self.seen, None
         if x is not None and x.dim() == 2 and len(x) % len(index) == 0 and len(due):
-            clips = x.unflatten(0, (len(index), -1))[due.to(x.device)].float()
+            clips = x.unflatten(0, (len(index), -1))[to_device(due, x.device)].float()
             self.kept.append((index[due], clips.mean(dim=1)))  # stays on a GPU, so as not to wait
 
     def gathered(self) -> tuple[np.ndarray, np.ndarray] | None:
