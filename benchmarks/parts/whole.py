@@ -47,7 +47,7 @@ def measure(setting: Setting) -> None:
                 setting.need(3)
                 setting.record(figure, of_command([*common, *words], setting.left()))
         with setting.guarded("scores of both devices"):
-            a, b = (load_scores(path / "scores.npz").scores for path in (here, folder / "test"))
+            a, b = (load_scores(path / "test_score.npz").scores for path in (here, folder / "test"))
             agreeing = float((a.argmax(axis=1) == b.argmax(axis=1)).mean())
             difference = float(np.linalg.norm(a - b) / np.linalg.norm(b))
             setting.record("scores of both devices", {"difference": difference, "same class": agreeing})

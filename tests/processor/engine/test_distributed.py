@@ -263,6 +263,63 @@ def test_synchronised_batch_norm_has_the_second_derivatives_of_the_batch_of_all(
     torch.testing.assert_close(torch.cat(parts), expected)
 
 
+def statistics_of(norm: torch.nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    """What a batch norm gives in two steps of training, and what it keeps."""
+    y = torch.stack([norm(x), norm(2 * x + 1)])
+    return (y, *norm.buffers())
+
+
+class Users(torch.nn.BatchNorm2d):
+    """A subclass without a forward of its own."""
+
+
+class Halved(torch.nn.BatchNorm1d):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / 2
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"),
+    [
+        (torch.nn.BatchNorm1d(3), (10, 3)),
+        (torch.nn.BatchNorm1d(3, momentum=None), (10, 3, 4)),
+        (torch.nn.BatchNorm2d(3, affine=False), (10, 3, 4, 2)),
+        (Users(3, momentum=0.3), (10, 3, 4, 2)),
+        (torch.nn.BatchNorm3d(3, track_running_stats=False), (10, 3, 4, 2, 2)),
+    ],
+    ids=str,
+)
+def test_every_kind_of_batch_norm_is_synchronised(
+    monkeypatch: pytest.MonkeyPatch, norm: torch.nn.Module, shape: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    x, norm = torch.randn(*shape, dtype=torch.float64), norm.double()
+    expected, *buffers = statistics_of(deepcopy(norm), x)
+    monkeypatch.setattr(torch.distributed, "all_reduce", Pair().all_reduce)
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    norms = [torch.nn.Sequential(deepcopy(norm)) for _ in range(2)]
+    for model in norms:
+        distributed.synchronise_batch_norm(model)
+        assert isinstance(model[0], type(norm))
+    with ThreadPoolExecutor(2) as both:
+        parts = list(both.map(statistics_of, norms, x.split([6, 4])))
+    torch.testing.assert_close(torch.cat([y for y, *_ in parts], dim=1), expected)
+    for _, *of_part in parts:
+        assert len(of_part) == len(buffers)
+        for ours, buffer in zip(of_part, buffers, strict=True):
+            torch.testing.assert_close(ours, buffer)
+
+
+def test_a_batch_norm_with_a_forward_of_its_own_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    model = torch.nn.ModuleDict({"norm": Halved(3)})
+    distributed.synchronise_batch_norm(model)
+    assert type(model["norm"]) is Halved
+    assert "sync_batch_norm: norm has a forward of its own" in caplog.text
+
+
 def test_too_few_samples(data: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(loading, "world", lambda: 26)
     with pytest.raises(ValueError, match="25 training samples do not suffice for 26 processes; start fewer"):
