@@ -21,7 +21,7 @@ def measure(setting: Setting) -> None:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
         lengths, batch_size = ((8,), 2) if small else ((300, 64), 64)
-        names = ("S-TR",) if small else ("S-TR", "T-TR", "ZiT-ZoT", "ST-TR-1s")
+        names = ("ST-GCN",) if small else ("S-TR", "T-TR", "ZiT-ZoT", "ST-TR-1s")
         for T, name, phase in product(lengths, names, ("evaluation",) if small else ("training", "evaluation")):
             figure = f"{name}, T={T}, batch {batch_size}, {phase}"
             with setting.guarded(figure):

@@ -193,7 +193,6 @@ class SynchronisedBatchNorm(_BatchNorm):
     Two sums are exchanged: the mean, and then the variance around it.
     """
 
-    @torch.compiler.disable  # compilers do not know what processes exchange
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
