@@ -66,7 +66,8 @@ def in_process(part: str, device: str, rehearse: bool, seconds: float, journal: 
     settings: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {}
     with subprocess.Popen(
         [*words, *(["--rehearse"] if rehearse else [])],
-        cwd=ROOT, env=environment, text=True, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **settings,
+        cwd=ROOT, env=environment, text=True, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        **settings,
     ) as child:  # fmt: skip
         timer = threading.Timer(seconds, _kill, [child])
         timer.start()

@@ -28,18 +28,24 @@ def measure(setting: Setting) -> None:
         if setting.rehearse:
             common += ["--make_data_args.performers", "3", "--make_data_args.replications", "1"]
             common += ["--model_args.channels", "16", "32", "64", "--num_worker", "0"]
-        here, there = folder / "device", folder / "cpu"
-        runs: dict[str, list[str]] = {
-            "epochs": ["--device", device, "--num_epoch", "1" if setting.rehearse else "2", "--work_dir", str(here)],
-            "another, resumed": ["--device", device, "--num_epoch", "2" if setting.rehearse else "3", "--resume", "auto", "--work_dir", str(here)],
-            "test on the CPU": ["--phase", "test", "--device", "cpu", "--weights", f"{here}/last.pt", "--work_dir",
-                                f"{folder}/test"],
-            "an epoch on the CPU": ["--device", "cpu", "--num_epoch", "1", "--work_dir", str(there)],
-            "its second, resumed": ["--device", device, "--num_epoch", "2", "--resume", "auto", "--work_dir",
-                                    str(there)],
-            "an epoch, compiled": ["--device", device, "--num_epoch", "1", "--compile", "true", "--work_dir",
-                                   f"{folder}/compiled"],
-        }  # fmt: skip
+        here, there, first = folder / "device", folder / "cpu", 1 if setting.rehearse else 2
+        on_device, on_cpu, resumed = ["--device", device], ["--device", "cpu"], ["--resume", "auto"]
+        runs = {
+            "epochs": [*on_device, "--num_epoch", f"{first}", "--work_dir", f"{here}"],
+            "another, resumed": [*on_device, *resumed, "--num_epoch", f"{first + 1}", "--work_dir", f"{here}"],
+            "test on the CPU": [
+                *on_cpu,
+                "--phase",
+                "test",
+                "--weights",
+                f"{here}/last.pt",
+                "--work_dir",
+                f"{folder}/test",
+            ],
+            "an epoch on the CPU": [*on_cpu, "--num_epoch", "1", "--work_dir", f"{there}"],
+            "its second, resumed": [*on_device, *resumed, "--num_epoch", "2", "--work_dir", f"{there}"],
+            "an epoch, compiled": [*on_device, "--num_epoch", "1", "--compile", "--work_dir", f"{folder}/compiled"],
+        }
         if setting.rehearse:
             del runs["an epoch, compiled"], runs["an epoch on the CPU"], runs["its second, resumed"]
         for figure, words in runs.items():
