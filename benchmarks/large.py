@@ -2,9 +2,9 @@
 """Large data on this machine: `python benchmarks/large.py [--num_sample 114000]`; Linux.
 
 An array of NTU RGB+D 120's form, as a file with holes that takes next to no disk, goes through `data_gen.check`, the
-feeder in shuffled order and an evaluation by a narrow S-TR. Then an array that is larger than the memory of this machine
-is read in shuffled order, and a label file as long as that of Kinetics. Of each step it tells the samples a second, and
-the memory of its process beside the pages of files, in the first and in the last fifth of the step.
+feeder in shuffled order and an evaluation by a narrow S-TR. Then an array that is larger than the memory of this
+machine is read in shuffled order, and a label file as long as that of Kinetics. Of each step it tells the samples a
+second, and the memory of its process beside the pages of files, in the first and in the last fifth of the step.
 """
 
 from __future__ import annotations
