@@ -81,7 +81,6 @@ def _run(config: Config, argv: Sequence[str]) -> int:
 
     from processor.engine import folds
     from processor.runtime import distributed
-    from processor.runtime.compiling import leave_compiler_out
     from processor.runtime.device import keep_memory
 
     is_shared = config.phase in ("train", "test")  # several processes can do it together
@@ -91,8 +90,6 @@ def _run(config: Config, argv: Sequence[str]) -> int:
     if not is_shared:
         _check_alone(config.phase)
     keep_memory()
-    if not config.compile:
-        leave_compiler_out()
     if config.phase in WITH_OWN_OPTIONS:
         raise ValueError(f"phase: {config.phase} belongs on the command line; --phase {config.phase} --help shows how")
     if config.phase == "info":
