@@ -9,7 +9,7 @@ products, compiled; and sums without any matrix product, compiled. Writes the mi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,11 +24,15 @@ from model.layers.attention import attend
 from processor.runtime.device import choose_device
 from processor.tools.benchmark import seconds_of
 
-SHAPES = {  # rows, heads, tokens, channels of a key, of a value; of one sample with two persons and 300 frames
+SHAPES = {  # rows, heads, tokens, channels of a key, of a value; of one sample with two persons, 300 frames
     "S-TR, 128 channels": (300, 8, 25, 4, 16),
     "S-TR, 256 channels": (150, 8, 25, 8, 32),
     "T-TR, 128 channels": (50, 8, 150, 4, 16),
     "T-TR, 256 channels": (50, 8, 75, 8, 32),
+    "T-TR, 256 channels, from 150 frames": (50, 8, 38, 8, 32),
+    "all layers, 64 channels": (50, 8, 300, 2, 8),
+    "ZiT-ZoT, joints": (300, 6, 25, 8, 8),
+    "ZiT-ZoT, persons": (75, 6, 2, 32, 32),
 }
 
 
@@ -58,28 +62,34 @@ WAYS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 }
 
 
+def times(
+    shape: tuple[int, ...], ways: Sequence[str], device: torch.device, precision: str, batch_size: int, num_call: int
+) -> Iterator[tuple[str, float | str]]:
+    """Each way with the seconds of its fastest call, forward and backward, or the error that it raised instead."""
+    rows, heads, L, d, dv = shape
+    sizes = [(batch_size * rows, heads, L, width) for width in (d, d, dv)]
+    inputs = [torch.randn(*size, device=device, dtype=getattr(torch, precision), requires_grad=True) for size in sizes]
+    expected = products(*inputs).detach()
+    for way in ways:
+
+        def call(function: Callable[..., Tensor] = WAYS[way]) -> Tensor:
+            y = function(*inputs)
+            y.backward(torch.ones_like(y))
+            return y
+
+        try:
+            torch.testing.assert_close(call().detach(), expected, rtol=0.05, atol=0.05)
+            yield way, min(seconds_of(call, device) for _ in range(num_call))
+        except (RuntimeError, AssertionError) as error:  # no compiler, too little memory, another result
+            yield way, type(error).__name__
+
+
 def measure(device: torch.device, precision: str, batch_size: int, num_call: int) -> Report:
     """Time every way on every shape, and check that all give the same result."""
     report = Report()
-    for name, (rows, heads, L, d, dv) in SHAPES.items():
-        sizes = [(batch_size * rows, heads, L, width) for width in (d, d, dv)]
-        inputs = [
-            torch.randn(*size, device=device, dtype=getattr(torch, precision), requires_grad=True) for size in sizes
-        ]
-        expected = products(*inputs).detach()
-        for way, function in WAYS.items():
-
-            def call(function: Callable[..., Tensor] = function, inputs: Sequence[Tensor] = inputs) -> Tensor:
-                y = function(*inputs)
-                y.backward(torch.ones_like(y))
-                return y
-
-            try:
-                torch.testing.assert_close(call().detach(), expected, rtol=0.05, atol=0.05)
-                best = min(seconds_of(call, device) for _ in range(num_call))
-                report.notes.append(f"{name}, {way}: {1000 * best:.2f} ms")
-            except RuntimeError as error:  # no compiler, too little memory
-                report.notes.append(f"{name}, {way}: {type(error).__name__}")
+    for name, shape in SHAPES.items():
+        for way, best in times(shape, [*WAYS], device, precision, batch_size, num_call):
+            report.notes.append(f"{name}, {way}: {best if isinstance(best, str) else f'{1000 * best:.2f} ms'}")
     return report
 
 

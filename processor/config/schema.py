@@ -108,6 +108,10 @@ class Config:
     precision: Literal["float32", "bfloat16", "float16"] = option(
         "float32", "of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"
     )
+    compile: bool = option(False, "whether torch compiles the model: minutes at first, then faster")
+    gradient_checkpointing: bool = option(
+        False, "whether blocks are computed again in backward: less memory, more time"
+    )
     seed: int = option(0, "seed of weights, augmentation and order", low=0, high=2**32 - 1)
 
     phase: Literal["train", "test", "info", "benchmark", "explain", "predict", "export"] = option(
@@ -162,6 +166,9 @@ class Config:
             yield ("early_stopping", "validation_feeder_args"), text
         if self.mixup_pairs == "camera" and not self.mixup:
             yield ("mixup_pairs", "mixup"), "is for mixup, which is off; give its alpha, too"
+        if self.compile and self.gradient_checkpointing:
+            text = "the compiler decides itself what is computed again; leave one of both out"
+            yield ("gradient_checkpointing", "compile"), text
         for key in ("folds", "show_topk", "device"):
             numbers = getattr(self, key)
             if isinstance(numbers, list) and len(set(numbers)) < len(numbers):

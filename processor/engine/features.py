@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from processor.runtime.device import to_device
 from processor.runtime.distributed import gather
 
 MOST = 2000  # samples whose features are kept
@@ -16,7 +17,9 @@ MOST = 2000  # samples whose features are kept
 class Features:
     """Inside `with`, keeps the input of the last linear layer for every n-th sample, at most `MOST` of them.
 
-    A model without such a layer, or whose layer sees something else than one vector a clip, gives none.
+    Each `with` begins anew. All evaluations of a run are inside, though only those of the last are used: a compiled
+    model does not see a hook that comes after it was compiled for evaluation. A model without such a layer, or whose
+    layer sees something else than one vector a clip, gives none.
     """
 
     def __init__(self, model: nn.Module, samples: int) -> None:
@@ -27,6 +30,7 @@ class Features:
         self.kept: list[tuple[Tensor, Tensor]] = []
 
     def __enter__(self) -> Features:
+        self.kept.clear()
         self.handle = self.layer.register_forward_pre_hook(self._see) if self.layer else None
         return self
 
@@ -42,7 +46,7 @@ class Features:
         due = torch.nonzero(index % self.step == 0).flatten()
         x, self.seen = self.seen, None
         if x is not None and x.dim() == 2 and len(x) % len(index) == 0 and len(due):
-            clips = x.unflatten(0, (len(index), -1))[due.to(x.device)].float()
+            clips = x.unflatten(0, (len(index), -1))[to_device(due, x.device)].float()
             self.kept.append((index[due], clips.mean(dim=1)))  # stays on a GPU, so as not to wait
 
     def gathered(self) -> tuple[np.ndarray, np.ndarray] | None:

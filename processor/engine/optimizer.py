@@ -42,13 +42,19 @@ def build_optimizer(
         lr_factors, decay_all: as for `parameter_groups`.
     """
     groups = parameter_groups(model, lr_factors or {}, decay_all=decay_all)
+    fused = {"fused": True} if _has_fused_kernels(model) else {}
     if name == "SGD":
-        nesterov = nesterov and momentum > 0
-        return SGD(groups, lr=base_lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+        settings: dict[str, Any] = {"momentum": momentum, "nesterov": nesterov and momentum > 0, **fused}
+        return SGD(groups, lr=base_lr, weight_decay=weight_decay, **settings)
     if "." in name:
         optimizer: Optimizer = import_object(name)(groups, lr=base_lr, **(args or {}))
         return optimizer
-    return {"Adam": Adam, "AdamW": AdamW}[name](groups, lr=base_lr, weight_decay=weight_decay)
+    return {"Adam": Adam, "AdamW": AdamW}[name](groups, lr=base_lr, weight_decay=weight_decay, **fused)
+
+
+def _has_fused_kernels(model: nn.Module) -> bool:
+    """Whether torch steps all parameters in one kernel, where else each takes several: a GPU waits for their launch."""
+    return all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in model.parameters())
 
 
 def parameter_groups(

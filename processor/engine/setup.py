@@ -20,6 +20,7 @@ from graph.common.files import beginning
 from graph.common.imports import import_object
 from graph.common.words import plural
 from processor.config.schema import Config, resolved
+from processor.engine.checkpointing import compute_blocks_again
 from processor.engine.data import Loader
 from processor.engine.fit import check_feeder, check_fit
 from processor.engine.loss import Criterion, build_loss, check_loss, weights_of_classes
@@ -29,6 +30,7 @@ from processor.engine.optimizer import Schedule, build_optimizer, freeze
 from processor.engine.sources import check_streams, settle_classes, stream_of
 from processor.results import work_dir
 from processor.runtime import distributed
+from processor.runtime.compiling import compile_in_place
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
 from processor.state.average import Average
 from processor.state.checkpoint import JUDGE, LAST, PREVIOUS, Checkpoints, State
@@ -80,6 +82,7 @@ def set_up_training(config: Config) -> Training:
     check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
     frozen = freeze(run.model, config.freeze)
     mixup = Mixup.of(config.mixup, config.mixup_pairs, run.loaders["train"].feeder.sample_name)
+    prepare_forward(config, run.model, run.device)
     state = new_state(config, run.model, run.device, run.precision)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
@@ -129,7 +132,9 @@ def open_test(config: Config) -> Run:
         raise ValueError(
             f"weights: {path} is no file{beginning(path)}; name a checkpoint with --weights, or train first"
         )
-    return _set_up(replace(config, weights=path), ("test",))  # all weights, also those that fine-tuning ignores
+    run = _set_up(replace(config, weights=path), ("test",))  # all weights, also those that fine-tuning ignores
+    prepare_forward(config, run.model, run.device)
+    return run
 
 
 def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -> Run:
@@ -167,6 +172,18 @@ def _warn_of_shared_samples(loaders: Mapping[str, Loader]) -> None:
         if shared := sorted(names.get("validation", set()) & names[part]):
             number = plural(len(shared), "sample")
             log.warning("validation and %s data share %s, such as %s", part, number, shared[0])
+
+
+def prepare_forward(config: Config, model: nn.Module, device: torch.device) -> None:
+    """Compiles the model, or makes its blocks compute again in backward, as the configuration says.
+
+    Raises:
+        ValueError: this machine or this model cannot do it.
+    """
+    if config.compile:
+        compile_in_place(model, device)
+    if config.gradient_checkpointing:
+        compute_blocks_again(model)
 
 
 def new_state(config: Config, model: nn.Module, device: torch.device, precision: str) -> State:

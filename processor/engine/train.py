@@ -55,7 +55,7 @@ def train(run: Training) -> Scores:
             # evaluate the epochs that are done; the last test may not fail
             last = state.epoch == config.num_epoch
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
-                scores = _evaluate(run, run.model, features if last and judge == "test" else None)
+                scores = _evaluate(run, run.model, features, must=last and judge == "test")
                 averaged = _evaluate(run, state.average.model) if state.average else None
                 tested = scores if last and judge == "test" else None
                 if scores is not None:
@@ -263,13 +263,15 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
     return agreed
 
 
-def _evaluate(run: Training, model: nn.Module, features: Features | None = None) -> Scores | None:
-    """The scores of an evaluation in training; None: it failed, which is logged. The test, with `features`, may not."""
+def _evaluate(
+    run: Training, model: nn.Module, features: Features | None = None, *, must: bool = False
+) -> Scores | None:
+    """The scores of an evaluation in training; None: it failed, which is logged, unless it `must` not."""
     loader, average = run.loaders[run.judge], run.config.average
     try:
         return evaluate(model, loader, run.device, run.precision, average, features=features)
     except Exception as error:
-        if features:
+        if must:
             raise
         log.warning("epoch %d could not be evaluated, training goes on: %s", run.state.epoch, sentence(error))
         work_dir.log_failure(run.config.work_dir, error)

@@ -6,6 +6,7 @@ import ctypes
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -96,8 +97,23 @@ def gradient_scaler(device: torch.device, precision: str) -> GradScaler:
 
 
 def to_device(x: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """`x` on the device; the copy to a GPU, from pinned memory, is not waited for (elsewhere that is not safe)."""
-    return x.to(device, non_blocking=device.type == "cuda")
+    """`x` on the device. From pinned memory to a GPU it is copied while the GPU still computes what came before.
+
+    The copy has a stream of its own, and what the GPU computes from now on waits for it; this process does not.
+    """
+    if device.type != "cuda" or x.is_cuda or not x.is_pinned():
+        return x.to(device, non_blocking=device.type == "cuda")  # elsewhere that is not safe
+    computing, copying = torch.cuda.current_stream(device), _copying(device)
+    with torch.cuda.stream(copying):
+        y = x.to(device, non_blocking=True)
+    computing.wait_stream(copying)
+    y.record_stream(computing)  # or its memory could be used again too early
+    return y
+
+
+@cache
+def _copying(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
 
 
 def progress(batches: Iterable[T], name: str, **about: int) -> tqdm[T]:

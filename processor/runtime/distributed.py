@@ -6,6 +6,7 @@ The process of rank 0 alone writes files. A process without others has rank 0 an
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -24,11 +25,14 @@ from torch import Tensor, nn
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from processor.runtime.processes import leave, rank, started
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(minutes=30)  # how long a process waits for the others, which may be preparing data
 GRACE = 10.0  # seconds in which a signal to stop reaches all processes of a run
@@ -183,8 +187,8 @@ class _Total(torch.autograd.Function):
         return _Total.apply(grad[0])  # which has a derivative itself
 
 
-class SynchronisedBatchNorm(nn.BatchNorm1d):
-    """Batch norm (n, C) whose statistics in training are those of the batches of all processes, on a CPU too.
+class SynchronisedBatchNorm(_BatchNorm):
+    """Batch norm (N, C, ...) whose statistics in training are those of the batches of all processes, on a CPU too.
 
     Two sums are exchanged: the mean, and then the variance around it.
     """
@@ -192,24 +196,44 @@ class SynchronisedBatchNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
+        self._check_input_dim(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        sums = _Total.apply(torch.cat([wide.sum(dim=0), wide.new_tensor([len(x)])]))
+        axes, shape = [axis for axis in range(x.dim()) if axis != 1], [1, -1, *[1] * (x.dim() - 2)]
+        sums = _Total.apply(torch.cat([wide.sum(dim=axes), wide.new_full((1,), x.numel() // x.shape[1])]))
         mean, number = sums[:-1] / sums[-1], sums[-1]
-        centred = wide - mean
-        variance = _Total.apply(centred.square().sum(dim=0)) / number
-        with torch.no_grad():
-            unbiased = variance * number / (number - 1)
-            for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
-                running.lerp_(batch.to(running.dtype), self.momentum)  # type: ignore[union-attr, arg-type]
-            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-        return (centred * (self.weight * (variance + self.eps).rsqrt()) + self.bias).to(x.dtype)
+        centred = wide - mean.view(shape)
+        variance = _Total.apply(centred.square().sum(dim=axes)) / number
+        self._follow(mean, variance * number / (number - 1))
+        scale = (variance + self.eps).rsqrt()
+        y = centred * (scale if self.weight is None else self.weight * scale).view(shape)
+        return (y if self.bias is None else y + self.bias.view(shape)).to(x.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        """Moves the running statistics, where there are some, towards those of a batch."""
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        if self.running_mean is not None and self.running_var is not None:
+            momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum  # type: ignore[operator]
+            for running, batch in ((self.running_mean, mean), (self.running_var, variance)):
+                running.lerp_(batch.to(running.dtype), momentum)
 
 
 def synchronise_batch_norm(model: nn.Module) -> None:
-    """Makes all batch norms train with the statistics of the batches of all processes."""
-    for module in model.modules() if world() > 1 else ():
-        if type(module) is nn.BatchNorm1d:
-            module.__class__ = SynchronisedBatchNorm  # which has the same parameters, buffers and hooks
+    """Makes all batch norms train with the statistics of the batches of all processes.
+
+    Those of a class that has a forward of its own stay as they are, with a warning; torch's `SyncBatchNorm`, which
+    does the same on GPUs, stays, too.
+    """
+    for name, module in model.named_modules() if world() > 1 else ():
+        kind = type(module)
+        if not isinstance(module, _BatchNorm) or issubclass(kind, nn.SyncBatchNorm | SynchronisedBatchNorm):
+            continue
+        if kind.forward is not _BatchNorm.forward:
+            log.warning("sync_batch_norm: %s has a forward of its own, and keeps the statistics of each process", name)
+            continue
+        # another class with the same parameters, buffers and hooks
+        module.__class__ = type(kind.__name__, (SynchronisedBatchNorm, kind), {})
 
 
 @torch.no_grad()

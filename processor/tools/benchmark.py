@@ -35,7 +35,7 @@ from processor.engine.evaluate import score
 from processor.engine.fit import check_fit
 from processor.engine.models import build_model
 from processor.engine.optimizer import freeze
-from processor.engine.setup import loader_args, missing_files, new_loss, new_state, open_feeder
+from processor.engine.setup import loader_args, missing_files, new_loss, new_state, open_feeder, prepare_forward
 from processor.engine.train import Losses, step
 from processor.results.work_dir import BENCHMARK, check_place
 from processor.runtime.device import autocast, choose_device, effective_precision
@@ -74,7 +74,7 @@ def benchmark(config: Config) -> dict[str, Speed]:
         )
     shape = model.input_shape(config.test_feeder_args.get("window_size", 0))
     flops = count_flops(model, shape)
-    model.to(device)
+    prepare_forward(config, model.to(device), device)
     peak, speeds = _peak(device, precision), {}
     for phase, part in (("evaluation", "test"), ("training", "train")):  # in this order, for training takes more memory
         real = config.make_data is not None or not missing_files(getattr(config, f"{part}_feeder_args"))
@@ -195,7 +195,10 @@ def _rates(steps: Iterator[object], loader: Timed, device: torch.device) -> tupl
 def _parts(
     model: SkeletonModel, x: Tensor, device: torch.device, precision: str, *, training: bool
 ) -> dict[str, float]:
-    """Seconds of each kind of part in a batch: each module by itself, on its input in the model, backward too."""
+    """Seconds of each kind of part in a batch: each module by itself, on its input in the model, backward too.
+
+    The parts of a compiled model, which are none any more, are those of the model before it was compiled.
+    """
     seconds = dict.fromkeys(model.PARTS, 0.0)
     kinds = model.parts()
     inside = False  # a part that is being measured
@@ -225,7 +228,7 @@ def _parts(
     try:
         model.train(training)
         with torch.no_grad(), autocast(device, precision):
-            model(x)
+            model.forward(x)  # not as it was compiled
     finally:
         for hook in hooks:
             hook.remove()

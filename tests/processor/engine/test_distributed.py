@@ -224,6 +224,15 @@ def test_a_signal_saves_and_stops_all(data: Data, tmp_path: Path) -> None:
     assert difference(weights(config.work_dir), weights(undisturbed.work_dir)) < 1e-5
 
 
+@pytest.mark.slow
+def test_two_compiled_processes_do_what_two_plain_ones_do(data: Data, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"model": "small.Model", "model_args": {"dropout": 0.0}, "sync_batch_norm": True}
+    plain = make(data, tmp_path, batch_size=5, test_batch_size=3, num_epoch=2, work_dir=tmp_path / "plain", **settings)
+    compiled = replace(plain, compile=True, work_dir=tmp_path / "compiled")
+    said_by(start_together(tmp_path, *map(written, (plain, compiled))))
+    assert difference(weights(compiled.work_dir), weights(plain.work_dir)) < 1e-4
+
+
 class Pair:
     """Two processes' `all_reduce`, in two threads: each adds its tensor and waits for the other's."""
 
@@ -262,6 +271,63 @@ def test_synchronised_batch_norm_has_the_second_derivatives_of_the_batch_of_all(
     with ThreadPoolExecutor(2) as both:  # of 6 and of 4 samples
         parts = list(both.map(second_derivatives, norms, x.split([6, 4]), weight.split([6, 4])))
     torch.testing.assert_close(torch.cat(parts), expected)
+
+
+def statistics_of(norm: torch.nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    """What a batch norm gives in two steps of training, and what it keeps."""
+    y = torch.stack([norm(x), norm(2 * x + 1)])
+    return (y, *norm.buffers())
+
+
+class Users(torch.nn.BatchNorm2d):
+    """A subclass without a forward of its own."""
+
+
+class Halved(torch.nn.BatchNorm1d):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / 2
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"),
+    [
+        (torch.nn.BatchNorm1d(3), (10, 3)),
+        (torch.nn.BatchNorm1d(3, momentum=None), (10, 3, 4)),
+        (torch.nn.BatchNorm2d(3, affine=False), (10, 3, 4, 2)),
+        (Users(3, momentum=0.3), (10, 3, 4, 2)),
+        (torch.nn.BatchNorm3d(3, track_running_stats=False), (10, 3, 4, 2, 2)),
+    ],
+    ids=str,
+)
+def test_every_kind_of_batch_norm_is_synchronised(
+    monkeypatch: pytest.MonkeyPatch, norm: torch.nn.Module, shape: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    x, norm = torch.randn(*shape, dtype=torch.float64), norm.double()
+    expected, *buffers = statistics_of(deepcopy(norm), x)
+    monkeypatch.setattr(torch.distributed, "all_reduce", Pair().all_reduce)
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    norms = [torch.nn.Sequential(deepcopy(norm)) for _ in range(2)]
+    for model in norms:
+        distributed.synchronise_batch_norm(model)
+        assert isinstance(model[0], type(norm))
+    with ThreadPoolExecutor(2) as both:
+        parts = list(both.map(statistics_of, norms, x.split([6, 4])))
+    torch.testing.assert_close(torch.cat([y for y, *_ in parts], dim=1), expected)
+    for _, *of_part in parts:
+        assert len(of_part) == len(buffers)
+        for ours, buffer in zip(of_part, buffers, strict=True):
+            torch.testing.assert_close(ours, buffer)
+
+
+def test_a_batch_norm_with_a_forward_of_its_own_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    model = torch.nn.ModuleDict({"norm": Halved(3)})
+    distributed.synchronise_batch_norm(model)
+    assert type(model["norm"]) is Halved
+    assert "sync_batch_norm: norm has a forward of its own" in caplog.text
 
 
 def test_too_few_samples(data: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def scripted(monkeypatch: pytest.MonkeyPatch, accuracies: Sequence[float], interval: int = 1) -> None:
     """Evaluations find these shares of ten samples right, by epoch; the test of the end finds none."""
 
-    def evaluate(run: Any, *_: Any) -> Scores:
+    def evaluate(run: Any, *_: Any, **__: Any) -> Scores:
         right = round(10 * accuracies[run.state.epoch // interval - 1])
         return Scores(tuple("abcdefghij"), np.eye(3)[[0] * right + [1] * (10 - right)], np.zeros(10, np.int64))
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from runs import MODEL, Data, make, write_data
+from torch import Tensor, nn
 
 from model import fast
+from model.base import SkeletonModel
 from model.layers.gcn import GCN
 from model.layers.units import SpatialAttention
+from model.options import StTrOptions
 from model.st_tr import Model
 from processor.tools import benchmark as bench
 from processor.tools.benchmark import Noise, Timed, benchmark
@@ -107,3 +110,25 @@ def test_a_slow_feeder_is_waited_for(data: Data, tmp_path: Path, monkeypatch: py
     sizes = [len(x) for x, _, _ in loader.epoch(0)]
     assert sizes == [4, 3]
     assert (loader.given, loader.waited) == (7, 7.0)
+
+
+class Tiny(SkeletonModel):
+    """A model that compiles in a second."""
+
+    Options: ClassVar = StTrOptions
+    PARTS: ClassVar = {"gcn": (nn.Linear,)}
+
+    def __init__(self, **model_args: Any) -> None:
+        super().__init__(**model_args)
+        self.fc = nn.Linear(3, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x.mean(dim=(2, 3, 4)))
+
+
+def test_parts_of_a_compiled_model_are_measured() -> None:
+    model, x = Tiny(), torch.randn(2, 3, 4, 25, 2)
+    model.compile(backend="eager")
+    with torch.no_grad():
+        model.eval()(x)  # what is compiled sees no hooks from now on
+    assert bench._parts(model, x, torch.device("cpu"), "float32", training=False)["gcn"] > 0

@@ -1,0 +1,67 @@
+"""NW-UCLA's trainings on arrays of its form: what an epoch takes, and so what the whole study takes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.parts.arrays import write_part
+from benchmarks.parts.setting import Setting
+from processor.config.schema import load_config
+from processor.engine import folds
+
+NAMES = ("s-tr", "t-tr", "one-stream", "zit-zot", "s-tr-agcn", "t-tr-agcn")
+FORM = (3, 60, 20, 1)  # (C, T, V, M)
+
+
+class Seconds(logging.Handler):
+    """Keeps what the log says of the time of epochs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs: list[float] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Reads a line."""
+        if found := re.fullmatch(r"epoch \d+ of \d+ took ([\d.]+) s", record.getMessage()):
+            self.epochs.append(float(found[1]))
+
+
+def measure(setting: Setting) -> None:
+    """A few epochs of each training, whose last accuracy is on data that it should learn."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        train = write_part(folder, "train", 48 if setting.rehearse else 1018, FORM, 10)
+        test = write_part(folder, "val", 24 if setting.rehearse else 464, FORM, 10)
+        for name in NAMES[: 1 if setting.rehearse else None]:
+            with setting.guarded(name):
+                setting.need(4)
+                config = load_config(["--config", f"config/nw_ucla/{name}.yaml"])
+                epochs = config.num_epoch
+                small = {"channels": [16, 32, 64]} if setting.rehearse else {}
+                config = replace(
+                    config,
+                    train_feeder_args={**config.train_feeder_args, **train},
+                    test_feeder_args={**config.test_feeder_args, **test},
+                    model_args={**config.model_args, **small},
+                    device=setting.device,
+                    num_epoch=1 if setting.rehearse else 4,
+                    warm_up_epoch=0,
+                    num_worker=0 if setting.rehearse else min(8, os.cpu_count() or 1),
+                    work_dir=folder / "runs" / name,
+                )
+                times = Seconds()
+                log = logging.getLogger("processor.engine.train")
+                log.setLevel(logging.INFO)
+                log.addHandler(times)
+                scores = folds.run(config)
+                log.removeHandler(times)
+                usual = min(times.epochs)
+                setting.record(
+                    name,
+                    {"s of epochs": times.epochs, f"s of {epochs} epochs": usual * epochs, "top-1": scores.top_k(1)},
+                )

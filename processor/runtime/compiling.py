@@ -1,0 +1,29 @@
+"""`torch.compile` of a model in place: what is saved, trained and tested stays the model itself."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from processor.runtime.distributed import SynchronisedBatchNorm
+
+
+def compile_in_place(model: nn.Module, device: torch.device) -> None:
+    """Compiles the forward pass; names of weights stay as they are, so checkpoints fit with and without it.
+
+    Each shape of a batch is compiled by itself when it first comes: in training and in evaluation that of a full batch
+    and that of the last one.
+
+    Raises:
+        ValueError: torch cannot compile on this machine.
+    """
+    try:
+        torch.compile(torch.sin)(torch.ones(2, device=device))
+    except Exception as error:  # no C++ compiler, no Triton, a GPU that is too old
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"compile: torch cannot compile for {device} on this machine ({reason}); leave it out"
+        ) from error
+    # compilers do not know what processes exchange; as a decorator this would import them with every run
+    SynchronisedBatchNorm.forward = torch.compiler.disable(SynchronisedBatchNorm.forward)  # type: ignore[method-assign]
+    model.compile(dynamic=False)
