@@ -26,9 +26,9 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
 
     A sample passes these steps in this order: persons, bone lengths, center, stream, normalization, rotation, shear,
     scaling, mirroring, min_max, shift, window, jitter, move, dropped axis and joints; with `derive: after` the stream
-    comes last. A joint that is missing is NaN on its way,
-    so that nothing is made of it, and zero in the end. The arguments are those of `FeederOptions`. A subclass adds
-    streams in `streams`, steps by overriding `transform`, and arguments as fields of a dataclass (docs/extending.md).
+    comes last. A joint that is missing is NaN on its way, so that nothing is made of it, and zero in the end. The
+    arguments are those of `FeederOptions`. A subclass adds streams in `streams`, steps by overriding `transform`, and
+    arguments as fields of a dataclass (docs/extending.md).
 
     Raises:
         ValueError: arguments that do not fit, or an array and the files beside it that do not fit each other.
@@ -69,10 +69,12 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(f"random_rotation: turns x, y and z, {self.layout.flat}; drop it")
         if self.center is not None and self.center >= (V := self.data.shape[3]):
             raise ValueError(f"center: {self.center} is no joint of {self.data_path}, which has {V}")
-        between = "stream: partner" if "partner" in self.stream.split("+") else ""
-        between = between or ("exchange_persons" if self.exchange_persons else "")
-        if between and self.data.shape[4] == 1:
-            raise ValueError(f"{between}: is for several persons, {self.data_path} has one; drop it")
+        for key, is_on in (
+            ("stream: partner", "partner" in self.stream.split("+")),
+            ("exchange_persons", self.exchange_persons),
+        ):
+            if is_on and self.data.shape[4] == 1:
+                raise ValueError(f"{key}: is for several persons, {self.data_path} has one; drop it")
 
     def set_epoch(self, epoch: int) -> None:
         """Draws the augmentations of this epoch from now on, in running workers too."""

@@ -57,9 +57,8 @@ class FeederOptions(Checked):
             between them, from a random place.
         min_crop: the least number of frames that `resize` draws; samples with fewer frames keep all.
         num_clips: in tests: number of windows that are drawn of each sample, or turned by `random_rotation`; their
-            scores are averaged. Where `uniform`
-            has fewer frames than the window, clip i of n begins at frame i * frames // n, as in pyskl's tests. None:
-            one window, as in training, which begins at a random frame then.
+            scores are averaged. Where `uniform` has fewer frames than the window, clip i of n begins at frame
+            i * frames // n, as in pyskl's tests. None: one window, as in training, which begins at a random frame then.
         center: subtract the position of this joint (0-based) in the first frame that holds it; None: subtract nothing.
         center_person: whose joint: that of the `first` person, or the `mean` over all present persons, for
             interactions.
