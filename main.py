@@ -25,7 +25,11 @@ from processor.runtime.signals import StoppedError, stop_at_once
 from processor.runtime.terminal import spoken
 
 # torch is imported when the configuration is found right: without it, help and what is wrong come at once
-WITH_OWN_OPTIONS = {"predict": "processor.tools.predictions", "export": "processor.tools.export"}  # phases
+WITH_OWN_OPTIONS = {  # phases
+    "predict": "processor.tools.predictions",
+    "export": "processor.tools.export",
+    "watch": "processor.tools.watch",
+}
 
 
 @spoken()

@@ -30,10 +30,10 @@ from model.streaming import streamable
 
 
 class Frames(NamedTuple):
-    """Features x (N·M, P, V, C), of which the first `count` are frames of the clip, after `before` others."""
+    """Features x (N·M, P, V, C), of which the first `number` are frames of the clip, after `before` others."""
 
     x: Tensor
-    count: Tensor  # (1,)
+    number: Tensor  # (1,)
     before: Tensor  # (1,)
 
 
@@ -93,9 +93,7 @@ class Step(nn.Module):
     def advance(self, frame: Tensor | None, state: tuple[Tensor, ...]) -> tuple[list[Tensor], Tensor]:
         """The state after a frame, and the mean (N, M, C) of the last features; without a frame the clip ends."""
         N, M, _ = state[1].shape
-        kept = {
-            name: x.flatten(0, 1) if x.dim() == 5 else x for name, x in zip(self.names(), state, strict=True)
-        }
+        kept = {name: x.flatten(0, 1) if x.dim() == 5 else x for name, x in zip(self.names(), state, strict=True)}
         new, seen = dict(kept), kept["seen"]
         o = self.model.options
         raw, x = (kept["conv0"].new_zeros(N * M, 0, o.num_point, o.channel),) * 2
@@ -113,10 +111,10 @@ class Step(nn.Module):
                 new["raw"] = waiting[:, raw.shape[1] :]
             frames = self._through(i, unit, frames, kept, new, end=frame is None)
         features = frames.x.mean(dim=2, dtype=torch.float64)
-        total = kept["total"] + _masked(features, frames.count).sum(dim=1).unflatten(0, (N, M))
+        total = kept["total"] + _masked(features, frames.number).sum(dim=1).unflatten(0, (N, M))
         new["total"] = total
         after = [x.unflatten(0, (N, M)) if x.dim() == 4 else x for x in new.values()]
-        return after, total / (frames.before + frames.count).clamp(min=1)
+        return after, total / (frames.before + frames.number).clamp(min=1)
 
     def _through(
         self, i: int, unit: _Unit, frames: Frames, kept: dict[str, Tensor], new: dict[str, Tensor], *, end: bool
