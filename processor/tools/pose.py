@@ -103,6 +103,10 @@ class MediaPipe:
                 poses.append(pose(joints))
         return poses
 
+    def close(self) -> None:
+        """Gives its memory back."""
+        self._landmarker.close()
+
 
 def model_file(path: Path) -> Path:
     """The estimator's model: a file, or that in a folder, into which it is downloaded once.

@@ -79,9 +79,11 @@ def main(argv: Sequence[str]) -> int:
     require()
     recognizer = load(args, changes)
     check_pixels(recognizer, MediaPipe.skeleton)
-    estimator = MediaPipe(model_file(args.pose_model))
     live_rate = recognizer.streams[0].data.frame_rate or RATE
-    with closing(open_video(args.input, args.frame_rate, live_rate)) as video:
+    with (
+        closing(MediaPipe(model_file(args.pose_model))) as estimator,
+        closing(open_video(args.input, args.frame_rate, live_rate)) as video,
+    ):
         watcher = Watcher(
             recognizer,
             estimator.skeleton,
@@ -241,6 +243,8 @@ class Watcher:
         predictions: list[Prediction] = []
         self.poses, self.numbers, self.seen = poses, numbers, self.seen + bool(poses)
         between = self.frames[-1] if self.frames else frame
+        if number - self.count >= self.size:  # nothing of the last window counts any more
+            self.frames.clear()
         for n in range(max(self.count, number + 1 - self.size), number + 1):
             self.frames.append(frame if n == number else between)
             self.count = n + 1
@@ -258,7 +262,7 @@ class Watcher:
     def _label_if_due(self) -> list[Prediction]:
         while round(self._due * self.step) + self.size < self.count:  # passed, where frames were left out
             self._due += 1
-        if round(self._due * self.step) + self.size > self.count:
+        if round(self._due * self.step) + self.size > self.count or len(self.frames) < self.size:
             return []
         self._due += 1
         return self._label(self.count)
