@@ -103,7 +103,7 @@ def test_onnx_runtime_gives_the_logits_of_published_weights(name: str, tmp_path:
     state = {key: weight(key, shape) for key, shape in variant["state"].items()}
     options = {**PUBLISHED["base"], **variant["model_args"], "graph": variant["graph"]}
     _, C, T, V, M = variant["input"]
-    check_onnx(from_published(state, options).eval(), (C, T, V, M), tmp_path / "a.onnx")
+    check_onnx(from_published(state, options).eval(), (C, min(T, 24), V, M), tmp_path / "a.onnx")
 
 
 @pytest.mark.slow
