@@ -28,6 +28,7 @@ from processor.runtime.terminal import spoken
 WITH_OWN_OPTIONS = {  # phases
     "explain": "processor.tools.explain",
     "predict": "processor.tools.predictions",
+    "watch": "processor.tools.watch",
     "export": "processor.tools.export",
 }
 

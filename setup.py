@@ -32,6 +32,8 @@ setup(
         "formats": ["bvhio>=1.5", "ezc3d>=1.5"],  # BVH and C3D, which few need
         "explain": ["captum>=0.7"],  # integrated gradients in `--phase explain`
         "report": ["scikit-learn>=1.3"],  # t-SNE in reports; with SciPy it takes 150 MB
+        "onnx": ["onnx>=1.17", "onnxscript>=0.4", "onnxruntime>=1.20"],  # `--phase export --format onnx`
+        "video": ["mediapipe>=0.10.14", "opencv-contrib-python>=4.8"],  # `--phase watch`
     },
     install_requires=[
         "torch>=2.6",

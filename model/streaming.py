@@ -54,10 +54,7 @@ class Stream:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        if reason := why_not(model):
-            raise ValueError(f"this model cannot be streamed exactly: {reason}; take model.streaming.Window")
-        _check_evaluation(model)
-        self.model = cast(st_tr.Model, model)
+        self.model = streamable(model)
         self.reset()
 
     def reset(self) -> None:
@@ -194,6 +191,14 @@ class Window:
         with torch.no_grad():
             logits: Tensor = self.model(torch.stack(list(self._frames), dim=2))
         return logits
+
+
+def streamable(model: nn.Module) -> st_tr.Model:
+    """The model, if it can be streamed exactly; errors as `Stream`."""
+    if reason := why_not(model):
+        raise ValueError(f"this model cannot be streamed exactly: {reason}; take model.streaming.Window")
+    _check_evaluation(model)
+    return cast(st_tr.Model, model)
 
 
 def why_not(model: nn.Module) -> str | None:

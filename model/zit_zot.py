@@ -205,7 +205,7 @@ class Model(SkeletonModel):
     def forward(self, x: Tensor) -> Tensor:
         x = checked(x, self.options, self.fc.weight.dtype, any_persons=not self.options.person_order)
         M = x.shape[-1]
-        persons = x.new_ones(len(x), M) if self.options.person_order else _present(x)
+        persons = x.new_ones(x.shape[0], M) if self.options.person_order else _present(x)
         x = rearrange(x, "n c t v m -> n t (m v c)")
         h = rearrange(normalise(x, self.data_bn), "n t (m v c) -> (n m) t v c", m=M, c=self.options.in_channels)
         h = F.relu(self.tcn1(self.gcn1(h)))
@@ -225,4 +225,4 @@ class Model(SkeletonModel):
 def _present(x: Tensor) -> Tensor:
     """(N, M): 1 for each person with a number other than zero; where there is none, for all."""
     present = (x != 0).flatten(1, 3).any(dim=1)
-    return torch.where(present.any(dim=1, keepdim=True), present, True).to(x.dtype)
+    return (present | ~present.any(dim=1, keepdim=True)).to(x.dtype)

@@ -35,6 +35,7 @@ MADE = "make_example.py"  # a block of the document that names it
 TOOLS = {
     "predict": "processor.tools.predictions",
     "export": "processor.tools.export",
+    "watch": "processor.tools.watch",
 }
 CONFIG = "config/ntu60_xsub/s-tr.yaml"  # where a command says FILE or ...
 

@@ -49,7 +49,7 @@ with _undisturbed():
     from matplotlib.image import imread
 
 __all__ = ["Axes", "Figure", "LineCollection", "LinearSegmentedColormap", "PowerNorm"]
-__all__ += ["colormap", "imread", "new_figure", "plain_style", "rgb", "save_pdf", "save_png", "shown"]
+__all__ += ["colormap", "font_file", "imread", "new_figure", "plain_style", "rgb", "save_pdf", "save_png", "shown"]
 
 # for letters that matplotlib's font lacks; those that are installed are used
 FURTHER_FONTS = (
@@ -120,6 +120,12 @@ def shown(names: Sequence[str]) -> list[str]:
         text = known if known == line and line else f"{number}: {known}".rstrip(": ")
         drawn.append(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
     return drawn
+
+
+def font_file(text: str) -> str:
+    """The file of a font that has all letters of a text which `shown` gave, or matplotlib's font."""
+    files = [findfont(family) for family in _fonts()]
+    return next((file for file in files if all(get_font(file).get_char_index(ord(c)) for c in text)), files[0])
 
 
 def _unknown(letters: set[str]) -> set[str]:

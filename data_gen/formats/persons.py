@@ -4,6 +4,7 @@ Pose estimators list the persons of each frame in any order. `follow` gives each
 recording: by the tracker's number where there is one, and otherwise to the place whose last joints are nearest, on
 average over the joints that both have. A person further away than a body is long takes a place nobody had yet, while
 there is one. There are as many places as the fullest frame has persons; who is seen in most frames comes first.
+`Tracker` numbers persons while their frames come, in input that may have no end.
 Axis legend: T frames, M persons, V joints, C channels.
 """
 
@@ -37,6 +38,44 @@ def follow(recording: Recording) -> tuple[Recording, bool]:
     order = np.argsort(-present.any(axis=2).sum(axis=0), kind="stable")
     kept = None if recording.identity is None else identity[:, order]
     return replace(recording, joints=joints[:, order], present=present[:, order], identity=kept), changes
+
+
+class Tracker:
+    """Gives persons numbers that they keep from frame to frame; each person who is new gets the next number.
+
+    Args:
+        patience: frames after which somebody who is not seen is forgotten.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self._next = 0
+        self._known: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}  # number -> last frame, position, present
+
+    def step(self, frame: int, position: np.ndarray, present: np.ndarray) -> list[int]:
+        """The numbers of the persons in a frame, each the nearest of those known within the length of a body.
+
+        Args:
+            frame: its number, above that of the frame before.
+            position: (M, V, 2 or 3).
+            present: (M, V), at least one joint of each person.
+        """
+        self._known = {number: last for number, last in self._known.items() if frame - last[0] <= self.patience}
+        pairs = []
+        for m in range(len(position)):
+            for number, (_, last, last_present) in self._known.items():
+                far = _distance(position[m], present[m], last, last_present)
+                if far <= max(_length(position[m], present[m]), _length(last, last_present)):
+                    pairs.append((far, m, number))
+        numbers: dict[int, int] = {}
+        for _, m, number in sorted(pairs):
+            if m not in numbers and number not in numbers.values():
+                numbers[m] = number
+        for m in range(len(position)):
+            if m not in numbers:
+                numbers[m], self._next = self._next, self._next + 1
+            self._known[numbers[m]] = frame, position[m], present[m]
+        return [numbers[m] for m in range(len(position))]
 
 
 def _places(recording: Recording, there: np.ndarray, M: int) -> np.ndarray:

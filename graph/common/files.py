@@ -19,15 +19,16 @@ VERSION = "0.1.0"  # of the project, as in setup.py
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, suffix: str = "") -> Iterator[Path]:
     """A temporary path beside `path` to write to; it is renamed to `path` when the block ends, deleted if it raises.
 
     The folder is made if it is missing. When the block has ended, content and name are on the disk. The temporary file
-    is locked meanwhile, so that another process which writes `path` knows that it is in use.
+    is locked meanwhile, so that another process which writes `path` knows that it is in use. Its name ends with
+    `suffix`, for libraries that tell a format by the name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     delete_leftovers(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{suffix}")
     temporary.unlink(missing_ok=True)  # it might be a link
     try:
         with temporary.open("wb") as file:
@@ -47,7 +48,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 def delete_leftovers(path: Path) -> None:
     """Deletes the temporary files of `path` that killed processes left."""
-    for left in path.parent.glob(f"{escape(path.name)}.*.tmp"):
+    for left in path.parent.glob(f"{escape(path.name)}.*.tmp*"):
         with suppress(OSError):  # a running process still writes it
             with left.open("r+b") as file:
                 _lock(file)

@@ -39,8 +39,9 @@ class RelativeJoints(nn.Module):
 @replaceable
 def by_distance(q: Tensor, r: Tensor) -> Tensor:
     """q_i·r_(j - i): (..., L, d), (2L - 1, d) with the distance 0 in the middle -> (..., L, L)."""
-    i = torch.arange(q.shape[-2], device=q.device)
-    return torch.einsum("...id,ijd->...ij", q, r[i[None, :] - i[:, None] + len(i) - 1])
+    L = q.shape[-2]  # len() of a tensor would be a fixed number in an exported program
+    i = torch.arange(L, device=q.device)
+    return torch.einsum("...id,ijd->...ij", q, r[i[None, :] - i[:, None] + L - 1])
 
 
 class RelativeFrames(nn.Module):

@@ -114,10 +114,10 @@ class Config:
     )
     seed: int = option(0, "seed of weights, augmentation and order", low=0, high=2**32 - 1)
 
-    phase: Literal["train", "test", "info", "benchmark", "explain", "predict", "export"] = option(
+    phase: Literal["train", "test", "info", "benchmark", "explain", "predict", "export", "watch"] = option(
         "train",
-        "train and test, test alone, what a model is, how fast, what it looks at, its labels or a file "
-        "(--phase predict --help)",
+        "train and test, test alone, what a model is, how fast, what it looks at, its labels or a file, or a video's "
+        "labels (--phase predict --help)",
         title="Run",
     )
     training: bool = option(True, "published switch: false is `phase: test`")

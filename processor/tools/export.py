@@ -1,16 +1,19 @@
 """A trained model as a file that other programs run: ONNX, or PyTorch's exported program.
 
 The file takes prepared clips (N, C, T, V, M) and gives logits (N, num_class), for any N, and any T where the model
-takes any. Its metadata, one JSON text under the key `st_tr`, say what the classes, joints, channels and frames are and
-how recordings are prepared. The plain functions of `model.layers` are traced, in float32 on the CPU.
+takes any. With `--stream` two files are written, for S-TR frame by frame (`model.streaming_step`): one makes the next
+state of a frame and a state, the other logits of a state. The metadata of a file, one JSON text under the key `st_tr`,
+say what the classes, joints, channels and frames are and how recordings are prepared. The plain functions of
+`model.layers` are traced, in float32 on the CPU.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,6 +25,7 @@ from torch.export import Dim, ExportedProgram
 from graph.common.files import atomic_write
 from model import fast
 from model.base import SkeletonModel
+from model.streaming_step import Step, Tail
 from processor.state.data import versions
 from processor.tools.phase import PhaseParser
 from processor.tools.trained import Trained, load_trained
@@ -30,6 +34,7 @@ log = logging.getLogger(__name__)
 
 KEY = "st_tr"  # of the metadata
 Format = Literal["onnx", "pt2"]
+MANY = 1 << 30  # frames: no limit
 
 
 def parser() -> PhaseParser:
@@ -37,6 +42,7 @@ def parser() -> PhaseParser:
     words = PhaseParser("export", description="Write a trained model as a file that other programs run.")
     words.option("weights", type=Path, required=True, help="last.pt, best.pt or ema.pt of a run")
     words.option("format", choices=get_args(Format), required=True, help="onnx, or pt2 for torch.export.load")
+    words.option("stream", action="store_true", help="S-TR frame by frame: writes NAME.step.* and NAME.tail.*")
     words.option("out", type=Path, help="the file (default: beside the weights, with the format as its suffix)")
     return words
 
@@ -51,8 +57,8 @@ def main(argv: Sequence[str]) -> int:
     (trained,) = load_trained(
         [args.weights], config=args.config, class_names=args.class_names, device="cpu", words=changes
     )
-    export(trained, out, args.format)
-    log.info("wrote %s", out)
+    for path in export_stream(trained, out, args.format) if args.stream else export(trained, out, args.format):
+        log.info("wrote %s", path)
     return 0
 
 
@@ -62,16 +68,60 @@ def require(format: Format) -> None:
         raise ValueError(f"format: onnx needs {' and '.join(lacking)}; pip install -r requirements-onnx.txt")
 
 
-def export(trained: Trained, path: Path, format: Format) -> None:
-    """Writes a model to a file, complete or not at all.
+def export(trained: Trained, path: Path, format: Format) -> list[Path]:
+    """Writes a model to a file, complete or not at all; returns its path.
 
     Raises:
         ValueError: the model cannot be traced, or a package is not installed.
     """
     require(format)
     shape = clip_shape(trained)
-    program, any_frames = trace(trained.model, shape)
-    text = json.dumps(metadata(trained, shape, any_frames), ensure_ascii=False)
+    program, frames = trace(trained.model, shape)
+    write(program, path, format, metadata(trained, shape, frames), ["x"], ["logits"])
+    return [path]
+
+
+def export_stream(trained: Trained, path: Path, format: Format) -> list[Path]:
+    """Writes NAME.step.SUFFIX and NAME.tail.SUFFIX; returns their paths, errors as `export` and `Step`.
+
+    What both take and give is in their metadata: `state` has the name, shape (N: streams) and type of each tensor.
+    """
+    require(format)
+    if found := [key for key in ("min_max", "normalization") if trained.args.get(key)]:
+        raise ValueError(f"stream: the feeder's {found[0]} is no part of the model; prepare clips, without --stream")
+    if trained.args.get("sampling", "crop") != "crop":
+        raise ValueError(f"stream: sampling: {trained.args['sampling']} chooses among all frames of a clip")
+    step, shape = Step(trained.model), clip_shape(trained)
+    state, names = step.empty(2), step.names()
+    C, _, V, M = shape
+    about = metadata(trained, shape, (1, None)) | {
+        "state": [
+            {"name": name, "shape": ["N" if x.dim() > 1 else 1, *x.shape[1:]], "type": str(x.dtype)[len("torch.") :]}
+            for name, x in zip(names, state, strict=True)
+        ]
+    }
+    parts: dict[str, tuple[nn.Module, list[Tensor], list[str], list[str]]] = {
+        "step": (step, [torch.zeros(2, C, V, M), *state], ["frame", *names], [f"next_{name}" for name in names]),
+        "tail": (Tail(step), state, names, ["logits"]),
+    }
+    paths = []
+    for part, (module, inputs, taken, given) in parts.items():
+        program = traced(module, inputs, [[0] if x.dim() > 1 else [] for x in inputs])
+        paths.append(path.with_suffix(f".{part}{path.suffix}"))
+        write(program, paths[-1], format, {**about, "part": part}, taken, given)
+    return paths
+
+
+def write(
+    program: ExportedProgram,
+    path: Path,
+    format: Format,
+    about: Mapping[str, Any],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> None:
+    """Writes a traced program, with names for what it takes and gives and with its metadata."""
+    text = json.dumps(about, ensure_ascii=False)
     with atomic_write(path) as temporary:
         if format == "pt2":
             with temporary.open("wb") as file:
@@ -79,7 +129,7 @@ def export(trained: Trained, path: Path, format: Format) -> None:
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter about itself
-            onnx = torch.onnx.export(program, dynamo=True, input_names=["x"], output_names=["logits"], verbose=False)
+            onnx = torch.onnx.export(program, dynamo=True, input_names=inputs, output_names=outputs, verbose=False)
         if onnx is None:
             raise ValueError("format: the exporter of this torch gives no ONNX program; take torch 2.6 or newer")
         onnx.model.metadata_props[KEY] = text
@@ -96,37 +146,57 @@ def clip_shape(trained: Trained) -> tuple[int, int, int, int]:
     return C, window if window > 0 else T, V, M
 
 
-def trace(model: nn.Module, shape: tuple[int, int, int, int]) -> tuple[ExportedProgram, bool]:
-    """The exported program of a model for any number of clips, and whether for any number of frames, too.
+def trace(model: nn.Module, shape: tuple[int, int, int, int]) -> tuple[ExportedProgram, tuple[int, int | None]]:
+    """The exported program of a model for any number of clips, and the least and most frames that it takes; None: any.
 
     Raises:
         ValueError: it cannot be traced.
     """
     x = torch.zeros(2, *shape)
-    errors = []
-    for any_frames in (True, False):
-        dynamic: dict[int, Any] = {0: Dim.AUTO, **({2: Dim.AUTO} if any_frames else {})}
-        try:
-            with fast.reference(), torch.no_grad():
-                program = torch.export.export(model.eval(), (x,), dynamic_shapes=(dynamic,))
-            # a dimension that the model fixes is traced as a number
-            batch, *others = _input_shape(program)
-            if isinstance(batch, int):
-                raise ValueError(f"the model takes batches of {batch} only")
-            return program, not isinstance(others[1], int)
-        except Exception as error:  # the tracer raises errors of many kinds
-            errors.append(error)
-    raise ValueError(f"export: the model cannot be traced ({str(errors[-1]).splitlines()[0]})") from errors[-1]
+    try:
+        program = traced(model, [x], [[0, 2]])
+    except ValueError:
+        program = traced(model, [x], [[0]])
+    frames = _size(program, 2)
+    if _is_fixed(frames):
+        return program, (int(frames), int(frames))
+    ends = program.range_constraints[frames.node.expr]  # relative positions reach so many frames
+    least = int(ends.lower) if ends.lower > 2 else 1  # the tracer begins at 2
+    return program, (least, int(ends.upper) if ends.upper < MANY else None)
 
 
-def _input_shape(program: ExportedProgram) -> tuple[Any, ...]:
-    """The shape of the only input, with a symbol for what may be any."""
+def traced(module: nn.Module, inputs: Sequence[Tensor], free: Sequence[Sequence[int]]) -> ExportedProgram:
+    """The exported program of a module, for inputs whose `free` axes may have other lengths.
+
+    Raises:
+        ValueError: it cannot be traced, or takes one number of clips only.
+    """
+    axes = [dict.fromkeys(numbers, Dim.AUTO) for numbers in free]
+    parameters = inspect.signature(module.forward).parameters.values()
+    named = sum(parameter.kind is not parameter.VAR_POSITIONAL for parameter in parameters)
+    shapes = (*axes[:named], *([tuple(axes[named:])] if len(axes) > named else []))  # *args is one argument
+    try:
+        with fast.reference(), torch.no_grad():
+            program = torch.export.export(module.eval(), tuple(inputs), dynamic_shapes=shapes)
+    except Exception as error:  # the tracer raises errors of many kinds
+        raise ValueError(f"export: the model cannot be traced ({str(error).splitlines()[0]})") from error
+    if 0 in free[0] and _is_fixed(_size(program, 0)):
+        raise ValueError(f"export: the model takes batches of {_size(program, 0)} only")
+    return program
+
+
+def _size(program: ExportedProgram, axis: int) -> Any:
+    """The length of an axis of the first input: a number, or a symbol for what may be any."""
     name = program.graph_signature.user_inputs[0]
-    value: Tensor = next(node.meta["val"] for node in program.graph.nodes if node.name == name)
-    return tuple(value.shape)
+    return next(node.meta["val"] for node in program.graph.nodes if node.name == name).shape[axis]
 
 
-def metadata(trained: Trained, shape: tuple[int, int, int, int], any_frames: bool) -> dict[str, Any]:
+def _is_fixed(size: Any) -> bool:
+    """Whether the tracer made a length one number, which it may hide in a symbol."""
+    return isinstance(size, int) or bool(size.node.expr.is_number)
+
+
+def metadata(trained: Trained, shape: tuple[int, int, int, int], frames: tuple[int, int | None]) -> dict[str, Any]:
     """What a program needs to know to use the file."""
     data = trained.data
     feeder = {key: value for key, value in trained.args.items() if not key.endswith("_path")}
@@ -136,7 +206,8 @@ def metadata(trained: Trained, shape: tuple[int, int, int, int], any_frames: boo
         "parents": list(data.skeleton.parents) if data.skeleton else None,
         "channels": data.channels.as_mapping(),
         "shape": list(shape),  # C, T, V, M of a clip
-        "any_frames": any_frames,
+        "any_frames": frames[1] is None,
+        "frames": list(frames),  # the least and the most; null: any
         "frame_rate": data.frame_rate,
         "made": data.made,
         "feeder": feeder,

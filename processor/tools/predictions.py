@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import sys
+from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from data_gen.common.drawing import Figure, new_figure, plain_style, save_png, shown
-from graph.common.files import atomic_write, write_csv, write_text
+from graph.common.files import atomic_write
 from graph.common.words import plural, table
 from processor.tools.phase import PhaseParser
 from processor.tools.predict import Recognizer
@@ -34,19 +37,22 @@ def parser() -> PhaseParser:
         description="Label recordings with a trained model, or several that are fused as ensemble.py does.",
         epilog="The configuration (--config) takes changes of its keys, too. docs/predicting.md shows the whole way.",
     )
-    words.option(
-        "weights", type=Path, nargs="+", required=True, help="last.pt, best.pt or ema.pt of a run, one or several"
-    )
-    words.option("alpha", type=float, nargs="+", help="a weight for each of them; 1 by default")
     words.option("input", type=Path, nargs="+", required=True, help="files or folders of recordings, in any format")
-    words.option("top_k", type=int, default=5, help="labels that are named, the likeliest first (default: 5)")
     words.option("out", type=Path, help="FILE.json: writes this, FILE.csv and, with --window, the picture FILE.png")
     words.option("window", type=float, help="label windows of so many seconds, instead of whole recordings")
     words.option("every", type=float, help="seconds from the beginning of a window to that of the next one")
-    words.option("per_person", action="store_true", help="a label for each person")
     words.option("frame_rate", type=float, help="frames a second, where a recording does not tell")
-    words.option("device", nargs="+", default=["auto"], help="auto, cpu, mps, cuda, or the number of a GPU")
+    add_options(words)
     return words
+
+
+def add_options(words: PhaseParser) -> None:
+    """Adds the options of all phases that label."""
+    words.option("weights", type=Path, nargs="+", required=True, help="last.pt, best.pt or ema.pt of a run, one or several")
+    words.option("alpha", type=float, nargs="+", help="a weight for each of them; 1 by default")
+    words.option("top_k", type=int, default=5, help="labels that are named, the likeliest first (default: 5)")
+    words.option("per_person", action="store_true", help="a label for each person")
+    words.option("device", nargs="+", default=["auto"], help="auto, cpu, mps, cuda, or the number of a GPU")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -56,15 +62,9 @@ def main(argv: Sequence[str]) -> int:
         ValueError: a user's mistake, or no recording could be used.
     """
     args, changes = parser().read(argv)
-    out = _out(args.out, [*args.weights, *args.input]) if args.out else None
-    device = args.device[0] if not args.device[0].isdigit() else [int(args.device[0])]
-    if device not in ("auto", "cpu", "mps", "cuda") and isinstance(device, str):
-        raise ValueError(f"device: {device!r} is none of auto, cpu, mps, cuda, nor the number of a GPU")
+    out = stem_of(args.out, [*args.weights, *args.input], "out") if args.out else None
     asked = {key: getattr(args, key) for key in ("top_k", "window", "every", "per_person", "frame_rate")}
-    trained = load_trained(args.weights, config=args.config, class_names=args.class_names, device=device, words=changes)
-    recognizer = Recognizer(trained, args.alpha)
-    for note in recognizer.notes:
-        log.warning(note)
+    recognizer = load(args, changes)
     notes: Counter[str] = Counter()
     rows: list[dict[str, Any]] = []
     for prediction in recognizer.predict(recognizer.recordings(args.input), **asked):
@@ -85,15 +85,27 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _out(path: Path, read: Iterable[Path]) -> Path:
+def load(args: Namespace, changes: Sequence[str]) -> Recognizer:
+    """The models that the options of `add_options` name; what a user should know of them is logged."""
+    device = args.device[0] if not args.device[0].isdigit() else [int(args.device[0])]
+    if device not in ("auto", "cpu", "mps", "cuda") and isinstance(device, str):
+        raise ValueError(f"device: {device!r} is none of auto, cpu, mps, cuda, nor the number of a GPU")
+    trained = load_trained(args.weights, config=args.config, class_names=args.class_names, device=device, words=changes)
+    recognizer = Recognizer(trained, args.alpha)
+    for note in recognizer.notes:
+        log.warning(note)
+    return recognizer
+
+
+def stem_of(path: Path, read: Iterable[Path], option: str) -> Path:
     """The path without its suffix, if files may be written there."""
     if path.is_dir() or path.suffix.lower() not in ("", ".json", ".csv"):
-        raise ValueError(f"out: {path} is no name of a .json or .csv file; name one, such as predictions.json")
+        raise ValueError(f"{option}: {path} is no name of a .json or .csv file; name one, such as predictions.json")
     stem = path.with_suffix("") if path.suffix else path
     taken = {each.resolve() for each in read}
     for suffix in (".json", ".csv", ".png"):
         if (file := Path(f"{stem}{suffix}")).resolve() in taken:
-            raise ValueError(f"out: {file} is one of the files that are read; name another")
+            raise ValueError(f"{option}: {file} is one of the files that are read; name another")
     return stem
 
 
@@ -126,27 +138,45 @@ def _time(row: dict[str, Any]) -> str:
 
 def write(stem: Path, rows: Sequence[dict[str, Any]], *, picture: bool) -> Iterator[Path]:
     """Writes the files of predictions, and yields their paths."""
-    path = Path(f"{stem}.json")
-    write_text(path, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
-    yield path
-    plain = [key for key in rows[0] if key != "top_k"]
-    ranks = range(2, 1 + max(len(row["top_k"]) for row in rows))
-    head = [*plain, *(f"{name}_{rank}" for rank in ranks for name in ("label", "probability"))]
-    body = [
-        [
-            *(row[key] for key in plain),
-            *(value for other in row["top_k"][1:] for value in (other["label"], other["probability"])),
-        ]
-        for row in rows
-    ]
-    path = Path(f"{stem}.csv")
-    write_csv(path, [head, *body])
-    yield path
+    with tables(stem) as add:
+        for row in rows:
+            add(row)
+    yield from table_paths(stem)
     if picture:
         path = Path(f"{stem}.png")
         with atomic_write(path) as temporary:
             save_png(temporary, draw(rows), cut=True)
         yield path
+
+
+def table_paths(stem: Path) -> tuple[Path, Path]:
+    """The files that `tables` writes."""
+    return Path(f"{stem}.json"), Path(f"{stem}.csv")
+
+
+@contextmanager
+def tables(stem: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Takes predictions one by one, and writes them to a JSON and a CSV file, which appear when the block ends."""
+    with ExitStack() as files:
+        temporary = [files.enter_context(atomic_write(path)) for path in table_paths(stem)]
+        json_file = files.enter_context(temporary[0].open("w", encoding="utf-8"))
+        csv_file = files.enter_context(temporary[1].open("w", encoding="utf-8", errors="backslashreplace", newline=""))
+        is_first, cells = True, csv.writer(csv_file)
+
+        def add(row: dict[str, Any]) -> None:
+            nonlocal is_first
+            plain, others = [key for key in row if key != "top_k"], row["top_k"][1:]
+            if is_first:
+                ranks = range(2, 2 + len(others))
+                cells.writerow([*plain, *(f"{name}_{rank}" for rank in ranks for name in ("label", "probability"))])
+            text = json.dumps(row, ensure_ascii=False, indent=1)
+            json_file.write(("[" if is_first else ",") + f"\n{text}".replace("\n", "\n "))
+            more = (value for other in others for value in (other["label"], other["probability"]))
+            cells.writerow([*(row[key] for key in plain), *more])
+            is_first = False
+
+        yield add
+        json_file.write("[]\n" if is_first else "\n]\n")
 
 
 @plain_style()

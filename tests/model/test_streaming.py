@@ -10,6 +10,7 @@ import torch
 from model import Model as ZitZot
 from model.st_tr import Model
 from model.streaming import Stream, Window
+from model.streaming_step import Step, Tail
 
 SMALL: dict[str, Any] = {"num_class": 5, "num_point": 15, "window_size": 24, "channels": [8, 16, 32], "Nh": 2}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -39,6 +40,23 @@ def test_logits_after_each_frame_are_those_of_the_clip(name: str) -> None:
         for t in range(1, 30):
             stream.push(x[:, :, t - 1])
             torch.testing.assert_close(stream.logits(), model(x[:, :, :t]), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_steps_of_fixed_shapes_give_the_logits_of_the_clip(name: str) -> None:
+    model = model_of(**VARIANTS[name])
+    step = Step(model)
+    tail, state = Tail(step), step.empty(2)
+    shapes = [x.shape for x in state]
+    assert len(step.names()) == len(state)
+    x = torch.randn(2, 3, 29, 15, model.options.num_person, dtype=torch.float64)
+    with torch.no_grad():
+        for t in range(1, 30):
+            state = step(x[:, :, t - 1], *state)
+            expected = model(x[:, :, :t])
+            torch.testing.assert_close(tail(*state), expected, rtol=0, atol=1e-10)
+    assert expected.abs().max() > 0.01
+    assert [x.shape for x in state] == shapes
 
 
 def test_frames_may_come_several_at_a_time_and_answers_may_be_left_out() -> None:
@@ -87,6 +105,8 @@ def test_what_sees_all_frames_is_refused_and_has_a_window(options: dict[str, Any
     model = model_of(**options)
     with pytest.raises(ValueError, match=reason):
         Stream(model)
+    with pytest.raises(ValueError, match=reason):
+        Step(model)
     window, x = Window(model, 24), torch.randn(1, 3, 30, 15, 2, dtype=torch.float64)
     for frame in x.unbind(dim=2):
         window.push(frame)

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
+from golden.golden import weight
 from runs import MODEL, make, say, write_data
 
+from model.published import from_published
 from model.st_tr import Model
+from model.streaming import Stream
 from model.zit_zot import Model as ZitZot
 from processor.engine.setup import set_up_training
-from processor.tools.export import trace
+from processor.tools.export import export, export_stream, trace, write
+from processor.tools.trained import load_trained
+
+PUBLISHED: dict[str, Any] = json.loads((ROOT / "tests" / "golden" / "st_tr.json").read_text())
 
 VARIANTS: dict[str, Any] = {
     "s-tr": {},
@@ -53,7 +64,7 @@ def test_pt2(run: Path, capsys: Any, caplog: Any) -> None:
     program = torch.export.load(run / "last.pt2", extra_files=extra)
     about = json.loads(extra["st_tr"])
     assert about["class_names"] == ["run", "sit", "walk"]
-    assert (about["shape"], about["any_frames"]) == ([3, 8, 20, 1], True)
+    assert (about["shape"], about["any_frames"], about["frames"][1]) == ([3, 8, 20, 1], True, None)
     assert about["joints"][:2] == ["hip center", "spine"]
     assert len(about["parents"]) == 20
     model = Model(**MODEL).eval()
@@ -63,21 +74,90 @@ def test_pt2(run: Path, capsys: Any, caplog: Any) -> None:
         torch.testing.assert_close(program.module()(x), model(x), rtol=0, atol=1e-4)
 
 
+def check_onnx(model: torch.nn.Module, shape: tuple[int, int, int, int], path: Path) -> tuple[int, int | None]:
+    """ONNX Runtime gives the model's logits of other numbers of clips and frames; the frames that the file takes."""
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed (requirements-onnx.txt)")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (requirements-onnx.txt)")
+    (C, T, V, M), (program, (least, most)) = shape, trace(model, shape)
+    write(program, path, "onnx", {}, ["x"], ["logits"])
+    session = runtime.InferenceSession(path)
+    assert least <= T
+    for size, frames in ((1, T), (3, T + 3 if most is None else most), (2, max(T - 3, least))):
+        x = torch.randn(size, C, frames, V, M, generator=torch.Generator().manual_seed(1))
+        (logits,) = session.run(None, {"x": x.numpy()})
+        np.testing.assert_allclose(logits, model(x).detach().numpy(), rtol=0, atol=1e-4)
+    return least, most
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_onnx_runtime_gives_the_same_logits(name: str, tmp_path: Path) -> None:
+    _, most = check_onnx(model_of(name), (3, 12, 25, 2), tmp_path / "a.onnx")
+    assert most == {"relative": 12, "zit-zot": 100, "zit-zot-gcn": 100}.get(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED["variants"])
+def test_onnx_runtime_gives_the_logits_of_published_weights(name: str, tmp_path: Path) -> None:
+    variant = PUBLISHED["variants"][name]
+    state = {key: weight(key, shape) for key, shape in variant["state"].items()}
+    options = {**PUBLISHED["base"], **variant["model_args"], "graph": variant["graph"]}
+    _, C, T, V, M = variant["input"]
+    check_onnx(from_published(state, options).eval(), (C, min(T, 24), V, M), tmp_path / "a.onnx")
+
+
+@pytest.mark.slow
+def test_the_script_of_the_document_labels_clips(run: Path, tmp_path: Path) -> None:
+    for name in ("onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason=f"{name} is not installed (requirements-onnx.txt)")
+    (trained,) = load_trained([run / "last.pt"], device="cpu")
+    export(trained, tmp_path / "a.onnx", "onnx")
+    script, _ = re.findall(r"^```py\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert len(script.splitlines()) <= 30
+    assert re.findall(r"^(?:import|from) (\w+)", script, re.MULTILINE) == ["json", "sys", "numpy", "onnxruntime"]
+    (tmp_path / "label.py").write_text(script)
+    x = torch.randn(4, 3, 8, 20, 1, generator=torch.Generator().manual_seed(2))
+    np.save(tmp_path / "x.npy", x.numpy())
+    words = [sys.executable, "label.py", "a.onnx", "x.npy"]
+    said = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+    with torch.no_grad():
+        probability = trained.model(x).softmax(dim=1)
+    for number, (line, row) in enumerate(zip(said, probability, strict=True)):
+        first, second, third = row.argsort(descending=True).tolist()
+        names = trained.class_names
+        expected = f"{number} " + ", ".join(f"{names[i]} {100 * row[i]:.1f} %" for i in (first, second, third))
+        assert line == expected
+
+
+@pytest.mark.slow
+def test_onnx_runtime_steps_through_a_clip(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="onnxscript is not installed (requirements-onnx.txt)")
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (requirements-onnx.txt)")
-    model = model_of(name)
-    program, any_frames = trace(model, (3, 12, 25, 2))
-    onnx = torch.onnx.export(program, dynamo=True, input_names=["x"], output_names=["logits"], verbose=False)
-    assert onnx is not None
-    onnx.save(str(tmp_path / "a.onnx"))
-    session = runtime.InferenceSession(tmp_path / "a.onnx")
-    for size, frames in ((1, 12), (3, 15 if any_frames else 12)):
-        x = torch.randn(size, 3, frames, 25, 2, generator=torch.Generator().manual_seed(1))
-        (logits,) = session.run(None, {"x": x.numpy()})
-        np.testing.assert_allclose(logits, model(x).detach().numpy(), rtol=0, atol=1e-4)
+    (trained,) = load_trained([run / "last.pt"], device="cpu")
+    with pytest.raises(ValueError, match=r"^stream: sampling: even chooses among all frames of a clip$"):
+        export_stream(replace(trained, args={"sampling": "even"}), tmp_path / "a.onnx", "onnx")
+    paths = export_stream(trained, tmp_path / "a.onnx", "onnx")
+    assert [path.name for path in paths] == ["a.step.onnx", "a.tail.onnx"]
+    step, tail = map(runtime.InferenceSession, paths)
+    about = json.loads(step.get_modelmeta().custom_metadata_map["st_tr"])
+    names = [tensor["name"] for tensor in about["state"]]
+    for N in (1, 3):
+        shapes = [[N if n == "N" else n for n in tensor["shape"]] for tensor in about["state"]]
+        state = [np.zeros(shape, x["type"]) for shape, x in zip(shapes, about["state"], strict=True)]
+        x, stream = torch.randn(N, 3, 21, 20, 1), Stream(trained.model)
+        for frame in x.unbind(dim=2):
+            stream.push(frame)
+            state = step.run(None, {"frame": frame.numpy(), **dict(zip(names, state, strict=True))})
+            (logits,) = tail.run(None, dict(zip(names, state, strict=True)))
+            np.testing.assert_allclose(logits, stream.logits().numpy(), rtol=0, atol=1e-4)
+    x = x[0].numpy()
+    for part, path in zip(("step", "tail"), paths, strict=True):
+        path.rename(tmp_path / f"s-tr.{part}.onnx")
+    np.save(tmp_path / "clip.npy", x)
+    _, loop = re.findall(r"^```py\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL | re.MULTILINE)
+    (tmp_path / "loop.py").write_text(loop)
+    said = subprocess.run([sys.executable, "loop.py"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] == trained.class_names[int(logits[0].argmax())]
 
 
 def test_mistakes_are_named(run: Path, capsys: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
