@@ -33,7 +33,7 @@ from model.options import ZitZotOptions as Options
 
 ZIT = ((48, 48, 1), (48, 48, 1), (48, 96, 2), (96, 96, 1), (96, 192, 2), (192, 192, 1))  # in, out, stride of l2 to l7
 ZOT = ((192, 276), (276, 276))
-STD = 0.1  # of relative positions at the start; docs/benchmarks.md compares it with 1
+STD = 0.1  # of relative positions at the start: attention begins with what is alike, not with random distances
 ZOOM = {
     **{"temporal": False, "relative": False, "adaptive_mask": False, "group_relation": False},
     "person_order": True,

@@ -206,7 +206,9 @@ def load_study(argv: Sequence[str]) -> Study:
         sys.path.append(folder)  # a feeder or a model that is named may be a module there
     layers = [*reader.layers, overrides]
     grid = _grid(layers, check)
-    members = member_layers(grid, path, layers, check.problems) if grid and path else [(("", ""), layers)]
+    members = [(("", ""), layers)]
+    if any(layer.get(KEY) for layer in layers):  # where the grid is wrong, its members say nothing
+        members = list(member_layers(grid, path, layers, check.problems)) if grid and path else []
     sections = {member: _merged(of_member, check) for member, of_member in members}
     configs = {member: _checked(section, path, check, reader.complete) for member, section in sections.items()}
     if check.problems:

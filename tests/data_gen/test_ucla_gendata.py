@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from data_gen.formats.reading import read
 from data_gen.ucla_gendata import gendata, main
+from processor.results.ledger import copies
 
 
 def write_sequence(folder: Path, name: str, num_frame: int = 3, **changes: object) -> np.ndarray:
@@ -46,6 +47,8 @@ def test_the_complete_data_set(samples: Path, tmp_path: Path) -> None:
     assert max(Counter(labels).values()) < 100
     unseen = (tmp_path / "val_unseen.txt").read_text().split()
     assert len(unseen) == 369
+    files = ("train_data_joint.npy", "train_label.pkl", "val_data_joint.npy", "val_label.pkl")
+    assert set(copies(*(str(tmp_path / file) for file in files)) or ()) == {*names} - {*unseen}
     assert {name[:3] for name in names} - {name[:3] for name in unseen} == {"a02", "a03"}
 
 
