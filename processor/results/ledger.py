@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from feeders.arrays import load_labels, read_chunks
-from graph.common.files import ROOT, write_csv, write_text
+from graph.common.files import write_csv, write_text
 from graph.common.words import plural
 from processor.results.fusion import fuse
 from processor.results.scores import SCORE, Scores, load_scores
@@ -34,8 +34,8 @@ LEDGER, NOTES = "results", "notes.md"
 PAGE = """# Results
 
 Each section is the ledger of a study, one command that trains everything in it; accuracies of the last epoch, with
-weights of fusion that were fixed before. The files are in [results/](results), and `python -m processor.results.ledger`
-makes this page of them. A study that has no section here has not been run with this code.
+weights of fusion that were fixed before. The files are in `docs/results/`, and `python docs/make_results.py` makes this
+page of them. A study that has no section here has not been run with this code.
 """
 Member = tuple[str, str]  # a model and a stream
 Row = dict[str, str]
@@ -227,7 +227,3 @@ def page(folder: Path) -> str:
         notes = path.with_name(NOTES)
         parts += [markdown(read_ledger(path)), notes.read_text(encoding="utf-8") if notes.is_file() else ""]
     return "\n".join(part for part in parts if part)
-
-
-if __name__ == "__main__":
-    write_text(ROOT / "docs" / "results.md", page(ROOT / "docs" / "results"))
