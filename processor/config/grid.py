@@ -33,7 +33,7 @@ FEEDERS = ("train_feeder_args", "validation_feeder_args", "test_feeder_args")
 class Grid:
     """The arguments of `study`."""
 
-    models: list[str] = option([], "names of configurations in the file's folder, without .yaml; none: the file itself")
+    models: list[str] = option([], "configurations without .yaml, as _base_ names them; none: the file itself")
     streams: list[str] | dict[str, dict[str, Any]] = option([], "streams, by name with further keys that each changes")
     seeds: list[int] = option([], "seeds; none: the key seed", low=0, high=2**32 - 1)
     fusion: dict[str, Any] = option({}, "weights of streams, of models, or for each model of its streams")
@@ -88,7 +88,8 @@ def member_layers(
         base: list[Section] = []
         if model:
             reader = Reader(problems)
-            reader.read(present(Path(os.path.normpath(path.parent / f"{model}.yaml"))))
+            written = Path(f"{model}.yaml")
+            reader.read(present(Path(os.path.normpath(path.parent / written)), written))
             if not reader.complete:
                 continue
             base = reader.layers

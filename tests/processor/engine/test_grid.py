@@ -220,6 +220,13 @@ def test_a_stream_may_change_further_keys(words: list[str]) -> None:
     assert (both.base_lr, both.train_feeder_args["stream"], both.model_args["channel"]) == (0.5, "joint+bone", 6)
 
 
+def test_a_study_elsewhere_names_the_configurations_of_the_project(words: list[str]) -> None:
+    Path("study.yaml").write_text("study: {models: [config/nw_ucla/s-tr, config/demo/t-tr]}", encoding="utf-8")
+    members = load_study(words).members
+    assert list(members) == [("s-tr", ""), ("t-tr", "")]
+    assert [config.model_args["window_size"] for config in members.values()] == [52, 32]
+
+
 def test_the_time_that_is_left(words: list[str]) -> None:
     jobs = jobs_of(load_study([*words, "--num_epoch", "10"]))
     clock, lines = Clock(jobs, kept=RUNS[:4]), []
