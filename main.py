@@ -80,7 +80,8 @@ def _run(study: Study, argv: Sequence[str]) -> int:
     """Runs the phase of a study, in several processes if it names several GPUs; returns the exit status."""
     import torch
 
-    from processor.engine.study import jobs_of, run
+    from processor.engine.jobs import jobs_of
+    from processor.engine.study import run
     from processor.runtime import distributed
     from processor.runtime.device import keep_memory
 

@@ -10,7 +10,7 @@ import torch
 import main as program
 from graph.common.imports import import_object
 from processor.config.schema import ConfigError, load_config, load_study
-from processor.engine.study import jobs_of
+from processor.engine.jobs import jobs_of
 
 ROOT = Path(__file__).resolve().parents[1]
 ST_TR = (

@@ -15,7 +15,8 @@ import main as program
 from graph.common.yaml_text import dump
 from processor.config.schema import ConfigError, load_study
 from processor.engine import study as engine
-from processor.engine.study import Clock, choose, jobs_of
+from processor.engine.jobs import choose, jobs_of
+from processor.engine.study import Clock
 from processor.engine.train import train
 from processor.results.scores import load_scores
 from processor.runtime.signals import StoppedError

@@ -14,7 +14,8 @@ from runs import Data, make, train, write_data
 
 from main import main
 from processor.config.schema import Config, Study, resolved
-from processor.engine.study import jobs_of, mean_and_spread, of_fold, run
+from processor.engine.jobs import jobs_of, of_fold
+from processor.engine.study import mean_and_spread, run
 from processor.results.scores import load_scores
 
 
