@@ -18,7 +18,7 @@ from itertools import pairwise
 from logging.handlers import MemoryHandler
 from pathlib import Path
 
-from processor.config.schema import Config, load_config
+from processor.config.schema import Config, Study, load_study
 from processor.runtime.failure import OTHER, is_expected, sentence
 from processor.runtime.processes import leave, rank, started
 from processor.runtime.signals import StoppedError, stop_at_once
@@ -48,8 +48,9 @@ def main(argv: Sequence[str]) -> int:
                     _check_alone(phase)
                     status: int = import_module(module).main(argv)
                     return status
-            config = load_config(argv)
-            return _run(config, argv)
+            study = load_study(argv)
+            config = study.config
+            return _run(study, argv)
     except StoppedError as stopped:
         return _say(f"{stopped}", 128 + stopped.signal)
     except KeyboardInterrupt:
@@ -80,14 +81,16 @@ def _process_group() -> AbstractContextManager[None]:
     return process_group()
 
 
-def _run(config: Config, argv: Sequence[str]) -> int:
-    """Runs the phase of a configuration, in several processes if it names several GPUs; returns the exit status."""
+def _run(study: Study, argv: Sequence[str]) -> int:
+    """Runs the phase of a study, in several processes if it names several GPUs; returns the exit status."""
     import torch
 
-    from processor.engine import folds
+    from processor.engine.jobs import jobs_of
+    from processor.engine.study import run
     from processor.runtime import distributed
     from processor.runtime.device import keep_memory
 
+    config = study.config
     is_shared = config.phase in ("train", "test")  # several processes can do it together
     gpus = config.device if isinstance(config.device, list) and is_shared else []
     if len(gpus) > 1 and torch.cuda.is_available() and not started():
@@ -104,9 +107,9 @@ def _run(config: Config, argv: Sequence[str]) -> int:
     elif config.phase == "benchmark":
         from processor.tools.benchmark import benchmark
 
-        benchmark(folds.of_fold(config, config.folds[0]) if config.folds else config)
+        benchmark(jobs_of(study)[0].config)
     else:
-        folds.run(config)
+        run(study)
     return 0
 
 

@@ -9,13 +9,18 @@ set's page, X = 1.28 - 2.56 x (to the left of the picture), Y = 0.96 - 1.92 y (u
 camera), and not changed otherwise. T is the longest sequence of the data set (46 in the complete one); shorter
 sequences are padded with zeros. `{part}_label.pkl` holds `(sample_names, labels)`: names such as `s01s02_01_001`, in
 order, and labels from 0. The folds are the authors'. All arrays together have 20 MB, so memory holds all sequences.
+
+`--split inner` writes the folds on which a recipe is chosen: `{out_folder}/inner/fold{1..5}/`. Fold k leaves out what
+the authors' fold k tests; of the other four, the fold after k (after 5: the first) validates (`val`), and three train.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -34,17 +39,23 @@ TEST_PAIRS = (  # of each fold
     ("s02s01", "s02s06", "s03s02", "s03s06"),
     ("s04s02", "s04s03", "s04s06", "s06s02", "s06s03"),
 )
+Split = Literal["folds", "inner"]
 _NAME = re.compile(r"(s\d\ds\d\d)_(0[1-8])_\d\d\d", re.ASCII)
 
 
 def gendata(
-    data_path: str | Path = "data/sbu_raw", out_folder: str | Path = "data/sbu", *, strict: bool = False
+    data_path: str | Path = "data/sbu_raw",
+    out_folder: str | Path = "data/sbu",
+    *,
+    split: Split = "folds",
+    strict: bool = False,
 ) -> Report:
     """Convert the folders of SBU's sequences; finished files are replaced only by complete ones.
 
     Args:
         data_path: folder of s01s02, s01s03 ...
         out_folder: gets a folder a fold.
+        split: the authors' folds, or inner ones of their training parts for choices, below inner.
         strict: stop at the first file that cannot be used, instead of skipping it.
 
     Raises:
@@ -58,25 +69,34 @@ def gendata(
         )
     files = {str(path.relative_to(data_path)): path for path in sorted(data_path.glob("*/*/*/skeleton_pos.txt"))}
     nothing = f"{data_path}: no sequence of SBU (s01s02/01/001/skeleton_pos.txt) there"
-    sequences = [sequence for _, sequence in read_each(_read, files, report, nothing=nothing)]
-    arrays = [_array(fold, part) for fold in range(len(TEST_PAIRS)) for part in PARTS]
+    sequences = [sequence for _, sequence in read_each(partial(_read, split), files, report, nothing=nothing)]
+    arrays = [_array(split, fold, part) for fold in range(len(TEST_PAIRS)) for part in PARTS]
     about = {"channels": Channels(unit="metres"), "made": made_by("sbu_gendata.py")}
     write_sequences(out_folder, arrays, sequences, report, **about)
     return report
 
 
-def _read(path: Path) -> tuple[Sample, np.ndarray, np.ndarray]:
+def _read(split: Split, path: Path) -> tuple[Sample, np.ndarray, np.ndarray]:
     name = "_".join(path.parts[-4:-1])
     match = _NAME.fullmatch(name)
-    if match is None or not any(match[1] in pairs for pairs in TEST_PAIRS):
+    tested = [fold for fold, pairs in enumerate(TEST_PAIRS) if match and match[1] in pairs]
+    if match is None or not tested:
         raise ValueError("no folder of SBU (they read s01s02/01/001, 21 pairs, classes 01 to 08)")
-    arrays = (_array(fold, "val" if match[1] in pairs else "train") for fold, pairs in enumerate(TEST_PAIRS))
     (recording,) = read(path, "sbu")
-    return Sample(name, int(match[2]) - 1, tuple(arrays)), recording.joints, recording.present
+    return Sample(name, int(match[2]) - 1, _arrays(split, tested[0])), recording.joints, recording.present
 
 
-def _array(fold: int, part: str) -> str:
-    return f"fold{fold + 1}/{part}_{JOINT}"
+def _arrays(split: Split, tested: int) -> tuple[str, ...]:
+    """The arrays that a sequence goes to, which the authors' fold `tested` tests."""
+    folds = range(len(TEST_PAIRS))
+    if split == "folds":
+        return tuple(_array(split, fold, "val" if fold == tested else "train") for fold in folds)
+    validates = (tested - 1) % len(TEST_PAIRS)
+    return tuple(_array(split, fold, "val" if fold == validates else "train") for fold in folds if fold != tested)
+
+
+def _array(split: Split, fold: int, part: str) -> str:
+    return f"{'inner/' if split == 'inner' else ''}fold{fold + 1}/{part}_{JOINT}"
 
 
 main = main_of(gendata, __doc__)

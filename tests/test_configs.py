@@ -9,7 +9,8 @@ import torch
 
 import main as program
 from graph.common.imports import import_object
-from processor.config.schema import ConfigError, load_config
+from processor.config.schema import ConfigError, load_config, load_study
+from processor.engine.jobs import jobs_of
 
 ROOT = Path(__file__).resolve().parents[1]
 ST_TR = (
@@ -19,17 +20,18 @@ ST_TR = (
 ABLATIONS = tuple(
     f"zit-zot-{name}" for name in ["gcn", "heads-1", "heads-12", "heads-3", "parallel", "spatial", "temporal"]
 )
+MODERN = ("s-tr-modern", "t-tr-modern")
 NAMES = {  # every one that has been documented or had a file
     "custom": ("train",),
     "demo": ("train", "t-tr"),
-    "kinetics": (*ST_TR, "test"),
-    "ntu60_xsub": (*ST_TR, "test", "zit-zot", "zit-zot-2d", *ABLATIONS),
-    "ntu60_xview": (*ST_TR, "test", "zit-zot", "zit-zot-2d"),
-    "ntu120_xsub": (*ST_TR, "test", "zit-zot", "zit-zot-2d"),
-    "ntu120_xset": (*ST_TR, "test", "zit-zot", "zit-zot-2d"),
+    "kinetics": (*ST_TR, *MODERN, "test"),
+    "ntu60_xsub": (*ST_TR, *MODERN, "s-tr-bones-modern", "test", "zit-zot", "zit-zot-2d", *ABLATIONS),
+    "ntu60_xview": (*ST_TR, *MODERN, "test", "zit-zot", "zit-zot-2d"),
+    "ntu120_xsub": (*ST_TR, *MODERN, "test", "zit-zot", "zit-zot-2d"),
+    "ntu120_xset": (*ST_TR, *MODERN, "test", "zit-zot", "zit-zot-2d"),
     "nturgbd": ("train", "test"),
-    "nw_ucla": ("s-tr", "t-tr"),
-    "sbu": ("s-tr", "t-tr", "zit-zot", *ABLATIONS),
+    "nw_ucla": ("s-tr", "t-tr", "study"),
+    "sbu": ("s-tr", "t-tr", "study", "zit-zot", *ABLATIONS),
     "volleyball": ("zit-zot", "zoom"),
 }
 FILES = [ROOT / "config" / folder / f"{name}.yaml" for folder, names in NAMES.items() for name in names]
@@ -78,6 +80,36 @@ def test_every_config_writes_where_its_name_says() -> None:
 def test_a_name_is_made_of_parts(path: str, expected: dict[str, object]) -> None:
     config = load_config(["--config", f"config/{path}.yaml"])
     assert {key: config.model_args[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("folder", ["kinetics", "ntu60_xsub", "ntu60_xview", "ntu120_xsub", "ntu120_xset"])
+def test_modern_settings_are_beside_the_published_ones(folder: str) -> None:
+    for name in MODERN:
+        config = load_config(["--config", f"config/{folder}/{name}.yaml"])
+        assert (config.optimizer, config.lr_schedule, config.label_smoothing) == ("AdamW", "cosine", 0.1)
+        assert config.train_feeder_args["window_size"] == config.test_feeder_args["window_size"] == 64
+        assert ("random_rotation" in config.train_feeder_args) == (folder != "kinetics")
+        published = load_config(["--config", f"config/{folder}/{name.removesuffix('-modern')}.yaml"])
+        assert (published.optimizer, published.label_smoothing) == ("SGD", 0.0)
+
+
+def test_studies_name_their_runs() -> None:
+    jobs = jobs_of(load_study(["--config", "config/nw_ucla/study.yaml", "--study.seeds", "0", "1"]))
+    assert [job.name for job in jobs] == [
+        "s-tr/joint/seed0", "s-tr/bone/seed0", "t-tr/joint/seed0", "t-tr/bone/seed0",
+        "s-tr/joint/seed1", "s-tr/bone/seed1", "t-tr/joint/seed1", "t-tr/bone/seed1",
+    ]  # fmt: skip
+    assert jobs[-1].config.model_args["tcn_attention"] is True
+    assert [part["stream"] for part in (jobs[-1].config.train_feeder_args, jobs[-1].config.test_feeder_args)] == [
+        "bone", "bone",
+    ]  # fmt: skip
+    study = load_study(["--config", "config/sbu/study.yaml"])
+    names = [job.name for job in jobs_of(study)]
+    assert len(names) == 15
+    assert names[:2] + names[-1:] == ["zit-zot/seed0/fold1", "zit-zot/seed0/fold2", "t-tr/seed0/fold5"]
+    assert [config.model for config in study.members.values()] == [
+        "model.zit_zot.Model", "model.st_tr.Model", "model.st_tr.Model",
+    ]  # fmt: skip
 
 
 def test_a_data_set_from_elsewhere_has_the_same_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks.parts.arrays import write_part
 from benchmarks.parts.setting import Setting
-from processor.config.schema import load_config
-from processor.engine import folds
+from processor.config.schema import Study, load_config
+from processor.engine import study
 
 NAMES = ("s-tr", "t-tr", "one-stream", "zit-zot", "s-tr-agcn", "t-tr-agcn")
 FORM = (3, 60, 20, 1)  # (C, T, V, M)
@@ -58,7 +58,7 @@ def measure(setting: Setting) -> None:
                 log = logging.getLogger("processor.engine.train")
                 log.setLevel(logging.INFO)
                 log.addHandler(times)
-                scores = folds.run(config)
+                scores = study.run(Study.of(config))
                 log.removeHandler(times)
                 usual = min(times.epochs)
                 setting.record(

@@ -81,13 +81,13 @@ def find_file(name: str | None, problems: list[str]) -> Path | None:
     except ValueError as error:
         problems.append(f"{COMMAND_LINE}: --config: {error}")
         return None
-    file = _present(path)
+    file = present(path)
     if file != path:
         log.info("%s has no %s; reading %s", Path.cwd(), path, file)
     return file
 
 
-def _present(path: Path, written: Path | None = None) -> Path:
+def present(path: Path, written: Path | None = None) -> Path:
     """`path`, or (`written` in a file) what the project's `config/` has where neither file nor variant exists."""
     places = [place for place in (path, shipped(written or path)) if place]
     return next((place for exists in (os.path.exists, variant) for place in places if exists(place)), path)
@@ -149,7 +149,7 @@ class Reader:
                 if not isinstance(name, str) or plain(item) is None:
                     raise ValueError(f"{plain(item)!r} must be the name of a file, or a list of them")
                 base = Path(expand(name))
-                bases.append(_present(Path(os.path.normpath(folder / base)), written=base))
+                bases.append(present(Path(os.path.normpath(folder / base)), written=base))
             except ValueError as error:
                 self.complete = False
                 self.problems.append(f"{place}: {BASE}: {error}")

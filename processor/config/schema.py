@@ -9,6 +9,7 @@ touched, and torch is not imported unless the configuration names a class from e
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
@@ -21,6 +22,7 @@ from graph.common.bounded_yaml import YamlError
 from graph.common.schema import Problem, beyond_bounds, default_of, option
 from graph.common.yaml_text import COMMAND_LINE, Section, dump, load, plain
 from processor.config.check import Check
+from processor.config.grid import KEY, Grid, member_layers
 from processor.config.layers import Reader, find_file, merge, read_command_line
 from processor.config.published import modernised
 from processor.config.values import describe
@@ -54,6 +56,7 @@ class Config:
     folds: list[int] = option(
         [], "cross-validation: run each of them; {fold} in any value stands for its number", low=0, high=9999
     )
+    study: dict[str, Any] = option({}, "a grid of runs: models, streams, seeds, fusion; docs/training.md")
     make_data: str | None = option(None, "import path of a function that makes data files which are missing")
     make_data_args: dict[str, Any] = option({}, "the function's arguments")
     data_help: str | None = option(None, "what to tell a user whose data files are missing")
@@ -124,6 +127,8 @@ class Config:
     device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", low=0, high=1023)
     num_worker: int = option(2, "processes that load data", low=0, high=512)
     work_dir: Path = option(Path("work_dir/run"), "where the run writes; for config/A/B.yaml it is work_dir/A/B")
+    only: list[str] = option([], "study, folds: run those that one of these names or patterns names, such as s-tr/*")
+    part: str | None = option(None, "study, folds: 2/4 runs the second quarter of them, beside other machines")
     resume: str | None = option(None, "checkpoint to go on from; auto: the last one in work_dir, if any")
     overwrite: bool = option(False, "whether a work_dir that was used before may be overwritten")
     save_interval: int = option(1, "epochs between checkpoints", low=1)
@@ -173,12 +178,52 @@ class Config:
             numbers = getattr(self, key)
             if isinstance(numbers, list) and len(set(numbers)) < len(numbers):
                 yield (key,), f"{numbers} names a number twice"
+        for key in ("only", "part"):
+            if getattr(self, key) and not self.folds and not self.study:
+                yield (key, "folds", "study"), f"{getattr(self, key)} chooses runs of a study or folds; this is one run"
+        if self.part and not _is_part(self.part):
+            yield ("part",), f"{self.part!r} must be two numbers, the first at most the second, such as 2/4"
         if self.device == []:
             yield ("device",), "[] names no GPU; take auto, or cpu"
 
 
+def _is_part(text: str) -> bool:
+    match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
+    return bool(match and 1 <= int(match[1]) <= int(match[2]))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid of runs; a configuration of one run, or of folds alone, is one with a single member."""
+
+    file: str  # where it was read
+    members: dict[tuple[str, str], Config]  # by model and stream; "" where the study has no such axis
+    seeds: list[int]  # none: each member's seed
+    weights: dict[tuple[str, str], float]  # by which the members are fused; none: they are not
+
+    @property
+    def config(self) -> Config:
+        """What concerns the study as a whole, such as `phase` and `work_dir`; the rest is that of the first member."""
+        return next(iter(self.members.values()))
+
+    @classmethod
+    def of(cls, config: Config) -> Study:
+        """The study that a configuration alone is."""
+        return cls("", {("", ""): config}, [], {})
+
+
 def load_config(argv: Sequence[str]) -> Config:
-    """The configuration that a command line asks for.
+    """The configuration that a command line asks for, of a study that of its first member; arguments as `load_study`.
+
+    Raises:
+        ConfigError: anything is wrong with it; the message holds all problems.
+        SystemExit: `--help` was asked for, and printed.
+    """
+    return load_study(argv).config
+
+
+def load_study(argv: Sequence[str]) -> Study:
+    """The runs that a command line asks for.
 
     Args:
         argv: the words after the program's name: `--config FILE` and any key of `Config` with its values,
@@ -202,26 +247,59 @@ def load_config(argv: Sequence[str]) -> Config:
         if name is None:
             check.problems.append(f"{COMMAND_LINE}: name a file, for example `--config config/demo/train.yaml`")
     check.file = str(path or COMMAND_LINE)
-    section = Section()
-    for layer in [*reader.layers, overrides]:
-        section = merge(section, modernised(layer, check.problems, check.renamed), check.problems)
-    values = check.arguments(Config, section, place=check.file, together=reader.complete)
-    if path and "work_dir" not in section:
-        values["work_dir"] = default_work_dir(path)
-    if reader.complete:  # what stands in an unreadable file is not missing
-        if (folder := str(Path.cwd())) not in sys.path:
-            sys.path.append(folder)  # a feeder or a model that is named may be a module there
-        check.names(Config(**values), values, section)  # among them names of classes that a path stands for
+    if (folder := str(Path.cwd())) not in sys.path and reader.complete:
+        sys.path.append(folder)  # a feeder or a model that is named may be a module there
+    layers = [*reader.layers, overrides]
+    grid = _grid(layers, check)
+    members = [(("", ""), layers)]
+    if any(layer.get(KEY) for layer in layers):  # where the grid is wrong, its members say nothing
+        members = list(member_layers(grid, path, layers, check.problems)) if grid and path else []
+    sections = {member: _merged(of_member, check) for member, of_member in members}
+    configs = {member: _checked(section, path, check, reader.complete) for member, section in sections.items()}
     if check.problems:
         raise ConfigError(list(dict.fromkeys(check.problems)))  # an alias repeats what is wrong with its anchor
-    config = Config(**values)
     if check.renamed:
         log.warning("published names: %s", ", ".join(f"{a} is read as {b}" for a, b in check.renamed.items()))
     if check.idle:
         log.warning("these published keys do nothing: %s", ", ".join(check.idle))
-    for line in (*check.warnings, *remarks(config, section)):
+    said = [line for member, config in configs.items() for line in remarks(config, sections[member])]
+    for line in dict.fromkeys((*check.warnings, *said)):
         log.warning(line)
-    return config
+    weights = {member: grid.weight(*member) for member in configs} if grid and grid.fusion else {}
+    return Study(check.file, configs, grid.seeds if grid else [], weights)
+
+
+def _merged(layers: Sequence[Section], check: Check) -> Section:
+    section = Section()
+    for layer in layers:
+        section = merge(section, modernised(layer, check.problems, check.renamed), check.problems)
+    return section
+
+
+def _grid(layers: Sequence[Section], check: Check) -> Grid | None:
+    """The grid of the key `study`; None: there is none, or it is wrong."""
+    section = Section()
+    for layer in layers:
+        section = merge(section, layer)
+    written, before = section.get(KEY), len(check.problems)
+    if not isinstance(written, Section) or not written:
+        return None
+    place = section.places[KEY]
+    good = check.arguments(Grid, written, KEY, KEY, place)
+    if written.get("seeds") and section.places.get("seed") == COMMAND_LINE:
+        check.problems.append(f"{COMMAND_LINE}: seed: the study names its seeds; give --study.seeds instead")
+    return Grid(**good) if len(check.problems) == before else None
+
+
+def _checked(section: Section, path: Path | None, check: Check, complete: bool) -> Config:
+    """The configuration of a section, with all that is wrong with it in `check`."""
+    before = len(check.problems)
+    values = check.arguments(Config, section, place=check.file, together=complete)
+    if path and "work_dir" not in section:
+        values["work_dir"] = default_work_dir(path)
+    if complete:  # what stands in an unreadable file is not missing
+        check.names(Config(**values), values, section)  # among them names of classes that a path stands for
+    return Config(**values) if len(check.problems) == before else Config()
 
 
 def default_work_dir(path: Path) -> Path:

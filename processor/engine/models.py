@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from graph.common.imports import import_object
+from model import fast
 from processor.state.weights import Weights, load_weights
 
 SHARE = 0.5  # of the machine's memory that a model may take; training takes it several times
@@ -54,6 +56,13 @@ def build_model(name: str, args: Mapping[str, Any], weights: Weights | None = No
         )
     model: nn.Module = kind(**args)
     return model
+
+
+def count_flops(model: nn.Module, shape: tuple[int, ...]) -> int:
+    """FLOPs of the forward pass of one sample of zeros (C, T, V, M), two a multiply-add."""
+    with torch.no_grad(), fast.reference(), FlopCounterMode(display=False) as counter:  # it knows the plain functions
+        model.eval()(torch.zeros(1, *shape))
+    return int(counter.get_total_flops())
 
 
 def _size(kind: Any, args: Mapping[str, Any]) -> int:

@@ -1,6 +1,6 @@
 """Turns a configuration into the objects of a run, and finds a user's mistakes before anything is written.
 
-Training and test take the `Run` that is made here. No other module of the engine but `folds` makes one.
+Training and test take the `Run` that is made here. No other module of the engine but `study` makes one.
 """
 
 from __future__ import annotations

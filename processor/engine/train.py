@@ -6,7 +6,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 
@@ -37,10 +37,14 @@ from processor.state.checkpoint import BEST, State
 log = logging.getLogger(__name__)
 
 
-def train(run: Training) -> Scores:
+def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda epoch, seconds: None) -> Scores:
     """Trains, evaluates on the way, and tests the weights of the last epoch, whose scores it returns.
 
     Evaluations on the way are on the validation data where there are some; the test data are then seen once.
+
+    Args:
+        run: what it works with.
+        after_epoch: is told the number of each epoch that has ended, and the seconds that it took.
 
     Raises:
         ValueError: the loss is no longer finite.
@@ -115,7 +119,9 @@ def train(run: Training) -> Scores:
             stopped, _ = _agree(signals)
             if stopped or last or any(state.epoch % n == 0 for n in (config.save_interval, config.eval_interval)):
                 checkpoints.save(state)
-            log.info("epoch %d of %d took %.1f s", state.epoch, config.num_epoch, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            log.info("epoch %d of %d took %.1f s", state.epoch, config.num_epoch, seconds)
+            after_epoch(state.epoch, seconds)
             if stopped and not last:
                 raise StoppedError(signal.Signals(stopped), f"after epoch {state.epoch}")
         if tested is None:  # the run has a validation, was stopped early, or was complete when it was resumed

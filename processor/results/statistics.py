@@ -8,7 +8,7 @@ from math import sqrt
 Z = 1.959963984540054  # of 95 per cent of a normal distribution
 
 
-def wilson(correct: int, total: int) -> tuple[float, float]:
+def wilson(correct: float, total: int) -> tuple[float, float]:
     """The 95 % interval of a share `correct / total`; (0, 1) where nothing was counted.
 
     Source: Wilson, *Probable inference, the law of succession, and statistical inference*, JASA 1927. Unlike the

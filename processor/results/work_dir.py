@@ -15,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from graph.common.files import ROOT, delete_leftovers, write_text
+from processor.results.ledger import RESULT
 from processor.results.provenance import Made
 from processor.results.scores import AVERAGED_SCORE, REPORT, SCORE, Scores, save_scores
 from processor.runtime import distributed
@@ -27,6 +28,7 @@ RESULTS = (
     SCORE,
     AVERAGED_SCORE,
     REPORT,
+    RESULT,
     *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")),
 )
 FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")

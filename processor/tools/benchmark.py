@@ -33,14 +33,13 @@ from processor.config.schema import Config
 from processor.engine.data import Group, Loader
 from processor.engine.evaluate import score
 from processor.engine.fit import check_fit
-from processor.engine.models import build_model
+from processor.engine.models import build_model, count_flops
 from processor.engine.optimizer import freeze
 from processor.engine.setup import loader_args, missing_files, new_loss, new_state, open_feeder, prepare_forward
 from processor.engine.train import Losses, step
 from processor.results.work_dir import BENCHMARK, check_place
 from processor.runtime.device import autocast, choose_device, effective_precision
 from processor.state.checkpoint import State
-from processor.tools.info import count_flops
 
 SECONDS, ROUNDS = 15.0, 5  # each phase is measured for so long, and in so many rounds at least
 SIDE = {"cpu": 2048, "cuda": 8192, "mps": 4096}  # rows and columns of the matrices whose product is the peak

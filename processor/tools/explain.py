@@ -23,7 +23,7 @@ from feeders.arrays import skeleton_of_array
 from graph.common.files import atomic_write, write_text
 from graph.common.words import did_you_mean, plural
 from graph.tools import Skeleton
-from processor.config.schema import load_config
+from processor.config.schema import load_study
 from processor.engine.attention import Seen, first_clip, frames_of, look
 from processor.engine.attribution import (
     DRAWS,
@@ -34,7 +34,7 @@ from processor.engine.attribution import (
     integrated_gradients,
     stability,
 )
-from processor.engine.folds import of_fold
+from processor.engine.jobs import jobs_of
 from processor.engine.setup import Run, open_test
 from processor.runtime.device import to_device
 from processor.state.weights import read_weights
@@ -196,8 +196,8 @@ def _run(weights: Path | None, config: str | None, changes: Sequence[str]) -> tu
         run = open_test(replace(config_of(read_weights(weights)), weights=weights, work_dir=weights.parent))
         return run, weights.parent / "explain"
     words = ["--weights", str(weights)] if weights else []
-    read = load_config(["--config", str(config), "--phase", "test", *words, *changes])
-    return open_test(of_fold(read, read.folds[0]) if read.folds else read), read.work_dir / "explain"
+    first = jobs_of(load_study(["--config", str(config), "--phase", "test", *words, *changes]))[0].config
+    return open_test(first), first.work_dir / "explain"
 
 
 @contextmanager

@@ -9,15 +9,12 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
-import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from graph.common.words import plural
-from model import fast
 from model.base import SkeletonModel
 from processor.config.schema import Config
-from processor.engine.models import build_model, model_of_weights
+from processor.engine.models import build_model, count_flops, model_of_weights
 from processor.state.weights import MODELS, Weights, read_weights
 
 TELLING = (
@@ -92,13 +89,6 @@ def _model(model: nn.Module, args: Mapping[str, Any], frames: int) -> dict[str, 
         "options": _list(known),
         "by default": _list(assumed),
     }
-
-
-def count_flops(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """FLOPs of the forward pass of one sample of zeros (C, T, V, M), two a multiply-add."""
-    with torch.no_grad(), fast.reference(), FlopCounterMode(display=False) as counter:  # it knows the plain functions
-        model.eval()(torch.zeros(1, *shape))
-    return int(counter.get_total_flops())
 
 
 def _list(options: Mapping[str, Any]) -> str:

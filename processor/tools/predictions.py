@@ -48,7 +48,9 @@ def parser() -> PhaseParser:
 
 def add_options(words: PhaseParser) -> None:
     """Adds the options of all phases that label."""
-    words.option("weights", type=Path, nargs="+", required=True, help="last.pt, best.pt or ema.pt of a run, one or several")
+    words.option(
+        "weights", type=Path, nargs="+", required=True, help="last.pt, best.pt or ema.pt of a run, one or several"
+    )
     words.option("alpha", type=float, nargs="+", help="a weight for each of them; 1 by default")
     words.option("top_k", type=int, default=5, help="labels that are named, the likeliest first (default: 5)")
     words.option("per_person", action="store_true", help="a label for each person")

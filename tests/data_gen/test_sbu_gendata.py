@@ -66,6 +66,19 @@ def test_the_complete_data_set(samples: Path, tmp_path: Path) -> None:
     assert up[SKELETON.joints.index("head")] > up[SKELETON.joints.index("left foot")] + 1
 
 
+def test_inner_folds_hold_nothing_that_their_outer_fold_tests(samples: Path, tmp_path: Path) -> None:
+    source = samples / "sbu_interaction"
+    gendata(source, tmp_path, split="inner")
+    assert [path.name for path in tmp_path.iterdir()] == ["inner"]
+    for fold, validates in zip(FOLDS, (2, 3, 4, 5, 1), strict=True):
+        val, val_names, _ = read_fold(tmp_path / "inner", fold, "val")
+        train, train_names, _ = read_fold(tmp_path / "inner", fold, "train")
+        assert val.shape[1:] == train.shape[1:] == (3, 46, 15, 2)
+        assert {name[:6] for name in val_names} == set(TEST_PAIRS[validates - 1])
+        pairs = {pair for number in FOLDS if number not in (fold, validates) for pair in TEST_PAIRS[number - 1]}
+        assert {name[:6] for name in train_names} == pairs
+
+
 def test_coordinates_are_the_data_sets_in_metres(tmp_path: Path) -> None:
     recorded = write_sequence(tmp_path / "raw", "s06s04/07/002", 4, start=617)
     write_sequence(tmp_path / "raw", "s01s03/08/001", 6)

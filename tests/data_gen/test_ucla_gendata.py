@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from data_gen.formats.reading import read
 from data_gen.ucla_gendata import gendata, main
+from processor.results.ledger import copies
 
 
 def write_sequence(folder: Path, name: str, num_frame: int = 3, **changes: object) -> np.ndarray:
@@ -46,6 +47,8 @@ def test_the_complete_data_set(samples: Path, tmp_path: Path) -> None:
     assert max(Counter(labels).values()) < 100
     unseen = (tmp_path / "val_unseen.txt").read_text().split()
     assert len(unseen) == 369
+    files = ("train_data_joint.npy", "train_label.pkl", "val_data_joint.npy", "val_label.pkl")
+    assert set(copies(*(str(tmp_path / file) for file in files)) or ()) == {*names} - {*unseen}
     assert {name[:3] for name in names} - {name[:3] for name in unseen} == {"a02", "a03"}
 
 
@@ -56,6 +59,49 @@ def test_test_sequences_that_were_trained_on_are_told(tmp_path: Path) -> None:
     report = gendata(tmp_path / "raw", tmp_path / "out")
     assert (tmp_path / "out" / "val_unseen.txt").read_text() == "a01_s01_e01_v03.json\n"
     assert "1 of 2 test sequences is a copy of a training one" in report.notes[-1]
+
+
+def names_in(folder: Path, part: str) -> list[str]:
+    names: list[str] = pickle.loads((folder / f"{part}_label.pkl").read_bytes())[0]
+    return names
+
+
+def test_folds_of_the_training_views_hold_nothing_of_the_test_view(tmp_path: Path) -> None:
+    for performer in (1, 2, 3, 10):
+        for view in (1, 2, 3):
+            write_sequence(tmp_path / "raw", f"a01_s{performer:02}_e00_v{view:02}", 3 * performer + view)
+    arguments = ["--data_path", str(tmp_path / "raw"), "--out_folder", str(tmp_path / "out"), "--split"]
+    main([*arguments, "views"])
+    main([*arguments, "performers"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["performers", "views"]
+    views = tmp_path / "out" / "views"
+    first = [f"a01_s{performer}_e00_v01.json" for performer in ("01", "02", "03", "10")]
+    second = [f"a01_s{performer}_e00_v02.json" for performer in ("01", "02", "03", "10")]
+    assert (names_in(views / "fold1", "train"), names_in(views / "fold1", "val")) == (first, second)
+    assert (names_in(views / "fold2", "train"), names_in(views / "fold2", "val")) == (second, first)
+    assert (views / "fold1" / "val_unseen.txt").read_text().split() == second
+    performers = tmp_path / "out" / "performers"
+    held_out = {fold: {name[4:7] for name in names_in(performers / f"fold{fold}", "val")} for fold in (1, 2, 5)}
+    assert held_out == {1: {"s01", "s02"}, 2: {"s03"}, 5: {"s10"}}
+    for fold in (1, 2, 3, 4, 5):
+        names = names_in(performers / f"fold{fold}", "train") + names_in(performers / f"fold{fold}", "val")
+        assert sorted(names) == sorted(first + second)
+    # the longest sequence is of view 3: rows are as in the cross-view split
+    assert np.load(views / "fold1" / "val_data_joint.npy").shape == (4, 3, 33, 20, 1)
+
+
+def test_folds_of_the_complete_data_set(samples: Path, tmp_path: Path) -> None:
+    source = samples / "nw_ucla" / "all_sqe"
+    shapes = {
+        path.relative_to(tmp_path).as_posix(): shape[0]
+        for path, shape in gendata(source, tmp_path, split="views").written.items()
+    }
+    assert shapes == {
+        "views/fold1/train_data_joint.npy": 516,
+        "views/fold1/val_data_joint.npy": 504,
+        "views/fold2/train_data_joint.npy": 504,
+        "views/fold2/val_data_joint.npy": 516,
+    }
 
 
 def test_sequences_are_padded_to_the_longest_of_both_parts(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from processor.config.schema import load_config
-from processor.engine import folds
+from processor.config.schema import load_study
+from processor.engine import study
 from processor.runtime import distributed
 from processor.runtime.terminal import spoken
 
@@ -25,7 +25,7 @@ def run(order: str, *files: str) -> None:
         for name in files:
             while not Path(name).is_file():
                 time.sleep(0.1)
-            folds.run(load_config(["--config", name]))
+            study.run(load_study(["--config", name]))
 
 
 if __name__ == "__main__":

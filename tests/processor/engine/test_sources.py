@@ -12,7 +12,8 @@ import pytest
 import torch
 from runs import Data, make, run_test, train, write_data
 
-from processor.engine import folds
+from processor.config.schema import Study
+from processor.engine import study
 from processor.engine.sources import stream_of
 from processor.results.scores import load_scores
 
@@ -136,7 +137,7 @@ def test_a_fold_takes_no_weights_of_another(data: Data, tmp_path: Path, key: str
         **{key: value if key == "weights" else str(value)},
     )
     with pytest.raises(ValueError, match=rf"folds: {key}: .*one/last\.pt would give every fold the weights of one"):
-        folds.run(config)
+        study.run(Study.of(config))
     assert not (tmp_path / "run").exists()
 
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from runs import Data, make, run_test, train, write_data
 
-from processor.config.schema import Config, ConfigError, load_config, resolved
-from processor.engine import folds
+from processor.config.schema import Config, ConfigError, Study, load_config, resolved
+from processor.engine import study
 from processor.engine import train as engine
 from processor.results.history import read_curves
 from processor.results.provenance import Made
@@ -232,15 +232,15 @@ def test_folds_fill_the_validation(data: Data, tmp_path: Path, monkeypatch: pyte
     config = make(marked, tmp_path, folds=[1, 2], num_epoch=1, validation_feeder_args=marked["middle"])
     fixed = replace(config, validation_feeder_args=data["middle"])
     with pytest.raises(ValueError, match=r"folds: validation_feeder_args must hold \{fold\}"):
-        folds.run(fixed)
+        study.run(Study.of(fixed))
     opened: list[str] = []
-    monkeypatch.setattr(folds, "train", lambda run: opened.append(run.config.validation_feeder_args["data_path"]))
+    monkeypatch.setattr(study, "train", lambda run, **_: opened.append(run.config.validation_feeder_args["data_path"]))
     with pytest.raises(AttributeError):
-        folds.run(config)
+        study.run(Study.of(config))
     assert opened == [str(tmp_path / f"fold{fold}" / "middle.npy") for fold in (1, 2)]
     (tmp_path / "fold2" / "middle.npy").unlink()
     with pytest.raises(ValueError, match=r"fold2.middle\.npy not found"):
-        folds.run(replace(config, work_dir=tmp_path / "b"))
+        study.run(Study.of(replace(config, work_dir=tmp_path / "b")))
 
 
 def test_the_report_tells_of_the_validation(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Cross-validation trains every fold as if alone, and sums up what they reach."""
+"""A study trains each of its runs as if alone, does what is left, and sums up what they reach."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import torch
 from runs import Data, make, train, write_data
 
 from main import main
-from processor.config.schema import Config, resolved
-from processor.engine.folds import mean_and_spread, of_fold, run
+from processor.config.schema import Config, Study, resolved
+from processor.engine.jobs import jobs_of, of_fold
+from processor.engine.study import mean_and_spread, run
 from processor.results.scores import load_scores
 
 
@@ -38,9 +39,10 @@ def rows(path: Path) -> list[list[str]]:
 
 def test_each_fold_is_the_run_that_it_is_alone(data: Data, tmp_path: Path) -> None:
     config = make(data, tmp_path, folds=[1, 2], num_epoch=2)
-    together = run(config)
-    alone = of_fold(make(data, tmp_path, folds=[1, 2], num_epoch=2, work_dir=tmp_path / "alone"), 2)
-    expected = train(alone)
+    run(Study.of(config))
+    together = load_scores(config.work_dir / "test_score.npz")
+    alone = jobs_of(Study.of(make(data, tmp_path, folds=[1, 2], num_epoch=2, work_dir=tmp_path / "alone")))[1]
+    expected = train(alone.config)
     second = load_scores(config.work_dir / "fold2" / "test_score.npz")
     np.testing.assert_array_equal(second.scores, expected.scores)
     first = load_scores(config.work_dir / "fold1" / "test_score.npz")
@@ -50,7 +52,6 @@ def test_each_fold_is_the_run_that_it_is_alone(data: Data, tmp_path: Path) -> No
         ["fold", "samples", "top1"],
         *([str(i), "10", f"{a:.4f}"] for i, a in enumerate(accuracy, 1)),
     ]
-    np.testing.assert_array_equal(load_scores(config.work_dir / "test_score.npz").scores, together.scores)
     assert (config.work_dir / "confusion_matrix.png").is_file()
 
 
@@ -58,7 +59,7 @@ def test_an_interrupted_validation_goes_on(
     data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     config = make(data, tmp_path, folds=[1, 2], num_epoch=2)
-    train(of_fold(config, 1))
+    train(jobs_of(Study.of(config))[0].config)
     file = tmp_path / "config.yaml"
     file.write_text(resolved(config), encoding="utf-8")
     before = torch.load(config.work_dir / "fold1" / "last.pt", weights_only=True)["model"]
@@ -73,25 +74,25 @@ def test_an_interrupted_validation_goes_on(
 
 def test_every_mark_is_filled(tmp_path: Path) -> None:
     config = Config(folds=[3], weights=tmp_path / "w{fold}.pt", class_names=["{fold}a"], resume="r{fold}.pt")
-    second = of_fold(config, 3)
-    assert (second.weights, second.class_names, second.resume) == (tmp_path / "w3.pt", ["3a"], "r3.pt")
-    assert second.work_dir == config.work_dir / "fold3"
-    assert not second.folds
+    third = of_fold(config, 3)
+    assert (third.weights, third.class_names, third.resume) == (tmp_path / "w3.pt", ["3a"], "r3.pt")
+    (job,) = jobs_of(Study.of(config))
+    assert (job.config.work_dir, job.config.folds) == (config.work_dir / "fold3", [])
 
 
 def test_mistakes_are_told_before_anything_is_trained(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("processor.engine.folds.train")
+    monkeypatch.delattr("processor.engine.study.train")
     config = make(data, tmp_path, folds=[1, 2, 3])
     with pytest.raises(ValueError, match=r"data: .*fold3.train\.npy.* not found"):
-        run(config)
+        run(Study.of(config))
     fixed = {**config.train_feeder_args, "data_path": str(tmp_path / "a.npy"), "label_path": str(tmp_path / "a.pkl")}
     with pytest.raises(ValueError, match=r"folds: train_feeder_args must hold \{fold\}"):
-        run(make(data, tmp_path, folds=[1], train_feeder_args=fixed))
+        run(Study.of(make(data, tmp_path, folds=[1], train_feeder_args=fixed)))
     shutil.copytree(tmp_path / "fold1", tmp_path / "fold3")
     with pytest.raises(ValueError, match=r"folds: 1 and 3 both test val0; each sample belongs to one fold"):
-        run(config)
+        run(Study.of(config))
 
 
 def test_mean_and_spread() -> None:

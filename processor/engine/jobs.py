@@ -1,0 +1,164 @@
+"""The runs of a study: their names, folders and configurations, and what is checked before the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from graph.common.words import plural
+from graph.common.yaml_text import load, plain
+from processor.config.schema import Config, Study, resolved
+from processor.engine.setup import open_feeder
+from processor.results.ledger import RESULT
+from processor.results.scores import SCORE
+from processor.results.work_dir import CONFIG, check_place
+
+MARK = "{fold}"  # a fold's number stands in its place
+WITHOUT_EFFECT = {  # keys that change no result of a training
+    "phase", "training", "device", "num_worker", "work_dir", "resume", "overwrite", "save_interval", "only", "part",
+    "checkpoint_minutes", "log_interval", "show_topk", "test_batch_size", "data_help", "make_data", "make_data_args",
+    "gradient_checkpointing",
+}  # fmt: skip
+OF_TRAINING = {"weights", "ignore_weights"}  # a test may take others
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of a study."""
+
+    name: str  # its folder below the study's; "" where the study is a single run
+    member: tuple[str, str]  # model and stream
+    fold: int | None
+    config: Config
+
+    @property
+    def group(self) -> str:
+        """What it is without its fold."""
+        return self.name.rpartition(f"fold{self.fold}")[0].rstrip("/") if self.fold is not None else self.name
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its training has ended and its scores are there."""
+        return all((self.config.work_dir / file).is_file() for file in (SCORE, RESULT))
+
+
+def jobs_of(study: Study) -> list[Job]:
+    """All runs of a study; those of a seed stand together, so that each stream is there after the first seed."""
+    jobs = []
+    seeds: Sequence[int | None] = study.seeds or [None]
+    for seed in seeds:
+        for member, config in study.members.items():
+            folds: Sequence[int | None] = config.folds or [None]
+            for fold in folds:
+                parts = [*member, "" if seed is None else f"seed{seed}", "" if fold is None else f"fold{fold}"]
+                name = "/".join(filter(None, parts))
+                filled = config if fold is None else of_fold(config, fold)
+                changes: dict[str, Any] = {"study": {}, "folds": [], "only": [], "part": None}
+                changes |= {"work_dir": config.work_dir / name} | ({} if seed is None else {"seed": seed})
+                jobs.append(Job(name, member, fold, replace(filled, **changes)))
+    return jobs
+
+
+def choose(jobs: Sequence[Job], config: Config) -> list[Job]:
+    """The runs that `only` and `part` leave.
+
+    Raises:
+        ValueError: there are none.
+    """
+    patterns = [end for pattern in config.only for end in (pattern, f"{pattern}/*")]
+    chosen = [job for job in jobs if not patterns or any(fnmatchcase(job.name, pattern) for pattern in patterns)]
+    if not chosen:
+        names = ", ".join(job.name for job in jobs[:8]) + (", ..." if len(jobs) > 8 else "")
+        raise ValueError(f"only: no run is called {' or '.join(config.only)}; the runs are {names}")
+    number, count = map(int, config.part.split("/")) if config.part else (1, 1)
+    if number > len(chosen):
+        raise ValueError(f"part: {config.part} of {plural(len(chosen), 'run')} is empty; take fewer parts")
+    return chosen[number - 1 :: count]
+
+
+def of_fold(config: Config, fold: int) -> Config:
+    """The configuration of one fold: its number in the place of every `{fold}`."""
+    return replace(config, **{f.name: _fill(getattr(config, f.name), fold) for f in fields(config)})
+
+
+def _fill(value: Any, fold: int) -> Any:
+    if isinstance(value, str):
+        return value.replace(MARK, str(fold))
+    if isinstance(value, Path):
+        return Path(str(value).replace(MARK, str(fold)))
+    if isinstance(value, dict):
+        return {key: _fill(x, fold) for key, x in value.items()}
+    return [_fill(x, fold) for x in value] if isinstance(value, list) else value
+
+
+def check(config: Config, jobs: Sequence[Job]) -> None:
+    """Checks, before hours are spent, that every run has its data and its folder, and that folds are folds."""
+    if config.overwrite and config.resume:
+        raise ValueError("overwrite, resume: one replaces a run, the other goes on with it; leave one out")
+    for job in jobs:
+        check_place(job.config.work_dir)
+        if not job.config.overwrite and (different := list(differences(job))):
+            raise ValueError(
+                f"work_dir: {job.config.work_dir} was made with another configuration ({'; '.join(different)}); train "
+                f"it anew with --overwrite --only {job.name}, or choose another --work_dir"
+            )
+    if config.folds:
+        _check_marks(config)
+    tested: dict[tuple[str, str], int | None] = {}
+    opened: dict[str, Any] = {}
+    for job in jobs:
+        for part in parts_of(job.config):
+            key = f"{part} {getattr(job.config, f'{part}_feeder_args')}"
+            opened[key] = opened.get(key) or open_feeder(job.config, part)
+        for name in opened[key].sample_name if job.fold is not None else ():
+            if (other := tested.setdefault((job.group, name), job.fold)) != job.fold:
+                raise ValueError(f"folds: {other} and {job.fold} both test {name}; each sample belongs to one fold")
+
+
+def parts_of(config: Config) -> tuple[str, ...]:
+    """The parts of the data that a run opens, the test last."""
+    return ("train", "validation", "test") if config.validation_feeder_args else ("train", "test")
+
+
+def _check_marks(config: Config) -> None:
+    for key, value in (("weights", config.weights), ("resume", config.resume)):
+        if value not in (None, "auto") and MARK not in str(value):
+            raise ValueError(
+                f"folds: {key}: {value} would give every fold the weights of one, which has seen what others test; put "
+                f"{MARK} where a fold's number belongs, such as work_dir/sbu/fold{MARK}/last.pt"
+            )
+    for key in (f"{part}_feeder_args" for part in parts_of(config)):
+        if MARK not in str(getattr(config, key)):
+            raise ValueError(
+                f"folds: {key} must hold {MARK} where a fold's number belongs, such as data/fold{MARK}/x.npy"
+            )
+
+
+def differences(job: Job) -> Iterator[str]:
+    """What differs between a run and the configuration in its folder, among what changes a result."""
+    path = job.config.work_dir / CONFIG
+    if not path.is_file():
+        return
+    asked, before = (plain(load(text, str(path), [])) for text in (resolved(job.config), path.read_text("utf-8")))
+    default = plain(load(resolved(Config()), "", []))
+    ignored = WITHOUT_EFFECT | (OF_TRAINING if job.config.phase == "test" else set())
+    if not asked["class_names"]:
+        ignored = ignored | {"class_names"}  # the data tell them
+    for key, value in asked.items():
+        earlier = before.get(key, default[key])
+        if key == "model_args" and job.config.weights:  # the file of the weights told the rest
+            earlier = {name: x for name, x in earlier.items() if name in value}
+        if key not in ignored and value != earlier:
+            yield from _differing(key, earlier, value)
+
+
+def _differing(key: str, earlier: Any, value: Any) -> Iterator[str]:
+    if isinstance(earlier, dict) and isinstance(value, dict):
+        for name in {**earlier, **value}:
+            if earlier.get(name) != value.get(name):
+                yield from _differing(f"{key}.{name}", earlier.get(name), value.get(name))
+    else:
+        yield f"{key}: {earlier}, now {value}"
