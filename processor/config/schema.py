@@ -61,7 +61,9 @@ class Config:
     model: str = option("model.st_tr.Model", "import path of the model's class", title="Model")
     model_args: dict[str, Any] = option({}, "its arguments")
     weights: Path | None = option(None, "checkpoint whose weights are loaded before training or test")
-    ignore_weights: list[str] = option([], "prefixes of the weights that are not taken from it")
+    ignore_weights: list[str] = option(
+        [], "prefixes of the weights that are not taken from it; auto: what does not fit"
+    )
 
     loss: str = option("cross_entropy", "or the import path of a torch module (logits, labels)", title="Optimisation")
     loss_args: dict[str, Any] = option({}, "the module's arguments")
