@@ -250,8 +250,6 @@ def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
             yield "freeze: without `weights`, the frozen parts keep the random numbers that they begin with"
         if config.optimizer == "SGD" and config.nesterov and not config.momentum:
             yield "nesterov: has no effect, for momentum is 0"
-        if "patience" in given and not config.early_stopping:
-            yield "patience: has no effect without early_stopping"
         unused = [key for key in ("momentum", "nesterov", "weight_decay") if key in given]
         if "." in config.optimizer and unused:
             yield f"{', '.join(unused)}: {config.optimizer} takes no settings but base_lr and those in optimizer_args"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from golden.golden import weight
 from runs import MODEL, Data, make, run_test, train, write_data
 from torch import Tensor
 
+from model.published import from_published
 from model.st_tr import Model
+from model.zit_zot import Model as ZitZot
 from processor.engine.models import model_of_weights
 from processor.state.checkpoint import read_checkpoint
 from processor.state.weights import read_weights
@@ -183,3 +187,42 @@ def test_classes_of_the_same_number_may_be_others(data: Data, tmp_path: Path, ca
         assert ("of other classes" in left_out(caplog)) == new
     with pytest.raises(ValueError, match=r"class_names name other classes: 'jump' and 'sit'.* --ignore_weights auto"):
         train(make(data, tmp_path, class_names=["sit", "jump", "run"], **{**settings, "ignore_weights": []}))
+
+
+def test_published_weights_are_tuned_on_another_skeleton(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Their tensors have other names; those that are taken are those of the converted model."""
+    caplog.set_level(logging.INFO)
+    variant = json.loads((Path(__file__).parents[2] / "golden" / "st_tr.json").read_text())["variants"]["s-tr"]
+    tensors = {key: torch.from_numpy(weight(key, shape)) for key, shape in variant["parameters"].items()}
+    torch.save(tensors, tmp_path / "w.pt")
+    args = {"num_class": 7, "num_point": 20, "num_person": 1, "graph": "graph.nw_ucla.Graph"}
+    model, _ = model_of_weights(ST_TR, args, read_weights(tmp_path / "w.pt"), ["auto"])
+    whole, tuned = from_published(tensors).state_dict(), model.state_dict()
+    left = left_out(caplog)
+    assert left["of other classes"] == ["fcn.weight", "fcn.bias"]
+    assert left["of other joints"] == [name for name in NEW_JOINTS if "terms" not in name]
+    assert list(left) == ["of other joints", "of other classes"]
+    for name in ("gcn0.conv.linear.weight", "backbone.8.gcn1.attention.qkv.weight", "backbone.3.tcn1.bn.running_var"):
+        assert torch.equal(tuned[name], whole[name])
+
+
+def test_zit_zot_is_tuned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    args: dict[str, Any] = {
+        "num_class": 3,
+        "num_point": 20,
+        "num_person": 2,
+        "graph": "graph.nw_ucla.Graph",
+        "max_T": 8,
+    }
+    config = {"model": "model.zit_zot.Model", "model_args": args}
+    torch.save({"model": ZitZot(**args).state_dict(), "config": repr(config)}, tmp_path / "w.pt")
+    other = {**args, "num_class": 4, "num_point": 15, "graph": "graph.sbu.Graph"}
+    model_of_weights(config["model"], other, read_weights(tmp_path / "w.pt"), ["auto"])
+    assert left_out(caplog) == {
+        "of other joints": [
+            *NEW_JOINTS[:4], "gcn1.PA", "gcn1.conv.A", "zit.*.spatial.attention.terms.relative.key_rel (6)",
+            "zit.*.spatial.attention.terms.adjacency.mask (6)", "zit.*.spatial.attention.terms.adjacency.adjacency (6)",
+        ],
+        "of other classes": ["fc.weight", "fc.bias"],
+    }  # fmt: skip
