@@ -9,6 +9,11 @@ from typing import Any, ClassVar
 from graph import fitting_graph, graph_of
 from graph.common.schema import Checked, Problem, option
 
+# what the data decide, and may differ where a trained model learns from others
+OF_DATA = (
+    "num_class", "num_point", "num_person", "graph", "graph_args", "channel", "in_channels", "window_size", "max_T"
+)  # fmt: skip
+
 
 @dataclass
 class ModelOptions(Checked):

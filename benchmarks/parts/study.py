@@ -11,8 +11,9 @@ from pathlib import Path
 
 from benchmarks.parts.arrays import write_part
 from benchmarks.parts.setting import Setting
-from processor.config.schema import Study, load_config
-from processor.engine import study
+from processor.config.schema import load_config
+from processor.engine.setup import set_up_training
+from processor.engine.train import train
 
 NAMES = ("s-tr", "t-tr", "one-stream", "zit-zot", "s-tr-agcn", "t-tr-agcn")
 FORM = (3, 60, 20, 1)  # (C, T, V, M)
@@ -35,7 +36,7 @@ def measure(setting: Setting) -> None:
     """A few epochs of each training, whose last accuracy is on data that it should learn."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        train = write_part(folder, "train", 48 if setting.rehearse else 1018, FORM, 10)
+        training = write_part(folder, "train", 48 if setting.rehearse else 1018, FORM, 10)
         test = write_part(folder, "val", 24 if setting.rehearse else 464, FORM, 10)
         for name in NAMES[: 1 if setting.rehearse else None]:
             with setting.guarded(name):
@@ -45,7 +46,7 @@ def measure(setting: Setting) -> None:
                 small = {"channels": [16, 32, 64]} if setting.rehearse else {}
                 config = replace(
                     config,
-                    train_feeder_args={**config.train_feeder_args, **train},
+                    train_feeder_args={**config.train_feeder_args, **training},
                     test_feeder_args={**config.test_feeder_args, **test},
                     model_args={**config.model_args, **small},
                     device=setting.device,
@@ -58,7 +59,7 @@ def measure(setting: Setting) -> None:
                 log = logging.getLogger("processor.engine.train")
                 log.setLevel(logging.INFO)
                 log.addHandler(times)
-                scores = study.run(Study.of(config))
+                scores = train(set_up_training(config))
                 log.removeHandler(times)
                 usual = min(times.epochs)
                 setting.record(

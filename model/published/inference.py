@@ -11,6 +11,7 @@ from torch import Tensor
 
 from graph import MODULES, fitting_graph, graph_of
 from model import zit_zot
+from model.options import OF_DATA
 from model.options import StTrOptions as Options
 from model.st_tr import Model
 
@@ -32,7 +33,8 @@ def agree(settled: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     if differing:
         held, said = (", ".join(f"{name}: {args[name]}" for name in differing) for args in (settled, given))
         keys = "the key" if len(differing) == 1 else "these keys"
-        raise ValueError(f"these weights hold {held}, model_args say {said}; set `{held}` or drop {keys}")
+        tune = ", or fine-tune what fits with --ignore_weights auto" if {*differing} <= {*OF_DATA} else ""
+        raise ValueError(f"these weights hold {held}, model_args say {said}; set `{held}` or drop {keys}{tune}")
     return {**given, **settled}
 
 

@@ -64,7 +64,9 @@ class Config:
     model: str = option("model.st_tr.Model", "import path of the model's class", title="Model")
     model_args: dict[str, Any] = option({}, "its arguments")
     weights: Path | None = option(None, "checkpoint whose weights are loaded before training or test")
-    ignore_weights: list[str] = option([], "prefixes of the weights that are not taken from it")
+    ignore_weights: list[str] = option(
+        [], "prefixes of the weights that are not taken from it; auto: what does not fit"
+    )
 
     loss: str = option("cross_entropy", "or the import path of a torch module (logits, labels)", title="Optimisation")
     loss_args: dict[str, Any] = option({}, "the module's arguments")
@@ -326,8 +328,6 @@ def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
             yield "freeze: without `weights`, the frozen parts keep the random numbers that they begin with"
         if config.optimizer == "SGD" and config.nesterov and not config.momentum:
             yield "nesterov: has no effect, for momentum is 0"
-        if "patience" in given and not config.early_stopping:
-            yield "patience: has no effect without early_stopping"
         unused = [key for key in ("momentum", "nesterov", "weight_decay") if key in given]
         if "." in config.optimizer and unused:
             yield f"{', '.join(unused)}: {config.optimizer} takes no settings but base_lr and those in optimizer_args"

@@ -2,38 +2,148 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from graph import MODULES, fitting_graph
 from graph.common.imports import import_object
 from model import fast
-from processor.state.weights import Weights, load_weights
+from model.base import SkeletonModel
+from model.options import OF_DATA, ModelOptions
+from processor.state.data import graph_skeleton
+from processor.state.weights import AUTO, Weights, check_prefixes, load_weights
+
+log = logging.getLogger(__name__)
 
 SHARE = 0.5  # of the machine's memory that a model may take; training takes it several times
 ROOM = (4, 1 << 26)  # a model takes at most so many times the bytes of its weights, and so many more
 
 
 def model_of_weights(
-    name: str, args: Mapping[str, Any], weights: Weights, ignored: Sequence[str] = ()
+    name: str, args: Mapping[str, Any], weights: Weights, ignored: Sequence[str] = (), *, new_classes: bool = False
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The model with the weights of a file, and the complete `model_args`: those given and those that weights settle.
 
-    Weights that begin with one of `ignored` are not taken from the file.
+    Weights that begin with one of `ignored` are not taken from the file; with `auto` among these, `tuned_model` says
+    which are.
 
     Raises:
         ValueError: weights and options disagree, or the model is too large, or the weights are of another.
     """
+    if AUTO in ignored:
+        return tuned_model(name, args, weights, [x for x in ignored if x != AUTO], new_classes=new_classes)
     complete = weights.complete(name, args, ignored)
     model = build_model(name, complete, None if ignored else weights)
     load_weights(model, weights, ignored)
     return model, complete
+
+
+def tuned_model(
+    name: str, args: Mapping[str, Any], weights: Weights, ignored: Sequence[str] = (), *, new_classes: bool = False
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The model of other data than those that a file's was trained on, with what fits of its weights.
+
+    Not taken are tensors of another shape, those that begin with one of `ignored`, those that depend on the joints
+    where the skeleton is another one, and the classifier of `new_classes`; they are logged. Options that are not
+    `OF_DATA` must be those of the file.
+
+    Raises:
+        ValueError: other options disagree, or nothing fits.
+    """
+    of_file = weights.complete(name, {key: value for key, value in args.items() if key not in OF_DATA})
+    of_data = {key: args[key] for key in OF_DATA if key in args}
+    complete = {**of_file, **of_data}
+    if any(complete.get(key) != of_file.get(key) for key in ("num_point", "graph")) and "graph_args" not in of_data:
+        complete["graph_args"] = {k: x for k, x in of_file.get("graph_args", {}).items() if k != "path"}
+    if complete.get("num_point") != of_file.get("num_point") and "graph" not in of_data:
+        complete.pop("graph", None)
+    model = build_model(name, complete)
+    initial = model.state_dict()
+    check_prefixes(ignored, initial)
+    with torch.random.fork_rng(devices=[]):  # what is not taken begins as in any run of this seed
+        state: Mapping[str, Tensor] = weights.state
+        if weights.published:
+            source = build_model(name, of_file, weights)
+            load_weights(source, weights)
+            state = source.state_dict()
+        joints = _of_joints(name, complete, initial) if _has_other_joints(model, complete, of_file, weights) else set()
+    left = _left_out(initial, state, joints, ignored, new_classes=new_classes)
+    not_taken = {key for keys in left.values() for key in keys}
+    taken = {key: state[key] for key in initial if key in state and key not in not_taken}
+    if not taken:
+        raise ValueError(f"weights: nothing in {weights.path} fits the model; leave weights out to train a new one")
+    model.load_state_dict({**initial, **taken})
+    log.info("weights of %s: %d of the model's %d tensors are taken", weights.path, len(taken), len(initial))
+    for why, keys in left.items():
+        counts = Counter(re.sub(r"\.\d+(?=\.)", ".*", key) for key in keys)
+        shown = ", ".join(key if number == 1 else f"{key} ({number})" for key, number in counts.items())
+        log.info("not taken, %s: %s", why, shown)
+    return model, complete
+
+
+def _left_out(
+    initial: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    joints: set[str],
+    ignored: Sequence[str],
+    *,
+    new_classes: bool,
+) -> dict[str, list[str]]:
+    """The names of the tensors of either state dict that are not taken, by the reason."""
+    classifier = tuple(prefix for prefix, option in SkeletonModel.SETTLED_BY.items() if option == "num_class")
+    left: dict[str, list[str]] = {}
+    for key, x in initial.items():
+        fits = key in state and state[key].shape == x.shape
+        if key in joints:
+            left.setdefault("of other joints", []).append(key)
+        elif key.startswith(classifier) and (new_classes or not fits):
+            left.setdefault("of other classes", []).append(key)
+        elif key.startswith(tuple(ignored)):
+            left.setdefault("ignored", []).append(key)
+        elif key in state and not fits:
+            left.setdefault("of another shape", []).append(key)
+        elif not fits and not key.endswith("num_batches_tracked"):
+            left.setdefault("not in the file", []).append(key)
+    unused = [key for key in state if key not in initial]
+    return {**left, "not in the model": unused} if unused else left
+
+
+def _has_other_joints(model: nn.Module, args: Mapping[str, Any], of_file: Mapping[str, Any], weights: Weights) -> bool:
+    """Whether the model has another skeleton than that of a file with the options `of_file`."""
+    if not isinstance(model, SkeletonModel):
+        return False
+    V, graph = model.options.num_point, model.options.graph
+    if of_file.get("num_point", V) != V or fitting_graph(of_file.get("graph"), V) != graph:
+        return True
+    paths = [options.get("graph_args", {}).get("path") for options in (args, of_file)]
+    if paths == [None, None]:
+        return False
+    theirs, ours = weights.data and weights.data.skeleton, graph_skeleton(args, V)
+    if theirs and ours:  # a skeleton's file may have moved
+        return (theirs.joints, theirs.parents) != (ours.joints, ours.parents)
+    return paths[0] != paths[1]
+
+
+def _of_joints(name: str, args: Mapping[str, Any], state: Mapping[str, Tensor]) -> set[str]:
+    """The tensors of a state dict whose shape follows from the number of joints: a model of others has it otherwise.
+
+    That model's number is odd or even as this one's, for temporal attention merges frames by that.
+    """
+    V = args.get("num_point", ModelOptions.num_point)
+    number, module = next((v, module) for v, module in MODULES.items() if v != V and (v - V) % 2 == 0)
+    graph_args = {key: value for key, value in args.get("graph_args", {}).items() if key == "labeling_mode"}
+    other = {**args, "num_point": number, "graph": f"{module.__name__}.Graph", "graph_args": graph_args}
+    return {key for key, x in build_model(name, other).state_dict().items() if x.shape != state[key].shape}
 
 
 def build_model(name: str, args: Mapping[str, Any], weights: Weights | None = None) -> nn.Module:

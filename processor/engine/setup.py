@@ -27,7 +27,7 @@ from processor.engine.loss import Criterion, build_loss, check_loss, weights_of_
 from processor.engine.mixup import Mixup
 from processor.engine.models import build_model, model_of_weights
 from processor.engine.optimizer import Schedule, build_optimizer, freeze
-from processor.engine.sources import check_streams, settle_classes, stream_of
+from processor.engine.sources import check_streams, classes_of, settle_classes, stream_of
 from processor.results import work_dir
 from processor.runtime import distributed
 from processor.runtime.compiling import compile_in_place
@@ -143,14 +143,17 @@ def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -
     weights = read_weights(config.weights) if config.weights else None
     torch.manual_seed(config.seed)
     model_args: Mapping[str, Any] = config.model_args
+    args = {part: getattr(config, f"{part}_feeder_args") for part in parts}
+    said, learnt = tuple(config.class_names) if config.class_names else None, None
     if weights:
-        model, model_args = model_of_weights(config.model, model_args, weights, ignored)
+        of_data = classes_of(args["train"]) if "train" in args else None
+        learnt = weights.known_classes(ignored, num_class=model_args.get("num_class"), said=said, of_data=of_data)
+        new = weights.class_names is not None and learnt is None
+        model, model_args = model_of_weights(config.model, model_args, weights, ignored, new_classes=new)
     else:
         model = build_model(config.model, model_args)
-    args = {part: getattr(config, f"{part}_feeder_args") for part in parts}
     feeders = {part: open_feeder(config, part) for part in parts}
-    said = tuple(config.class_names) if config.class_names else None
-    names = settle_classes(feeders, args, said=said, weights=weights, ignored=ignored)
+    names = settle_classes(feeders, args, said=said, learnt=learnt)
     check_streams(args, weights)
     for part, feeder in feeders.items():
         check_fit(feeder, model, part, names)

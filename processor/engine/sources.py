@@ -40,22 +40,20 @@ def settle_classes(
     args: Mapping[str, Mapping[str, Any]],
     *,
     said: tuple[str, ...] | None = None,
-    weights: Weights | None = None,
-    ignored: Sequence[str] = (),
+    learnt: tuple[str, ...] | None = None,
 ) -> tuple[str, ...] | None:
     """The names of the model's classes, where anything tells them; numbers the labels of all feeders as the model does.
 
-    The model's names are those in the file of its weights (unless the classifier is `ignored`), else those `said` in
-    the configuration, else those of the training data. Feeders and their arguments are given by part.
+    The model's names are those that its weights have `learnt` (None where it has a new classifier), else those `said`
+    in the configuration, else those of the training data. Feeders and their arguments are given by part.
 
     Raises:
         ValueError: the names of weights, configuration and data do not fit each other.
     """
-    learnt = weights.known_classes(ignored) if weights else None
-    if weights and "train" in feeders and learnt and said and said != learnt:
+    if "train" in feeders and learnt and said and said != learnt:
         raise ValueError(
-            f"weights: {weights.path} and class_names name other classes: {_differing(learnt, said)}; take "
-            "the same names, or train a new classifier with --ignore_weights fcn. (S-TR, T-TR) or fc. (ZiT-ZoT)"
+            f"weights and class_names name other classes: {_differing(learnt, said)}; take the same names, or "
+            "fine-tune with a new classifier: --ignore_weights auto"
         )
     names = learnt or said or (classes_of(args["train"]) if "train" in feeders else None)
     for part, feeder in feeders.items():

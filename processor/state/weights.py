@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ GRAPHS = tuple(
     )
 )  # fmt: skip
 NESTED = 8  # state dicts inside one another
+AUTO = "auto"  # in the place of prefixes that are not taken: what does not fit the model
 WRAPPERS = ("model", "state_dict", "model_state_dict")  # keys under which checkpoints hold a state dict
 
 
@@ -57,10 +58,25 @@ class Weights:
         """Bytes of the tensors."""
         return sum(x.numel() * x.element_size() for x in self.state.values())
 
-    def known_classes(self, ignored: Sequence[str] = ()) -> tuple[str, ...] | None:
-        """`class_names`, unless the weights that tell classes apart are not taken from the file."""
+    def known_classes(
+        self,
+        ignored: Sequence[str] = (),
+        *,
+        num_class: int | None = None,
+        said: Sequence[str] | None = None,
+        of_data: Sequence[str] | None = None,
+    ) -> tuple[str, ...] | None:
+        """`class_names`, unless the weights that tell classes apart are not taken from the file.
+
+        `AUTO` among the `ignored` does not take them for another number of classes, for names of other classes that the
+        configuration `said`, nor for such that the training data have.
+        """
+        names = self.class_names
         new = any(SkeletonModel.SETTLED_BY.get(f"{prefix.rstrip('.')}.") == "num_class" for prefix in ignored)
-        return None if new else self.class_names
+        if new or names is None or AUTO not in ignored:
+            return None if new else names
+        fits = tuple(said) == names if said else {*(of_data or ())} <= {*names}
+        return names if fits and num_class in (None, len(names)) else None
 
     @property
     def published(self) -> str | None:
@@ -164,6 +180,13 @@ def _is_entry(name: Any, value: Any) -> bool:
     return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
+def check_prefixes(ignore: Sequence[str], names: Iterable[str]) -> None:
+    """Refuses a prefix that none of the names begins with."""
+    for prefix in ignore:
+        if not prefix or not any(name.startswith(prefix) for name in names):
+            raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
+
+
 def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ()) -> None:
     """Loads weights into `model`.
 
@@ -174,9 +197,7 @@ def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ())
         ValueError: weights of another model, or a prefix that no key begins with.
     """
     initial = model.state_dict()
-    for prefix in ignore:
-        if not prefix or not any(name.startswith(prefix) for name in initial):
-            raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
+    check_prefixes(ignore, initial)
     kept = {name: value for name, value in initial.items() if name.startswith(tuple(ignore))}
     if family(weights.state) is type(model):
         try:
@@ -188,7 +209,8 @@ def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ())
         state = {**count, **weights.state, **kept}
         if problem := misfit(initial, state):
             raise ValueError(
-                f"weights: {weights.path} is of another model: {problem}; take the configuration it was made with"
+                f"weights: {weights.path} is of another model: {problem}; take the configuration it was made with, or "
+                "fine-tune what fits with --ignore_weights auto"
             )
         model.load_state_dict(state)
     log.info("weights of %s%s", weights.path, f", without {', '.join(ignore)}" if ignore else "")

@@ -78,7 +78,7 @@ def said_by(run: subprocess.Popen[str]) -> str:
 
 @dataclass(frozen=True)
 class Runs:
-    """Two launches of two processes, for all tests: one whose second process is killed, and one that trains four times.
+    """Two launches of two processes, for all tests: one whose second process is killed, and one that trains five times.
 
     Attributes:
         status, said: of the launch that a killed process ended.
@@ -93,6 +93,7 @@ class Runs:
     undisturbed: Config
     one: Config
     one_step: Config
+    tuned: Config
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +115,19 @@ def runs(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         data, folder, batch_size=14, accumulation=2, base_lr=1.0, num_epoch=1, momentum=0.0, nesterov=False,
         weight_decay=0.0, lr_schedule="multi-step", work_dir=folder / "one_step", **settings,
     )  # fmt: skip
+    tuned = replace(
+        one, freeze=["data_bn", "gcn0", "tcn0", "backbone.1"], lr_factors={"fcn": 3.0}, decay_all=False, num_epoch=1,
+        sampler="balanced", class_weights={"2": 4.0}, validation_feeder_args=data["val"], work_dir=folder / "tuned",
+    )  # fmt: skip
     dying = processes(str(ROOT / "main.py"), "--config", written(interrupted), command=DEVICES)
     again = folder / "again.yaml"  # waited for until the run has died
-    others = start_together(folder, *map(written, (halved(one), halved(one_step))), str(again), written(undisturbed))
+    others = start_together(
+        folder, *map(written, map(halved, (one, one_step, tuned))), str(again), written(undisturbed)
+    )
     said, _ = dying.communicate(timeout=120)
     again.write_text(resolved(interrupted), encoding="utf-8")
     output = said_by(others)
-    return Runs(folder, dying.returncode, said, output, interrupted, undisturbed, one, one_step)
+    return Runs(folder, dying.returncode, said, output, interrupted, undisturbed, one, one_step, tuned)
 
 
 def halved(config: Config) -> Config:
@@ -177,6 +184,14 @@ def test_two_processes_are_one_with_twice_the_batch(runs: Runs) -> None:
     assert scores.names == alone.names
     torch.testing.assert_close(torch.tensor(scores.scores), torch.tensor(alone.scores), rtol=1e-4, atol=1e-4)
     assert len(list(both.glob("events.out.tfevents.*"))) == 1
+
+
+def test_frozen_parts_weights_and_balanced_draws_are_those_of_one_process(runs: Runs) -> None:
+    train(runs.tuned)
+    alone, both = weights(runs.tuned.work_dir), weights(halved(runs.tuned).work_dir)
+    assert difference(both, alone) < 2e-5
+    assert torch.equal(both["gcn0.bn.running_mean"], torch.zeros(16))  # as it begins
+    assert torch.equal(both["backbone.1.tcn1.conv.weight"], alone["backbone.1.tcn1.conv.weight"])
 
 
 def test_gradients_are_those_of_twice_the_batch(runs: Runs) -> None:
