@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from graph import adjacency
 from model.base import SkeletonModel
+from model.drop_path import drop_paths
 from model.inputs import checked
 from model.layers.attention import Attention
-from model.layers.basic import Dropout, Projection, drop_paths, normalise
+from model.layers.basic import Dropout, Projection, normalise
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
 from model.layers.tcn import TemporalConv
 from model.layers.terms import MaskedAdjacency, RelativeFrames, RelativeJoints

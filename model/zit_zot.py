@@ -23,9 +23,10 @@ from torch.nn import functional as F
 
 from graph import adjacency
 from model.base import SkeletonModel
+from model.drop_path import drop_paths
 from model.inputs import checked
 from model.layers.attention import Attention
-from model.layers.basic import Dropout, Linear, Projection, add_relu, drop_paths, normalise
+from model.layers.basic import Dropout, Linear, Projection, add_relu, normalise
 from model.layers.gcn import AdaptiveGCN
 from model.layers.tcn import over_frames
 from model.layers.terms import MaskedAdjacency, RelativeFrames, RelativeJoints

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from model import st_tr, zit_zot
+from model.drop_path import DropPath, drop_paths
 from model.layers.attention import Attention
-from model.layers.basic import DropPath, drop_paths
 from processor.state.weights import read_weights
 
 ST_TR: dict[str, Any] = {"num_class": 5, "channels": [16, 16, 32], "Nh": 2, "window_size": 8, "num_point": 20}
