@@ -80,8 +80,8 @@ def run(config: Config, begun: Any, limit: int) -> None:
         train(config)
     except engine.StoppedError as stopped:
         os._exit(128 + stopped.signal)
-    except OSError:
-        os._exit(77)
+    except Exception as error:  # torch's own may follow the one of the disk
+        os._exit(77 if OSError in map(type, (error, error.__context__)) else 1)
 
 
 def start(context: Any, config: Config, limit: int = 0) -> Any:
