@@ -33,6 +33,7 @@ FOREIGN = ("pip", "pytest")  # modules of `python -m`
 MADE = "make_example.py"  # a block of the document that names it
 # phases with options of their own
 TOOLS = {
+    "explain": "processor.tools.explain",
     "predict": "processor.tools.predictions",
     "export": "processor.tools.export",
     "watch": "processor.tools.watch",

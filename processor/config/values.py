@@ -98,8 +98,11 @@ def _fit(value: Any, hint: Any) -> Any:
     if origin is Path and type(value) is str:
         return Path(_located(value))
     if origin is dict and args and args[1] is not Any:
-        fitted = {name: _fit(x, args[1]) for name, x in _flat(value).items()} if isinstance(value, dict) else {}
-        return MISFIT if not isinstance(value, dict) or MISFIT in fitted.values() else fitted
+        if not isinstance(value, dict):
+            return MISFIT
+        items = value if (get_origin(args[1]) or args[1]) is dict else _flat(value)
+        fitted = {name: _fit(x, args[1]) for name, x in items.items()}
+        return MISFIT if MISFIT in fitted.values() else fitted
     kind = dict if origin is Mapping else origin
     return value if origin not in NAMES or type(value) is kind else MISFIT
 

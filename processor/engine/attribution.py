@@ -25,7 +25,7 @@ LEVELS = 10  # steps from nothing to everything removed
 RANDOM_ORDERS = 4
 NOISE, DRAWS = 0.01, 3  # standard deviation, in those of the sample's numbers; how often it is drawn
 STEPS = 20  # of the integral
-GLANCE = {"levels": 5, "orders": 2}  # of a report
+GLANCE = {"levels": 4, "orders": 1}  # of a report
 BATCH = 4  # samples that are scored together; with 300 frames each takes up to 0.2 GB
 
 Importance = dict[tuple[str, str], np.ndarray]  # (method, axis) -> (length of the axis,)

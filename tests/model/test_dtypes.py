@@ -157,7 +157,11 @@ def test_synchronised_statistics_have_the_types_of_batch_norm(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
 ) -> None:
     monkeypatch.setattr(distributed._Total, "apply", torch.clone)  # of one process
-    alone, together = nn.BatchNorm1d(4).double(), distributed.SynchronisedBatchNorm(4).to(dtype)
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    alone, model = nn.BatchNorm1d(4).double(), nn.Sequential(nn.BatchNorm1d(4)).to(dtype)
+    distributed.synchronise_batch_norm(model)
+    together = model[0]
+    assert isinstance(together, distributed.SynchronisedBatchNorm)
     x = (3 * torch.randn(50, 4) + 10).to(dtype)
     y, expected = together(x), alone(x.double())
     assert y.dtype == dtype

@@ -253,7 +253,7 @@ class TestFiles:
 class TestSignatures:
     def test_everything_wrong_is_in_one_message(self) -> None:
         text = "sede: 1\nbase_lr: fast\nmodel_args:\n  drpout: 1\n  widths: [a]\ntest_feeder_args: {data_path: [1]}"
-        phases = "'train' or 'test' or 'info' or 'benchmark' or 'explain' or 'predict' or 'export'"
+        phases = "'train' or 'test' or 'info' or 'benchmark' or 'explain' or 'predict' or 'export' or 'watch'"
         with pytest.raises(ConfigError) as caught:
             load(text, "--phase", "tset")
         assert str(caught.value).splitlines() == [
