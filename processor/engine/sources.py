@@ -101,6 +101,11 @@ def check_streams(args: Mapping[str, Mapping[str, Any]], weights: Weights | None
         for key, given in ((f"{part}_feeder_args", stream_of(args[part])) for part in args if part != "train"):
             if stream and given and stream != given:
                 raise ValueError(f"{place}: the model learns from {stream}, {key} give {given}; make them agree")
+    for key, default in (("derive", "before"), ("published", False), ("min_max", False)):  # of what a number means
+        said = {part: args[part].get(key, default) for part in args}
+        if len(set(said.values())) > 1:
+            each = ", ".join(f"{value} in {part}_feeder_args" for part, value in said.items())
+            raise ValueError(f"{key}: {each}; the model would be tested on other numbers than it learns from")
 
 
 def _differing(a: Sequence[str], b: Sequence[str]) -> str:

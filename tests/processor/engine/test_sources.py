@@ -14,7 +14,7 @@ from runs import Data, make, run_test, train, write_data
 
 from processor.config.schema import Study
 from processor.engine import study
-from processor.engine.sources import stream_of
+from processor.engine.sources import check_streams, stream_of
 from processor.results.scores import load_scores
 
 NAMES = ["jump", "run", "sit"]
@@ -147,3 +147,17 @@ def test_a_checkpoint_tells_what_it_learnt(data: Data, tmp_path: Path) -> None:
     assert content["class_names"] == NAMES
     assert content["stream"] == "joint"
     assert load_scores(tmp_path / "run" / "test_score.npz").known_labels.max() == 2
+
+
+@pytest.mark.parametrize("key", ["min_max", "published"])
+def test_numbers_mean_the_same_in_training_and_test(key: str) -> None:
+    check_streams({"train": {key: True}, "test": {key: True}})
+    check_streams({"train": {}, "test": {key: False}})
+    with pytest.raises(ValueError, match=f"^{key}: True in train_feeder_args, False in test_feeder_args; the model"):
+        check_streams({"train": {key: True}, "test": {}})
+
+
+def test_a_stream_is_derived_at_the_same_step_in_all_parts() -> None:
+    args = {"train": {"derive": "after"}, "validation": {"derive": "before"}, "test": {"derive": "after"}}
+    with pytest.raises(ValueError, match=r"^derive: after in train_feeder_args, before in validation"):
+        check_streams(args)
