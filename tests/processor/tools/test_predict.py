@@ -106,6 +106,7 @@ def test_a_raw_file_is_explained_like_its_sample(demo: Path, tmp_path: Path, mon
     """The checkpoint alone says how; a recording has no label to explain."""
     monkeypatch.setitem(sys.modules, "captum", None)
     monkeypatch.setattr("processor.results.body_pictures.draw_bodies", lambda *_, **__: [])
+    monkeypatch.setattr("processor.results.attention_pictures.draw_maps", lambda *_, **__: [])
     name = load_scores(demo / "joint" / "test_score.npz").names[3]
     raw = tmp_path / "mine" / "walk.skeleton"
     raw.parent.mkdir()
