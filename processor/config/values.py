@@ -100,8 +100,8 @@ def _fit(value: Any, hint: Any) -> Any:
     if origin is dict and args and args[1] is not Any:
         if not isinstance(value, dict):
             return MISFIT
-        items = value if (get_origin(args[1]) or args[1]) is dict else _flat(value)
-        fitted = {name: _fit(x, args[1]) for name, x in items.items()}
+        entries = value if (get_origin(args[1]) or args[1]) is dict else _flat(value)
+        fitted = {name: _fit(x, args[1]) for name, x in entries.items()}
         return MISFIT if MISFIT in fitted.values() else fitted
     kind = dict if origin is Mapping else origin
     return value if origin not in NAMES or type(value) is kind else MISFIT
