@@ -155,14 +155,47 @@ def trace(model: nn.Module, shape: tuple[int, int, int, int]) -> tuple[ExportedP
     x = torch.zeros(2, *shape)
     try:
         program = traced(model, [x], [[0, 2]])
+        least, most = _frames(program)
+        if least == most or _holds(program, model, shape, least, most):
+            return program, (least, most)
     except ValueError:
-        program = traced(model, [x], [[0]])
+        pass  # it may be traced for one number of frames
+    program = traced(model, [x], [[0]])
+    return program, (shape[1], shape[1])
+
+
+def _frames(program: ExportedProgram) -> tuple[int, int | None]:
+    """The least and the most frames that a program takes; None: any."""
     frames = _size(program, 2)
     if _is_fixed(frames):
-        return program, (int(frames), int(frames))
+        return int(frames), int(frames)
     ends = program.range_constraints[frames.node.expr]  # relative positions reach so many frames
     least = int(ends.lower) if ends.lower > 2 else 1  # the tracer begins at 2
-    return program, (least, int(ends.upper) if ends.upper < MANY else None)
+    return least, int(ends.upper) if ends.upper < MANY else None
+
+
+def _holds(
+    program: ExportedProgram, model: nn.Module, shape: tuple[int, int, int, int], least: int, most: int | None
+) -> bool:
+    """Whether a program is the model for its least and most frames, and for one less or more than it was traced with.
+
+    It is not where the model splits the frames into windows: the trace has their number, and how many frames the last
+    one has. Such conditions are not among those that `range_constraints` tells, and ONNX drops them.
+    """
+    C, T, V, M = shape
+    generator = torch.Generator().manual_seed(0)
+    for frames in {least, T - 1, T + 1, most or T + 1}:
+        if not least <= frames <= (most or frames):
+            continue
+        x = torch.randn(2, C, frames, V, M, generator=generator)
+        with fast.reference(), torch.no_grad():
+            try:
+                given = program.module()(x)
+            except (AssertionError, RuntimeError):
+                return False
+            if not torch.allclose(given, model(x), rtol=1e-3, atol=1e-4):
+                return False
+    return True
 
 
 def traced(module: nn.Module, inputs: Sequence[Tensor], free: Sequence[Sequence[int]]) -> ExportedProgram:
