@@ -158,6 +158,6 @@ def frames_of(seen: Seen, frames: np.ndarray) -> np.ndarray:
 
 def first_clip(feeder: Any, index: int) -> Tensor:
     """A sample (C, T, V, M) as the model gets it; of several clips the first."""
-    x: Tensor = feeder[index][0]
+    x = torch.as_tensor(feeder[index][0])
     x = x[0] if x.dim() == 5 else x
     return x if x.dim() == 4 else x[..., None]

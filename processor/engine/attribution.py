@@ -11,6 +11,7 @@ Axis legend: C channels, T frames, V joints, M persons.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -226,6 +227,7 @@ def glance(model: nn.Module, x: Tensor) -> list[dict[str, Any]]:
     """
     if not any(isinstance(module, Attention) for module in model.modules()):
         return []
+    model = deepcopy(model)  # which is not compiled: each of the few batches would be of another shape
     seen, logits = look(model, x)
     score = Score(model, x, int(logits.argmax()), **GLANCE)
     importance = attended(seen, x.shape)

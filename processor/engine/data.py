@@ -32,9 +32,11 @@ class Draw(int):
     @classmethod
     def of(cls, index: int, again: int) -> int:
         """`index` itself where it is drawn for the first time."""
+        if not again:
+            return index
         draw = cls(index)
         draw.again = again
-        return draw if again else index
+        return draw
 
 
 class Batches(Sampler[list[int]]):

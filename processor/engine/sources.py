@@ -103,7 +103,7 @@ def check_streams(args: Mapping[str, Mapping[str, Any]], weights: Weights | None
                 raise ValueError(f"{place}: the model learns from {stream}, {key} give {given}; make them agree")
     for key, default in (("derive", "before"), ("published", False), ("min_max", False)):  # of what a number means
         said = {part: args[part].get(key, default) for part in args}
-        if len(set(said.values())) > 1:
+        if any(value != next(iter(said.values())) for value in said.values()):
             each = ", ".join(f"{value} in {part}_feeder_args" for part, value in said.items())
             raise ValueError(f"{key}: {each}; the model would be tested on other numbers than it learns from")
 

@@ -54,14 +54,16 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
     loader, judge = run.loaders["train"], run.judge
     with closing(run), work_dir.journal(config.work_dir, state.step) as record, stop_signals() as signals:
         _log_beginning(run)
-        tested, features = None, Features(run.model, len(run.loaders["test"].feeder))
+        tested = of_average = None  # the scores of the test, and those of the averaged weights
+        features = Features(run.model, len(run.loaders["test"].feeder))
         while True:
             # evaluate the epochs that are done; the last test may not fail
             last = state.epoch == config.num_epoch
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
-                scores = _evaluate(run, run.model, features, must=last and judge == "test")
+                is_test = last and judge == "test"
+                scores = _evaluate(run, run.model, features, must=is_test)
                 averaged = _evaluate(run, state.average.model) if state.average else None
-                tested = scores if last and judge == "test" else None
+                tested, of_average = (scores, averaged) if is_test else (None, None)
                 if scores is not None:
                     state.evaluated, top1 = state.epoch, scores.top_k(1)
                     if top1 > state.best:
@@ -130,8 +132,9 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
             if judge != "test":
                 _record(record, "test", tested, state.step, config.show_topk)
         if state.average:
-            averaged = evaluate(state.average.model, run.loaders["test"], device, precision, config.average)
-            work_dir.write_scores(config.work_dir / AVERAGED_SCORE, averaged, run.config.class_names)
+            if of_average is None:
+                of_average = evaluate(state.average.model, run.loaders["test"], device, precision, config.average)
+            work_dir.write_scores(config.work_dir / AVERAGED_SCORE, of_average, run.config.class_names)
         _log_end(run)
         best = f"{BEST}: epoch {state.best_epoch}, {judge} top-1 {100 * state.best:.2f} %"
         _finish(run, tested, features, record, f"epoch {state.epoch}, the last ({best})")

@@ -6,6 +6,7 @@ the page escaped by jinja2 or as text set by the script, never as HTML.
 
 from __future__ import annotations
 
+import logging
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,6 +24,8 @@ from processor.results.scores import REPORT, Scores
 from processor.results.skeletons import Skeletons
 from processor.results.statistics import wilson
 from processor.runtime.failure import sentence
+
+log = logging.getLogger(__name__)
 
 MOST_MISTAKES = 12  # of each kind
 MOST_TOKENS = 100  # of a map of attention; of more, every second or further one is shown
@@ -166,18 +169,22 @@ def _embedding(made: Made) -> dict[str, Any]:
 def _attention(made: Made, indices: Sequence[int]) -> list[dict[str, Any]]:
     """The attention of samples, one entry for each sample and kind; maps in 255ths between least and most."""
     shown = []
-    for index in indices:
-        for one in made.glance(index) if made.glance else []:
-            maps = {}
-            for name, A in one["blocks"].items():
-                small = A[:: -(-len(A) // MOST_TOKENS), :: -(-len(A) // MOST_TOKENS)]
-                least, most = float(small.min()), float(small.max())
-                x = (255 * (small - least) / ((most - least) or 1)).round().astype(np.uint8)
-                ends = {"least": least * len(A), "most": most * len(A)}  # in equal shares
-                maps[name] = {"side": len(small), **ends, "x": b64encode(x.tobytes()).decode()}
-            received = (one["received"] * len(one["received"])).round(3).tolist()
-            gains = {key: round(one[key], 4) for key in ("deletion_gain", "insertion_gain")}
-            shown.append({"sample": index, "kind": one["kind"], "blocks": maps, "received": received, **gains})
+    try:
+        looks = [(index, one) for index in indices for one in (made.glance(index) if made.glance else [])]
+    except Exception as error:  # of a user's model, for example; the rest of the report is worth more
+        log.warning("the report shows no attention: %s", sentence(error))
+        return []
+    for index, one in looks:
+        maps = {}
+        for name, A in one["blocks"].items():
+            small = A[:: -(-len(A) // MOST_TOKENS), :: -(-len(A) // MOST_TOKENS)]
+            least, most = float(small.min()), float(small.max())
+            x = (255 * (small - least) / ((most - least) or 1)).round().astype(np.uint8)
+            ends = {"least": least * len(A), "most": most * len(A)}  # in equal shares
+            maps[name] = {"side": len(small), **ends, "x": b64encode(x.tobytes()).decode()}
+        received = (one["received"] * len(one["received"])).round(3).tolist()
+        gains = {key: round(one[key], 4) for key in ("deletion_gain", "insertion_gain")}
+        shown.append({"sample": index, "kind": one["kind"], "blocks": maps, "received": received, **gains})
     return shown
 
 

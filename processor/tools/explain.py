@@ -197,7 +197,8 @@ def _run(weights: Path | None, config: str | None, changes: Sequence[str]) -> tu
         return run, weights.parent / "explain"
     words = ["--weights", str(weights)] if weights else []
     first = jobs_of(load_study(["--config", str(config), "--phase", "test", *words, *changes]))[0].config
-    return open_test(first), first.work_dir / "explain"
+    # compiled for batches of many sizes, a model would be slower
+    return open_test(replace(first, compile=False)), first.work_dir / "explain"
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import runs
+import torch
 from browser import BROWSER, browser
 from matplotlib.image import imread
 from runs import make, write_data
@@ -275,6 +276,22 @@ def test_a_failing_report_fails_no_training(
     assert 'raise ValueError("no such template")' in log
     assert not (tmp_path / "run" / "report.html").exists()
     assert (tmp_path / "run" / "test_score.npz").exists()
+
+
+def test_attention_that_cannot_be_told_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def glance(_: int) -> list[dict[str, Any]]:
+        raise TypeError("a model of another kind")
+
+    write_page(tmp_path, example(), None, Made("", glance=glance))
+    assert content(tmp_path / "report.html")["attention"] == []
+    assert "the report shows no attention: " in caplog.text
+    assert 'id="attention"' not in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_a_clip_is_a_tensor_whatever_a_feeder_gives() -> None:
+    sample = np.ones((3, 8, 20, 1), np.float32)
+    for x in (sample, torch.from_numpy(sample), sample[None]):
+        assert first_clip([(x, 0, 0)], 0).shape == (3, 8, 20, 1)
 
 
 @pytest.mark.slow
