@@ -2,9 +2,10 @@
 
 FOLDER and its subfolders hold a file for each recording, or a folder with a file for each frame, in any format that
 `data_gen/formats/reading.py` knows (docs/own_skeletons.md has a table of them); a file's content tells which.
-`data_gen/formats/labels.py` describes the CSV file of labels and splits; `graph/custom.py` describes the skeleton file.
+Labels come from a list (a CSV file, or as `data_gen/formats/labels.py` describes it) or from the files' names, as with
+`--names "a{label}_s{performer}_e*" --val performer=2,4,6-8`. `graph/custom.py` describes the skeleton file.
 Instead of FOLDER, one file that holds many recordings (a pickle of pyskl, `.npz`) can be named; where it holds labels
-and splits, it needs no CSV file. Writes, in the order of the recordings' names, which keep their suffix:
+and splits, it needs no list. Writes, in the order of the recordings' names, which keep their suffix:
 - `{out_folder}/{train,val}_data_joint.npy` (N, C, T, V, M) float32, the coordinates as recorded: T is the longest
   recording of both parts or `--max_frame`, M the most persons or `--num_person`; what a recording lacks is zero;
 - what belongs to them (`feeders/arrays.py`): `{part}_label.pkl`, `{part}_length.npy`, `{part}_missing.npy`,
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.convert import Sample, convert_files, drop_unusual, made_by, read_each
 from data_gen.common.names import files_below, match, nfc, walk
-from data_gen.formats.labels import Labels, labels_in, read_labels
+from data_gen.formats.labels import LABEL, Labels, labels_in, labels_in_names, read_labels
 from data_gen.formats.reading import read
 from data_gen.formats.recording import Recording, outside_notes
 from data_gen.formats.rows import Facts, Listed, Persons, forget, read_facts, read_row
+from data_gen.formats.splits import NamePattern, validation
 from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON
 from graph.channels import Channels
 from graph.common.words import plural
@@ -44,6 +46,8 @@ def gendata(
     *,
     skeleton: str | Path,
     out_folder: str | Path,
+    names: str | None = None,
+    val: str | None = None,
     format: str = "auto",
     persons: Persons = "auto",
     max_frame: int | None = None,
@@ -56,9 +60,12 @@ def gendata(
 
     Args:
         data_path: the folder of the recordings, or a file that holds many.
-        label_path: the CSV file with the columns file, label and split; a file with labels of its own needs none.
+        label_path: the list of labels: a CSV file with the columns file, label and split, UTKinect's actionLabel.txt,
+            or PKU-MMD's folder of labels; none where names or the file of recordings tell them.
         skeleton: the YAML file that describes the skeleton.
         out_folder: gets the arrays.
+        names: what files are called, as a{label}_s{performer}_e*; {label} is the class, * any text.
+        val: the recordings for validation, as performer=2,4,6-8 with a field of names, or a text file that lists them.
         format: the format of all files; `auto` tells it by what each file holds.
         persons: the place of each person: `file`, as the file lists them; `track`, the same for the whole recording,
             by the tracker's number or by distance between frames; `auto`, track where a program lists them by frame.
@@ -70,26 +77,25 @@ def gendata(
 
     Raises:
         FileNotFoundError: a path does not exist.
-        ValueError: a wrong skeleton or CSV file, nothing to convert, no room on the disk, or (`strict`) a file or line
-            that cannot be used.
+        ValueError: a wrong skeleton, list of labels, `names` or `val`, nothing to convert, no room on the disk, or
+            (`strict`) a file or line that cannot be used.
     """
     data_path, out_folder, report = Path(data_path), Path(out_folder), Report(strict=strict)
+    label_path = Path(label_path) if label_path else None
     forget()
     _check_options(max_frame=max_frame, num_person=num_person, channel=channel)
-    bones = load_skeleton(skeleton)
+    bones, pattern = load_skeleton(skeleton), NamePattern(names) if names else None
     if not data_path.exists():
         raise FileNotFoundError(f"{data_path} is no folder; --data_path takes the folder of the recordings, or a file")
     reading: dict[str, Any] = {"skeleton": bones, "format": format, "channel": channel}
     if data_path.is_dir():
-        if label_path is None:
-            raise ValueError(f"{data_path}: --label_path must name the CSV file of labels of these recordings")
-        labels = read_labels(Path(label_path), report)
-        sources = _files(data_path, Path(label_path), labels, report)
+        labels, sources = _files(data_path, label_path, pattern, report)
     else:
         held = _recordings_of(data_path, report, **reading)
-        labels = read_labels(Path(label_path), report) if label_path else labels_in(data_path, held, report)
-        sources = _paired(labels, held, str(data_path), Path(label_path or data_path).name, report)
+        labels = _labels(label_path, pattern, held, report) or labels_in(data_path, held, report)
+        labels, sources = _paired(labels, held, str(data_path), (label_path or data_path).name, report)
         num_worker = 1  # they are in memory
+    labels = _split(labels, val, pattern, str(label_path or data_path), report)
     kept = partial(read_facts, persons=persons, max_frame=max_frame, num_person=num_person, **reading)
     nothing = f"{data_path}: no recording that {label_path or 'it holds'} lists can be used"
     facts = dict(read_each(kept, sources, report, nothing=nothing, task="check", num_worker=num_worker))
@@ -102,7 +108,7 @@ def gendata(
     convert_files(
         partial(read_row, persons=persons, max_frame=T, num_person=M, **reading),
         {name: sources[name] for name in facts},
-        {name: Sample(name, labels.label[name], (f"{labels.part[name]}_{JOINT}",)) for name in facts},
+        {name: Sample(name, labels.lines[name].label, (f"{labels.lines[name].part}_{JOINT}",)) for name in facts},
         report,
         folder=out_folder,
         arrays=[f"{part}_{JOINT}" for part in PARTS],
@@ -119,6 +125,8 @@ def gendata(
         frame_rate=rates.pop() if len(rates) == 1 else None,
         made=made_by(
             "custom_gendata.py",
+            names=names,
+            val=val,
             format=format,
             persons=persons,
             max_frame=max_frame,
@@ -146,39 +154,67 @@ def _model_args(out_folder: Path, row_shape: tuple[int, int, int, int], num_clas
     )
 
 
-def _files(data_path: Path, label_path: Path, labels: Labels, report: Report) -> dict[str, Listed]:
-    """Every file or folder that has a label, by its name relative to the data's folder, in order."""
-    files = files_below(data_path)
-    files = {name: path for name, path in files.items() if path.resolve() != label_path.resolve()}
+def _labels(path: Path | None, pattern: NamePattern | None, names: Iterable[str], report: Report) -> Labels | None:
+    """The labels of a list, or of the names of recordings; None: neither is given."""
+    if path is not None:
+        return read_labels(path, report)
+    return labels_in_names(pattern, names, report) if pattern and LABEL in pattern.fields else None
+
+
+def _files(
+    data_path: Path, label_path: Path | None, pattern: NamePattern | None, report: Report
+) -> tuple[Labels, dict[str, Listed]]:
+    """The labels of files or folders by their names relative to the data's folder, in order, and these."""
+    hidden = {label_path.resolve()} if label_path else set()
+    files = {
+        name: path
+        for name, path in files_below(data_path).items()
+        if not hidden & {real := path.resolve(), *real.parents}
+    }
     holding = {path.rpartition("/")[0] for path in files} - {""}
     folders = {path.relative_to(data_path).as_posix(): path for path in walk(data_path)}
     candidates = files | {name: path for name, path in folders.items() if name in holding}
-    paired = _paired(labels, candidates, str(data_path), label_path.name, report)
+    labels = _labels(label_path, pattern, files, report)
+    if labels is None:
+        raise ValueError(f"{data_path}: give --label_path, the list of labels of these recordings, or --names")
+    listed_in = label_path.name if label_path else "--names"
+    labels, paired = _paired(labels, candidates, str(data_path), listed_in, report)
     used = {listed.source for listed in paired.values()}
     unlisted = [name for name, path in files.items() if not used & {path, *path.parents}]
-    if unlisted:
+    if unlisted and label_path:
         are = plural(len(unlisted), "file is", "files are")
-        report.notes.append(f"{are} not listed in {label_path.name} ({unlisted[0]} ...)")
-    return paired
+        report.notes.append(f"{are} not listed in {listed_in} ({unlisted[0]} ...)")
+    return labels, paired
 
 
 def _paired(
     labels: Labels, sources: Mapping[str, Path | Recording], place: str, listed_in: str, report: Report
-) -> dict[str, Listed]:
-    """What has a label, by name, in order; `labels` gets these names, too."""
-    files = {name: labels.span[name][0] if name in labels.span else name for name in labels.label}
-    pairs = match(files.values(), sources)
+) -> tuple[Labels, dict[str, Listed]]:
+    """The labels of what is there, by the names that it has there, in order, and what is there."""
+    pairs = match((line.file for line in labels.lines.values()), sources)
     for name, problem in pairs.problems.items():
         report.skip(f"{name}: it is listed in {listed_in} but not in {place}{f' ({problem})' if problem else ''}")
     report.notes += pairs.note(listed_in)
-    listed = {}
-    for name, file in files.items():
-        if file in pairs.found:
-            found, span = pairs.found[file], labels.span[name][1:] if name in labels.span else None
-            new = nfc(found) + (f":{span[0]}-{span[1]}" if span else "")
-            labels.label[new], labels.part[new] = labels.label[name], labels.part[name]
-            listed[new] = Listed(sources[found], span)
-    return {name: listed[name] for name in sorted(listed)}
+    lines = {}
+    for line in labels.lines.values():
+        if found := pairs.found.get(line.file):
+            span = ":{}-{}".format(*line.span) if line.span else ""
+            lines[nfc(found) + span] = line._replace(file=found)
+    lines = {name: lines[name] for name in sorted(lines)}
+    listed = {name: Listed(sources[line.file], line.span) for name, line in lines.items()}
+    return Labels(labels.classes, lines), listed
+
+
+def _split(labels: Labels, val: str | None, pattern: NamePattern | None, source: str, report: Report) -> Labels:
+    """The labels with a part for each recording: as `--val` says, or as they are."""
+    lines = labels.lines
+    if val is not None:
+        chosen = validation(val, {line.file for line in lines.values()}, pattern)
+        parts = {name: "val" if line.file in chosen else "train" for name, line in lines.items()}
+        return Labels(labels.classes, {name: line._replace(part=parts[name]) for name, line in lines.items()})
+    if lines and all(line.part is None for line in lines.values()):
+        report.notes.append(f"{source} tells no splits, and --val is not given: all recordings are train")
+    return Labels(labels.classes, {name: line._replace(part=line.part or "train") for name, line in lines.items()})
 
 
 def _recordings_of(path: Path, report: Report, **reading: Any) -> dict[str, Recording]:
@@ -226,7 +262,7 @@ def _notes(facts: Mapping[str, Facts], labels: Labels, channels: Channels) -> li
     ]
     notes += outside_notes((fact.outside for fact in facts.values()), "recording")
     for part in PARTS:
-        used = {labels.label[name] for name in facts if labels.part[name] == part}
+        used = {labels.lines[name].label for name in facts if labels.lines[name].part == part}
         if absent := [name for label, name in enumerate(labels.classes) if label not in used]:
             named = ", ".join(absent[:5]) + (" ..." if len(absent) > 5 else "")
             classes = plural(len(labels.classes), "class", "classes")

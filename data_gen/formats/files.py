@@ -47,6 +47,21 @@ def read_json(path: Path, max_mb: int) -> Any:
         raise ValueError("no JSON that can be read") from error
 
 
+def read_text(path: Path, what: str) -> str:
+    """The content of a small text file in UTF-8; `what` it is, for messages.
+
+    Raises:
+        ValueError: it is too large, or no UTF-8; the message names the file.
+    """
+    if path.stat().st_size > MAX_MB << 20:
+        raise ValueError(f"{path} has more than {MAX_MB} MB, too much for a {what}")
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}, line {line}: this is not UTF-8; save it again as UTF-8") from error
+
+
 def read_numbers(line: bytes, number: int) -> list[float]:
     """The numbers of the line of this number, separated by commas; an empty field is NaN.
 

@@ -1,87 +1,103 @@
-"""The CSV file of labels and splits of a user's own data set: which file shows what, and which part it belongs to."""
+"""What recordings show, and the part that each belongs to: from a list of labels, their names, or themselves.
+
+Lists of labels are told by what they hold:
+
+    CSV          file,label,split[,start,end] in its first line
+    UTKinect     actionLabel.txt: the recording on a line (s01_e01), then its actions (walk: 252 390)
+    PKU-MMD      a folder with a file for each recording, whose lines are label,start,end[,confidence]
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from data_gen.common.command_line import Report
-from data_gen.formats.files import MAX_MB, is_number
+from data_gen.common.names import files_below
+from data_gen.formats.files import is_number, natural_key, read_text
 from data_gen.formats.recording import Recording
+from data_gen.formats.splits import NamePattern
 from graph.common.words import plural
 
 PART_OF_SPLIT = {"train": "train", "val": "val", "test": "val"}
-COLUMNS = ("file", "label", "split")
+COLUMNS = ("file", "label")
+SPLIT = "split"
 SPAN = ("start", "end")  # further columns of recordings that show several actions
+LABEL = "label"  # the field of a pattern of names that tells the class
 _FRAME = re.compile(r"\d{1,9}", re.ASCII)
 _CLASS = re.compile(r"\d{1,4}", re.ASCII)  # no data set has more than 10,000 classes
+_RECORDING = re.compile(r"s\d+_e\d+")  # UTKinect
+_ACTION = re.compile(r"(\w+):\s*(\S+)\s+(\S+)")
+
+
+class Line(NamedTuple):
+    """What a recording, or a part of one, shows."""
+
+    file: str  # as the list names it
+    label: int  # the class, from 0
+    part: str | None  # `train` or `val`; None: not told
+    span: tuple[int, int] | None = None  # first and last frame
 
 
 class Labels(NamedTuple):
-    """The content of a CSV file of labels."""
+    """What recordings show."""
 
     classes: list[str]  # the names of the classes
-    label: dict[str, int]  # the class of each file, from 0, by the file's name
-    part: dict[str, str]  # `train` or `val`, by the file's name
-    span: dict[str, tuple[str, int, int]]  # file, first and last frame, by the name of a part of a recording
+    lines: dict[str, Line]  # by the name of the recording, or of its part
+
+
+class _Written(NamedTuple):
+    """A line as it is written."""
+
+    place: str  # for messages
+    file: str
+    label: str
+    split: str | None = None
+    span: tuple[str, str] | None = None
 
 
 def read_labels(path: Path, report: Report) -> Labels:
-    """Read a CSV file whose first line names the columns `file`, `label` and `split`; other columns are ignored.
+    """Read a list of labels.
 
-    Columns `start` and `end` make a line a part of a recording: the frames with these numbers, both among them.
-
-    Labels are names of classes, which are numbered in sorted order, or numbers from 0. A split is train, val or test,
-    which means val. Lines that cannot be used are skipped, and listed in `report`.
+    Labels are names of classes, which are numbered in sorted order, or in a CSV file numbers from 0. A split is train,
+    val or test, which means val. `start` and `end` make a line a part of a recording: the frames with these numbers,
+    both among them. Lines that cannot be used are skipped, and listed in `report`.
 
     Raises:
-        FileNotFoundError: the file is missing.
-        ValueError: the file has another form, its labels are names and numbers, or (`report.strict`) a line cannot be
-            used.
+        FileNotFoundError: it is missing.
+        ValueError: it has another form, its labels are names and numbers, or (`report.strict`) a line cannot be used.
     """
-    lines: dict[str, int] = {}
-    words: dict[str, str] = {}
-    splits: dict[str, str] = {}
-    spans: dict[str, tuple[str, int, int]] = {}
-    for line, (name, word, split, *span) in _rows(path, report):
-        if any(span):
-            if not all(map(_FRAME.fullmatch, span)) or int(span[0]) > int(span[1]):
-                report.skip(
-                    f"{path.name}, line {line}: start {span[0]!r} and end {span[1]!r} are not two frames in order"
-                )
-                continue
-            file, (first, last) = name, map(int, span)
-            name = f"{file}:{first}-{last}"
-            spans[name] = file, first, last
-        if name in lines:
-            problem = f"{name} is listed on line {lines[name]} already, and that line counts"
-        elif split not in PART_OF_SPLIT:
-            problem = f"split {split!r} is none of {', '.join(PART_OF_SPLIT)}"
-        elif not word or (is_number(word) and not _CLASS.fullmatch(word)):
-            problem = f"label {word!r} is neither a name nor a whole number from 0 to 9999"
-        else:
-            lines[name], words[name], splits[name] = line, word, split
-            continue
-        report.skip(f"{path.name}, line {line}: {problem}")
-    if len(both := set(splits.values()) - {"train"}) > 1:
-        report.notes.append(f"{path.name} names {' and '.join(sorted(both))}: val_data_joint.npy holds both together")
-    number = {word: int(word) for word in set(words.values()) if is_number(word)}
-    if number and (names := sorted(set(words.values()) - set(number))):
-        raise ValueError(
-            f"{path}: labels are numbers ({min(number)}) and names ({names[0]}); give one kind on all lines"
-        )
-    classes = [str(label) for label in range(1 + max(number.values()))] if number else sorted(set(words.values()))
-    number = number or {word: label for label, word in enumerate(classes)}
-    return Labels(
-        classes,
-        {name: number[word] for name, word in words.items()},
-        {name: PART_OF_SPLIT[split] for name, split in splits.items()},
-        {name: span for name, span in spans.items() if name in words},
-    )
+    if path.is_dir():
+        return _numbered(_segments_in(path, report), str(path), report, numbers_are_names=True)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such CSV file of labels ({','.join((*COLUMNS, SPLIT))})")
+    text = read_text(path, "CSV file of labels")
+    if _RECORDING.fullmatch(text.lstrip().partition("\n")[0].strip()):
+        return _numbered(_utkinect(path, text, report), str(path), report, numbers_are_names=True)
+    return _numbered(_csv_lines(path, text, report), str(path), report)
+
+
+def labels_in_names(pattern: NamePattern, names: Iterable[str], report: Report) -> Labels:
+    """The labels that names of recordings tell; other names are counted, and left out.
+
+    Raises:
+        ValueError: the pattern has no field `label`, or no name is such.
+    """
+    if LABEL not in pattern.fields:
+        raise ValueError(f"--names {pattern.text} has no {{{LABEL}}}; name the list of labels with --label_path")
+    names = list(names)
+    lines = [_Written(name, name, pattern.fields_of(name).get(LABEL, "")) for name in names]
+    if left := [line.file for line in lines if not line.label]:
+        if len(left) == len(lines):
+            example = f"{left[0]} is none" if left else "there are no files"
+            raise ValueError(f"--names {pattern.text}: no recording has such a name; {example}")
+        are = plural(len(left), "file is", "files are")
+        report.notes.append(f"{are} left out, not named {pattern.text} ({left[0]} ...)")
+    return _numbered((line for line in lines if line.label), "the names", report, numbers_are_names=True)
 
 
 def labels_in(path: Path, recordings: Mapping[str, Recording], report: Report) -> Labels:
@@ -97,40 +113,106 @@ def labels_in(path: Path, recordings: Mapping[str, Recording], report: Report) -
     if named and len(named) < len(words):
         raise ValueError(f"{path}: labels are numbers and names ({named[0]}); give one kind")
     classes = sorted(set(named)) or [str(number) for number in range(1 + max(map(int, words.values())))]  # type: ignore[arg-type]
-    if all(recording.split is None for recording in recordings.values()):
-        report.notes.append(f"{path.name} has no splits that are one train and one val: all its recordings are train")
+    lines = {}
+    for name, word in words.items():
+        split = recordings[name].split
+        label = classes.index(word) if isinstance(word, str) else int(word or 0)
+        lines[name] = Line(name, label, PART_OF_SPLIT[split] if split else None)
+    return Labels(classes, lines)
+
+
+def _numbered(written: Iterable[_Written], source: str, report: Report, *, numbers_are_names: bool = False) -> Labels:
+    """Lines checked, and their classes numbered."""
+    places: dict[str, str] = {}
+    kept: dict[str, _Written] = {}
+    for line in written:
+        name, split = line.file, line.split
+        if line.span:
+            start, end = line.span
+            if not all(map(_FRAME.fullmatch, line.span)) or int(start) > int(end):
+                report.skip(f"{line.place}: start {start!r} and end {end!r} are not two frames in order")
+                continue
+            name = f"{name}:{int(start)}-{int(end)}"
+        if name in kept:
+            problem = f"{name} is listed on {places[name]} already, and that line counts"
+        elif split is not None and split not in PART_OF_SPLIT:
+            problem = f"split {split!r} is none of {', '.join(PART_OF_SPLIT)}"
+        elif not line.label or (not numbers_are_names and is_number(line.label) and not _CLASS.fullmatch(line.label)):
+            problem = f"label {line.label!r} is neither a name nor a whole number from 0 to 9999"
+        else:
+            kept[name], places[name] = line, line.place.rpartition(", ")[2]
+            continue
+        report.skip(f"{line.place}: {problem}")
+    if len(both := {line.split for line in kept.values() if line.split} - {"train"}) > 1:
+        report.notes.append(
+            f"{Path(source).name} names {' and '.join(sorted(both))}: val_data_joint.npy holds both together"
+        )
+    words = sorted({line.label for line in kept.values()}, key=natural_key if numbers_are_names else None)
+    numbers = [] if numbers_are_names else [word for word in words if is_number(word)]
+    if numbers and (names := [word for word in words if word not in numbers]):
+        least = min(map(int, numbers))
+        raise ValueError(f"{source}: labels are numbers ({least}) and names ({names[0]}); give one kind on all lines")
+    classes = [str(label) for label in range(1 + max(map(int, numbers)))] if numbers else words
+    number = {word: int(word) if numbers else label for label, word in enumerate(words)}
     return Labels(
         classes,
-        {name: classes.index(word) if isinstance(word, str) else int(word or 0) for name, word in words.items()},
-        {name: PART_OF_SPLIT[recording.split or "train"] for name, recording in recordings.items()},
-        {},
+        {
+            name: Line(
+                line.file,
+                number[line.label],
+                PART_OF_SPLIT[line.split] if line.split else None,
+                (int(line.span[0]), int(line.span[1])) if line.span else None,
+            )
+            for name, line in kept.items()
+        },
     )
 
 
-def _rows(path: Path, report: Report) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Line number, and file, label, split, start, end of each line; backslashes in a file's name become slashes."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such CSV file of labels ({','.join(COLUMNS)})")
-    if path.stat().st_size > MAX_MB << 20:
-        raise ValueError(f"{path} has more than {MAX_MB} MB, too much for a CSV file of labels")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}, line {line}: this is not UTF-8; save it again as CSV UTF-8") from error
+def _csv_lines(path: Path, text: str, report: Report) -> Iterator[_Written]:
+    """The lines of a CSV file; backslashes in a file's name become slashes."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [word.strip().lower() for word in next(reader, [])]
-        if any(header.count(column) != 1 for column in COLUMNS):
-            given = ascii(",".join(header)[:80])
-            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}, separated by commas; it is {given}")
-        places = [header.index(column) for column in (*COLUMNS, *(SPAN if set(SPAN) <= set(header) else ()))]
+        if any(header.count(column) != 1 for column in COLUMNS) or header.count(SPLIT) > 1:
+            given, wanted = ascii(",".join(header)[:80]), ",".join((*COLUMNS, SPLIT))
+            raise ValueError(f"{path}: the first line must be {wanted}, separated by commas; it is {given}")
+        has_span = set(SPAN) <= set(header)
         for row in reader:
+            place = f"{path.name}, line {reader.line_num}"
             if len(row) == len(header):
-                file, label, split, *span = (row[place].strip() for place in places)
-                yield reader.line_num, (file.replace("\\", "/"), " ".join(label.split()), split.lower(), *span)
+                cell = {column: field.strip() for column, field in zip(header, row, strict=True)}
+                span = (cell["start"], cell["end"]) if has_span and cell["start"] + cell["end"] else None
+                split = cell[SPLIT].lower() if SPLIT in cell else None
+                yield _Written(place, cell["file"].replace("\\", "/"), " ".join(cell["label"].split()), split, span)
             elif row:
-                problem = f"{plural(len(row), 'field')} where the first line has {len(header)}"
-                report.skip(f"{path.name}, line {reader.line_num}: {problem}")
+                report.skip(f"{place}: {plural(len(row), 'field')} where the first line has {len(header)}")
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: no CSV ({error})") from error
+
+
+def _utkinect(path: Path, text: str, report: Report) -> Iterator[_Written]:
+    """The actions of `actionLabel.txt`; s01_e01 is the file joints_s01_e01. Those that were not found are NaN there."""
+    file = ""
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        place = f"{path.name}, line {number}"
+        if _RECORDING.fullmatch(line):
+            file = f"joints_{line}"
+        elif action := _ACTION.fullmatch(line):
+            label, start, end = action.groups()
+            if start == end == "NaN":
+                report.notes.append(f"{place}: {label} has no frames, and is left out")
+            else:
+                yield _Written(place, file, label, None, (start, end))
+        elif line:
+            report.skip(f"{place}: {line[:40]!r} is neither a recording (s01_e01) nor an action (walk: 252 390)")
+
+
+def _segments_in(folder: Path, report: Report) -> Iterator[_Written]:
+    """The actions in a folder of files, each named as its recording."""
+    for name, path in files_below(folder).items():
+        for number, line in enumerate(read_text(path, "list of actions").splitlines(), 1):
+            fields = [field.strip() for field in line.split(",")]
+            if 3 <= len(fields) <= 4:
+                yield _Written(f"{name}, line {number}", name, fields[0], None, (fields[1], fields[2]))
+            elif line.strip():
+                report.skip(f"{name}, line {number}: {line[:40]!r} is no label,start,end")

@@ -401,8 +401,11 @@ def test_labels_of_every_dialect_are_read(tmp_path: Path, mark: str, end: str) -
     ]
     labels, report = labels_of(tmp_path, mark + end.join(lines))
     assert labels.classes == ["sit down", "ärger"]
-    assert labels.label == {"a, b.npy": 0, "c.npy": 1, "d.npy": 0}
-    assert labels.part == {"a, b.npy": "val", "c.npy": "train", "d.npy": "val"}
+    assert {name: (line.label, line.part) for name, line in labels.lines.items()} == {
+        "a, b.npy": (0, "val"),
+        "c.npy": (1, "train"),
+        "d.npy": (0, "val"),
+    }
     assert report.notes == ["labels.csv names test and val: val_data_joint.npy holds both together"]
 
 
@@ -423,7 +426,7 @@ def test_labels_of_every_dialect_are_read(tmp_path: Path, mark: str, end: str) -
 def test_a_line_that_makes_no_sense_is_named_and_skipped(tmp_path: Path, row: str, problem: str) -> None:
     content = f"file,label,split\nx.npy,wave,train\n{row}\ny.npy,bow,val\n"
     labels, report = labels_of(tmp_path, content, strict=False)
-    assert labels.label == {"x.npy": 1, "y.npy": 0}
+    assert {name: line.label for name, line in labels.lines.items()} == {"x.npy": 1, "y.npy": 0}
     assert len(report.skipped) == 1
     assert report.skipped[0].startswith(f"labels.csv, {problem}")
     with pytest.raises(ValueError, match=re.escape(problem)):
@@ -545,9 +548,8 @@ def check_labels(tmp_path: Path, content: bytes) -> None:
     if problem:
         assert problem.startswith(str(tmp_path / "labels.csv"))
         return
-    assert labels.label.keys() == labels.part.keys()
-    assert set(labels.part.values()) <= {"train", "val"}
-    assert set(labels.label.values()) <= set(range(len(labels.classes)))
+    assert {line.part for line in labels.lines.values()} <= {"train", "val"}
+    assert {line.label for line in labels.lines.values()} <= set(range(len(labels.classes)))
     assert not any(set("\r\n") & set(name) for name in labels.classes)
 
 
@@ -603,3 +605,88 @@ def test_the_documented_commands_work_as_they_are_written(tmp_path: Path) -> Non
         done = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert "top-1" in done.stdout
+
+
+def move(path: Path, frames: int = 4, first: int | None = None) -> None:
+    """A text file of four joints with a frame a line, each with its number where `first` is given."""
+    lines = [" ".join(f"{value:.3f}" for value in frame.ravel()) for frame in moves(0, frames, 4, 3)]
+    numbers = [""] * frames if first is None else [f"{first + t} " for t in range(frames)]
+    path.write_text("\n".join(number + line for number, line in zip(numbers, lines, strict=True)), encoding="utf-8")
+
+
+def convert_raw(folder: Folder, *words: Any) -> Report:
+    places = ["--data_path", folder.path / "raw", "--skeleton", folder.path / "arm.yaml"]
+    return main([str(word) for word in [*places, "--out_folder", folder.path / "out", "--persons", "file", *words]])
+
+
+def test_names_tell_labels_and_performers(folder: Folder) -> None:
+    """As in MSR Action3D and KARD; what is named otherwise is left out."""
+    for name in ("a02_s01_e01", "a10_s02_e01", "a02_s03_e01", "a10_s01_e02", "a10_s11_e01"):
+        move(folder.path / "raw" / f"{name}_skeleton.txt")
+    move(folder.path / "raw" / "a02_s01_e01_screen.txt")
+    report = convert_raw(folder, "--names", "a{label}_s{performer}_e*_skeleton", "--val", "performer=2-3,11")
+    assert folder.labels() == (["a02_s01_e01_skeleton.txt", "a10_s01_e02_skeleton.txt"], [0, 1])
+    assert folder.labels("val")[0] == [f"{x}_skeleton.txt" for x in ("a02_s03_e01", "a10_s02_e01", "a10_s11_e01")]
+    assert (folder.path / "out" / "classes.txt").read_text() == "02\n10\n"
+    left = "1 file is left out, not named a{label}_s{performer}_e*_skeleton (a02_s01_e01_screen.txt ...)"
+    assert left in report.notes
+
+
+def test_folders_may_be_classes(folder: Folder) -> None:
+    for name in ("walk/1.txt", "sit down/1.txt", "walk/2.txt"):
+        (folder.path / "raw" / name).parent.mkdir(exist_ok=True)
+        move(folder.path / "raw" / name)
+    report = convert_raw(folder, "--names", "{label}/{take}")
+    assert folder.labels() == (["sit down/1.txt", "walk/1.txt", "walk/2.txt"], [0, 1, 1])
+    assert any("tells no splits, and --val is not given: all recordings are train" in note for note in report.notes)
+
+
+def test_the_labels_of_utkinect_are_read(folder: Folder) -> None:
+    for performer, first in ((1, 252), (2, 30)):
+        move(folder.path / "raw" / f"joints_s0{performer}_e01.txt", 30, first)
+    list_ = folder.path / "raw" / "actionLabel.txt"
+    list_.write_text("s01_e01\nwalk: 252 260\nsitDown: 262  281 \ns02_e01\nwalk: 30 40\nsitDown: NaN NaN\n")
+    report = convert_raw(
+        folder, "--label_path", list_, "--names", "joints_s{performer}_e*", "--val", "performer=2", "--strict"
+    )
+    assert folder.labels() == (["joints_s01_e01.txt:252-260", "joints_s01_e01.txt:262-281"], [1, 0])
+    assert folder.labels("val") == (["joints_s02_e01.txt:30-40"], [1])
+    assert np.load(folder.path / "out" / "train_length.npy").tolist() == [9, 20]
+    assert "actionLabel.txt, line 6: sitDown has no frames, and is left out" in report.notes
+
+
+def test_the_labels_and_splits_of_pku_mmd_are_read(folder: Folder) -> None:
+    labels = folder.path / "Label"
+    labels.mkdir()
+    for name, lines in (("0002-L", "10,3,8,2\n2,10,19,1\n"), ("0003-M", "2,1,4,2\nnothing\n")):
+        move(folder.path / "raw" / f"{name}.txt", 20)
+        (labels / f"{name}.txt").write_text(lines)
+    split = folder.path / "cross-subject.txt"
+    split.write_text("Training videos: \n0002-L, 0002-M\n\nValidataion videos: \n0003-L, 0003-M\n")
+    report = convert_raw(folder, "--label_path", labels, "--val", split)
+    assert folder.labels() == (["0002-L.txt:10-19", "0002-L.txt:3-8"], [0, 1])
+    assert folder.labels("val") == (["0003-M.txt:1-4"], [0])
+    assert (folder.path / "out" / "classes.txt").read_text() == "2\n10\n"
+    assert report.skipped == ["0003-M.txt, line 2: 'nothing' is no label,start,end"]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--names", "a{}_s*"), "{} is no name of a field, such as {label}"),
+        (("--names", "a*"), "name at least one field"),
+        (("--names", "{a}{b}"), "nothing is between two fields"),
+        (("--names", "s{label}_*"), "no recording has such a name; a1_s1.txt is none"),
+        (("--names", "a{class}_s*"), "give --label_path, the list of labels of these recordings, or --names"),
+        (("--names", "a{label}_s{who}", "--val", "whom=1"), "has no field whom (did you mean 'who'?)"),
+        (("--names", "a{label}_s{who}", "--val", "who=1,7"), "no recording has who 7; there are 1, 2"),
+        (("--names", "a{label}_s{who}", "--val", "who=1-2"), "all of 2 recordings would be for validation"),
+        (("--names", "a{label}_s{who}", "--val", "split.txt"), "--val split.txt: there is no such file"),
+    ],
+)
+def test_wrong_names_and_splits_are_refused(folder: Folder, words: Any, problem: str) -> None:
+    for name in ("a1_s1", "a2_s2"):
+        move(folder.path / "raw" / f"{name}.txt")
+    with pytest.raises((ValueError, OSError), match=re.escape(problem)):
+        convert_raw(folder, *words)
+    assert not (folder.path / "out").exists()
