@@ -6,8 +6,12 @@ import csv
 import importlib.util
 import json
 import os
+import shutil
 import signal
+import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -408,3 +412,38 @@ def test_a_video_of_a_real_picture(kinetics: Any, tmp_path: Path, capsys: Any, c
         status, _, error = say(["--phase", "watch", *map(str, words), "--input", str(tmp_path / name)], capsys, caplog)
         assert status == 1
         assert f"error: {problem}" in error
+
+
+FOLLOW = """
+from processor.tools.video import open_video
+video = open_video("rtsp://127.0.0.1:%d/live", None, 30.0)
+numbers = [number for number, _ in video]
+print(video.rate, *video.size, numbers[-1], numbers == sorted(set(numbers)), video.lost)
+video.close()
+"""
+
+
+@pytest.mark.slow
+def test_a_network_stream_is_followed() -> None:
+    """A program sends three seconds by RTSP; OpenCV waits for it (`rtsp_flags`), so that no server is needed."""
+    pytest.importorskip("cv2", reason="pip install -r requirements-video.txt")
+    if not (ffmpeg := shutil.which("ffmpeg")):
+        pytest.skip("ffmpeg is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    waits = os.environ | {"OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_flags;listen|listen_timeout;60"}
+    follow = subprocess.Popen(
+        [sys.executable, "-c", FOLLOW % port], cwd=ROOT, env=waits, stdout=subprocess.PIPE, text=True
+    )
+    clip = ["-re", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=30", "-t", "3", "-c:v", "mpeg4", "-f", "rtsp"]
+    send = [ffmpeg, "-loglevel", "error", *clip, "-rtsp_transport", "tcp", f"rtsp://127.0.0.1:{port}/live"]
+    for _ in range(60):  # until somebody listens
+        if follow.poll() is not None or subprocess.run(send, check=False).returncode == 0:
+            break
+        time.sleep(1)
+    out, _ = follow.communicate(timeout=90)
+    rate, width, height, last, rises, lost = out.split(maxsplit=5)
+    assert (rate, width, height, rises) == ("30.0", "64", "48", "True")
+    assert 60 < int(last) <= 95
+    assert "gave no more pictures after" in lost
