@@ -18,10 +18,9 @@ import numpy as np
 
 from data_gen.formats.files import Source, is_number, missing
 from data_gen.formats.nested import guess_channels
-from data_gen.formats.ntu_skeleton import FRAME_RATE, NUM_JOINT
+from data_gen.formats.ntu_skeleton import FRAME_RATE, NUM_JOINT, walk
 from data_gen.formats.recording import Recording
 from graph.channels import Channels
-from graph.common.words import plural
 from graph.ntu_rgb_d import SKELETON
 
 
@@ -32,72 +31,47 @@ def is_counted(source: Source) -> bool:
 
 def read_counted(source: Source) -> Iterator[Recording]:
     """A recording; errors as `Recording.of`, or a file that is truncated or garbled."""
-    lines = [line.split() for line in source.text.rstrip().splitlines()]
-    row = 0
-
-    def count(what: str) -> int:
-        nonlocal row
-        row += 1
-        if row > len(lines):
-            raise ValueError(f"line {max(len(lines), 1)}: the file ends where {what} should follow")
-        if len(lines[row - 1]) != 1 or not re.fullmatch(r"\d{1,9}", lines[row - 1][0], re.ASCII):
-            raise ValueError(f"line {row}: {what} expected, found {' '.join(lines[row - 1])!a:.60}")
-        return int(lines[row - 1][0])
-
-    T = count("the number of frames")
-    bodies: list[tuple[int, int, int, list[list[float]]]] = []  # frame, place, number, joints
-    V = source.skeleton.num_point if source.skeleton else None
-    for frame in range(T):
-        where = f"of frame {frame + 1} of {T}"
-        for place in range(count(f"the number of bodies {where}")):
-            row += 1
-            number = lines[row - 1][0] if row <= len(lines) and lines[row - 1] else ""
-            joints = count(f"the joint count of body {place + 1} {where}")
-            if joints != (V := V or joints):
-                raise ValueError(f"line {row}: {V} joints expected, found {joints}")
-            if row + joints > len(lines):
-                raise ValueError(f"line {len(lines)}: the file ends within body {place + 1} {where}")
-            numbers = [_joint(lines[at], at + 1) for at in range(row, row + joints)]
-            row += joints
-            bodies.append((frame, place, _identity(number), numbers))
-    if row < len(lines):
-        raise ValueError(f"line {row + 1}: the file goes on after the last of its {plural(T, 'frame')}")
-    if not bodies:
+    lines = [line.strip() for line in source.text.rstrip().encode().splitlines()]
+    T, frame, place, row, V = walk(lines, source.skeleton.num_point if source.skeleton else None)
+    if not len(row):
         raise ValueError("no body in any frame")
-    yield _recording(source, T, bodies)
-
-
-def _recording(source: Source, T: int, bodies: list[tuple[int, int, int, list[list[float]]]]) -> Recording:
-    frames, places, numbers, _ = zip(*bodies, strict=True)
-    widths = {len(joint) for body in bodies for joint in body[3]}
+    table = [[_joint(lines[at], at + 1) for at in range(first + 2, first + 2 + V)] for first in row.tolist()]
+    widths = {len(joint) for body in table for joint in body}
     if len(widths) > 1:
         raise ValueError(f"joints of {min(widths)} and of {max(widths)} coordinates")
-    table = np.array([body[3] for body in bodies])
-    joints = missing((T, 1 + max(places), *table.shape[1:]))
-    joints[frames, places] = np.where((table == 0).all(axis=2, keepdims=True), np.nan, table)
+    found = np.array(table)
+    joints = missing((T, 1 + place.max(), *found.shape[1:]))
+    joints[frame, place] = np.where((found == 0).all(axis=2, keepdims=True), np.nan, found)
     identity = np.full(joints.shape[:2], -1)
-    identity[frames, places] = numbers
+    identity[frame, place] = [_identity(lines[first]) for first in row.tolist()]
     if not np.nan_to_num(joints[..., 2:]).any():
         joints = joints[..., :2]  # a picture's joints, filled up with zeros
     channels = guess_channels(joints)
     if joints.shape[2:] == (NUM_JOINT, 3) and channels.unit == "unknown":
         channels = Channels(channels.names, "metres")
     is_kinect = joints.shape[2:] == (NUM_JOINT, 3)
-    skeleton = SKELETON if is_kinect and source.skeleton is None else None
-    rate = FRAME_RATE if is_kinect else None
-    known = {"identity": identity, "frame_rate": rate, "skeleton": skeleton}
-    # NTU's preparation computes in float64, so that a recording gives its row to the last digit
-    return Recording.of(source.name, joints, channels, dtype=np.float64 if is_kinect else np.float32, **known)
+    yield Recording.of(
+        source.name,
+        joints,
+        channels,
+        # NTU's preparation computes in float64, so that a recording gives its row to the last digit
+        dtype=np.float64 if is_kinect else np.float32,
+        identity=identity,
+        frame_rate=FRAME_RATE if is_kinect else None,
+        skeleton=SKELETON if is_kinect and source.skeleton is None else None,
+    )
 
 
-def _joint(words: list[str], line: int) -> list[float]:
+def _joint(text: bytes, line: int) -> list[float]:
+    words = text.split()
     if len(words) < 2:
-        raise ValueError(f"line {line}: the coordinates of a joint expected, found {' '.join(words)!a:.60}")
+        raise ValueError(f"line {line}: the coordinates of a joint expected, found {text.decode()!a:.60}")
     for word in words[:3]:
         if not is_number(word):
-            raise ValueError(f"line {line}: {word!a:.60} is no number")
+            raise ValueError(f"line {line}: {word.decode()!a:.60} is no number")
     return [float(word) for word in words[:3]]
 
 
-def _identity(word: str) -> int:
-    return int(word) if re.fullmatch(r"\d{1,18}", word, re.ASCII) else -1
+def _identity(text: bytes) -> int:
+    number = re.match(rb"\d{1,18}(?=\s|$)", text)
+    return int(number[0]) if number else -1

@@ -164,14 +164,24 @@ def _any(text: bytes) -> _Table:
     lines = [line.strip() for line in text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")]
     while lines and not lines[-1]:
         lines.pop()
-    num_frame, frame, place, row = _walk(lines)
+    num_frame, frame, place, row, _ = walk(lines, NUM_JOINT)
     _numbers(lines, row, _BODY_WIDTH)  # checks them
     identity = [lines[body].split()[0] for body in row.tolist()]
     return _Table(num_frame, frame, place, row, identity, _numbers(lines, _joint_rows(row), _JOINT_WIDTH)[:, :3])
 
 
-def _walk(lines: Sequence[bytes]) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-    """Follow the counts through the file: the frame count, and each body's frame, place and first row."""
+def walk(lines: Sequence[bytes], num_joint: int | None) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, int]:
+    """Follow the counts through the lines of a file.
+
+    Args:
+        num_joint: V; None: as many as the first body has.
+
+    Returns:
+        The number of frames; of each body its frame, its place and its first line, from 0; and V.
+
+    Raises:
+        ValueError: a count is wrong; the message is the rest of a sentence that names the file.
+    """
 
     def count(row: int, what: str) -> int:
         if row >= len(lines):
@@ -183,22 +193,22 @@ def _walk(lines: Sequence[bytes]) -> tuple[int, np.ndarray, np.ndarray, np.ndarr
 
     num_frame = count(0, "the number of frames")
     bodies: list[tuple[int, int, int]] = []
-    row = 1
+    row, V = 1, num_joint
     for frame in range(num_frame):
         where = f"of frame {frame + 1} of {num_frame}"
         num_body = count(row, f"the number of bodies {where}")
         row += 1
         for body in range(num_body):
-            if (joints := count(row + 1, f"the joint count of body {body + 1} {where}")) != NUM_JOINT:
-                raise _broken(row + 2, f"{NUM_JOINT} joints expected, found {joints}")
+            if (joints := count(row + 1, f"the joint count of body {body + 1} {where}")) != (V := V or joints):
+                raise _broken(row + 2, f"{V} joints expected, found {joints}")
             bodies.append((frame, body, row))
-            row += _BODY_LINES
+            row += 2 + V
             if row > len(lines):
                 raise _broken(len(lines), f"the file ends within body {body + 1} {where}")
     if row < len(lines):
         raise _broken(row + 1, f"the file goes on after the last of its {plural(num_frame, 'frame')}")
     frame_body_row = np.array(bodies, dtype=np.int64).reshape(-1, 3).T
-    return num_frame, frame_body_row[0], frame_body_row[1], frame_body_row[2]
+    return num_frame, frame_body_row[0], frame_body_row[1], frame_body_row[2], V or 0
 
 
 def _joint_rows(start: np.ndarray) -> np.ndarray:
