@@ -138,31 +138,6 @@ def center(x: Sample, joint: int, *, person: Literal["first", "mean"] = "first")
     return np.where(mask[:, None], x - origin[:, None, None, None], x)
 
 
-def align(x: Sample, sides: Sequence[tuple[int, int]], axis: int) -> Sample:
-    """Turns a sample about an axis (0: x, 1: y, 2: z) so that the first person stands across the next axis, x or y.
-
-    The vector from the left to the right of the body, the mean over its `sides` (left joint, right joint) and all
-    frames, has then no part along the third axis, and views of one action from several sides become alike. Source: the
-    sequence-based transform of Liu et al., *Enhanced skeleton visualization for view invariant human action
-    recognition*, Pattern Recognition 2017, which takes the first frame.
-
-    Args:
-        x: coordinates (C, T, V, M), C a multiple of 3.
-    """
-    left, right = np.transpose(sides)
-    person = x[:3, ..., 0].astype(np.float64)
-    across = np.nan_to_num(person[:, :, right] - person[:, :, left]).sum(axis=(1, 2))
-    a, b = (other for other in range(3) if other != axis)
-    length = np.hypot(across[a], across[b])
-    if not length:
-        return x
-    R = np.eye(3)
-    R[a, a] = R[b, b] = across[a] / length
-    R[a, b] = across[b] / length
-    R[b, a] = -R[a, b]
-    return _times(R, x)
-
-
 def min_max(x: Sample) -> Sample:
     """Scales every channel to [-1, 1] by its lowest and highest value; a constant channel becomes -1."""
     mask = np.broadcast_to(present(x)[:, None], x.shape)

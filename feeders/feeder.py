@@ -24,9 +24,9 @@ from feeders.streams import PLACES, WITHOUT_BONES, derive, names_in
 class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     """Samples (C, T, V, M) float32, or several clips of each (clips, C, T, V, M), with their label and index.
 
-    A sample passes these steps in this order: persons, bone lengths, center, align, stream, normalization, rotation,
-    shear, scaling, mirroring, min_max, shift, window, jitter, move, dropped axis and joints; with `derive: after` the
-    stream comes last. A missing joint is NaN on its way, so that nothing is made of it, and zero in the end. The
+    A sample passes these steps in this order: persons, bone lengths, center, stream, normalization, rotation, shear,
+    scaling, mirroring, min_max, shift, window, jitter, move, dropped axis and joints; with `derive: after` the stream
+    comes last. A joint that is missing is NaN on its way, so that nothing is made of it, and zero in the end. The
     arguments are those of `FeederOptions`. A subclass adds streams in `streams`, steps by overriding `transform`, and
     arguments as fields of a dataclass (docs/extending.md).
 
@@ -55,9 +55,6 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         self.partner = skeleton_of_array(self.data_path, V).partners if self.mirroring else None
         if self.partner == tuple(range(V)):
             raise ValueError(f"mirroring: the joints of {self.data_path} have no left and right in their names")
-        self.sides = skeleton_of_array(self.data_path, V).sides if self.align else ()
-        if self.align and not self.sides:
-            raise ValueError(f"align: the joints of {self.data_path} have no left and right in their names")
         self.statistics = self._statistics() if self.normalization else None
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # running workers read it
 
@@ -68,9 +65,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(
                 f"{self.label_path}: the label {self.label.min()} of {name!r} is negative; classes count from 0"
             )
-        for key in ("random_rotation", "align"):
-            if getattr(self, key) and self.layout.flat:
-                raise ValueError(f"{key}: turns x, y and z, {self.layout.flat}; drop it")
+        if self.random_rotation and self.layout.flat:
+            raise ValueError(f"random_rotation: turns x, y and z, {self.layout.flat}; drop it")
         if self.center is not None and self.center >= (V := self.data.shape[3]):
             raise ValueError(f"center: {self.center} is no joint of {self.data_path}, which has {V}")
         for key, is_on in (
@@ -130,11 +126,9 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         return x
 
     def _prepared(self, x: augment.Sample) -> augment.Sample:
-        """Centred and aligned, and the stream unless this is made last."""
+        """Centred, and the stream unless this is made last."""
         if self.center is not None:
             x = self._at_positions(x, augment.center, self.center, person=self.center_person)
-        if self.align is not None:
-            x = self._at_positions(x, augment.align, self.sides, "xyz".index(self.align))
         return x if self.derive == "after" else self._stream(x)
 
     def _stream(self, joints: augment.Sample) -> augment.Sample:

@@ -13,13 +13,11 @@ from graph.common.schema import Checked, Problem, option
 Sampling = Literal["crop", "even", "random", "resize", "uniform", "drawn"]
 Order = Literal["xyz", "xzy", "yxz", "yzx", "zxy", "zyx"]
 CenterPerson = Literal["first", "mean"]
-Axis = Literal["x", "y", "z"]
 Derive = Literal["before", "after"]
 DRAWN = ("random", "uniform", "drawn")
 CHOICES = {
     "sampling": get_args(Sampling),
     "center_person": get_args(CenterPerson),
-    "align": (None, *get_args(Axis)),
     "derive": get_args(Derive),
     "rotation_order": get_args(Order),
 }
@@ -64,8 +62,6 @@ class FeederOptions(Checked):
         center: subtract the position of this joint (0-based) in the first frame that holds it; None: subtract nothing.
         center_person: whose joint: that of the `first` person, or the `mean` over all present persons, for
             interactions.
-        align: turn each sample about this axis, which points upwards, so that the hips and shoulders of the first
-            person lie along x (along y for the axis x) on average: views become alike.
         derive: `before`: the stream is made of centred joints, then augmented, so that all channels of a sample are
             alike; `after`: joints are augmented, and the stream is made of the window, as in CTR-GCN on NW-UCLA.
         random_rotation: largest angles about x, y and z, in whole degrees; None: no rotation.
@@ -107,7 +103,6 @@ class FeederOptions(Checked):
     num_clips: int | None = option(None, low=1)
     center: int | None = option(None, low=0)
     center_person: CenterPerson = "first"
-    align: Axis | None = None
     derive: Derive = "before"
     random_rotation: tuple[float, float, float] | None = option(None, low=0)
     rotation_order: Order = "xyz"
@@ -131,7 +126,7 @@ class FeederOptions(Checked):
             yield ("stream",), str(error).removeprefix("stream: ")
         for key, choices in CHOICES.items():
             if getattr(self, key) not in choices:
-                yield (key,), f"{getattr(self, key)!r} is none of {', '.join(filter(None, choices))}"
+                yield (key,), f"{getattr(self, key)!r} is none of {', '.join(choices)}"
         yield from self._rotation_problems()
         if self.random_shift and self.sampling != "crop":
             text = f"moves frames for sampling: crop; {self.sampling} takes recorded frames alone; drop one"

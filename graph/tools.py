@@ -42,13 +42,6 @@ class Skeleton:
         return tuple(self.joints.index(name) if name in self.joints else joint for joint, name in enumerate(names))
 
     @property
-    def sides(self) -> tuple[tuple[int, int], ...]:
-        """(left joint, right joint) of hips and shoulders; of all that have a partner where there are none."""
-        pairs = [(v, w) for v, w in enumerate(self.partners) if v != w and "left" in self.joints[v].lower()]
-        trunk = [pair for pair in pairs if re.search("hip|shoulder", self.joints[pair[0]], re.IGNORECASE)]
-        return tuple(trunk or pairs)
-
-    @property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """(child, parent) pairs of the graph, from 0, without the root."""
         parents = self.graph_parents or self.parents

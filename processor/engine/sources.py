@@ -101,8 +101,7 @@ def check_streams(args: Mapping[str, Mapping[str, Any]], weights: Weights | None
         for key, given in ((f"{part}_feeder_args", stream_of(args[part])) for part in args if part != "train"):
             if stream and given and stream != given:
                 raise ValueError(f"{place}: the model learns from {stream}, {key} give {given}; make them agree")
-    of_numbers = {"derive": "before", "published": False, "min_max": False, "align": None}  # what a number means
-    for key, default in of_numbers.items():
+    for key, default in (("derive", "before"), ("published", False), ("min_max", False)):  # of what a number means
         said = {part: args[part].get(key, default) for part in args}
         if any(value != next(iter(said.values())) for value in said.values()):
             each = ", ".join(f"{value} in {part}_feeder_args" for part, value in said.items())

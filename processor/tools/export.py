@@ -87,7 +87,7 @@ def export_stream(trained: Trained, path: Path, format: Format) -> list[Path]:
     What both take and give is in their metadata: `state` has the name, shape (N: streams) and type of each tensor.
     """
     require(format)
-    if found := [key for key in ("min_max", "normalization", "align") if trained.args.get(key)]:
+    if found := [key for key in ("min_max", "normalization") if trained.args.get(key)]:
         raise ValueError(f"stream: the feeder's {found[0]} is no part of the model; prepare clips, without --stream")
     if trained.args.get("sampling", "crop") != "crop":
         raise ValueError(f"stream: sampling: {trained.args['sampling']} chooses among all frames of a clip")

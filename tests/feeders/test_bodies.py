@@ -12,8 +12,6 @@ import pytest
 from feeders import augment, bodies, streams
 from feeders.arrays import pack_missing
 from feeders.feeder import Feeder
-from graph import coco, ntu_rgb_d
-from graph.tools import Skeleton
 
 T, V, M = 6, 25, 2
 NTU = (1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 22, 7, 24, 11)  # bone parents
@@ -109,60 +107,6 @@ def test_shear_and_scales_of_axes() -> None:
         assert y[3 * group + i, t, v, 0] == pytest.approx(sheared, abs=1e-5)
         assert z[3 * group + i, t, v, 0] == pytest.approx(factor[i] * place[i], abs=1e-5)
     assert augment.random_shear(x[:4], 0.3, np.random.default_rng(5), axes=2).shape == (4, 2, 3, 1)
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_aligned_views_are_alike(x: np.ndarray, axis: int) -> None:
-    sides = [(4, 8), (12, 16), (5, 20)]  # the last is missing
-    p, q = [(1, 2), (0, 2), (0, 1)][axis]
-    across = np.zeros(3)
-    for t in range(T):
-        for left, right in sides[:2]:
-            across += x[:, t, right, 0].astype(np.float64) - x[:, t, left, 0]
-    angle = np.arctan2(across[q], across[p])
-    y = augment.align(np.concatenate([x, 2 * x]), sides, axis)
-    for t, v, m in np.ndindex(T, V, M):
-        place = x[:, t, v, m].astype(np.float64)
-        expected = place.copy()
-        expected[p] = np.cos(angle) * place[p] + np.sin(angle) * place[q]
-        expected[q] = np.cos(angle) * place[q] - np.sin(angle) * place[p]
-        np.testing.assert_allclose(y[:3, t, v, m], expected, atol=1e-5)
-        np.testing.assert_allclose(y[3:, t, v, m], 2 * expected, atol=1e-5)
-    assert (y[:, [0, 1, 4, 5], :, 1] == 0).all()
-    for degrees in (-170, -90, 35, 180):  # another camera sees the same
-        turn, radians = np.eye(3), np.deg2rad(degrees)
-        turn[[p, q], [p, q]], turn[p, q], turn[q, p] = np.cos(radians), np.sin(radians), -np.sin(radians)
-        seen = np.einsum("ij,jtvm->itvm", turn, x).astype(np.float32)
-        np.testing.assert_allclose(augment.align(seen, sides, axis), y[:3], atol=1e-5)
-    np.testing.assert_array_equal(augment.align(np.zeros_like(x), sides, axis), np.zeros_like(x))
-
-
-def test_hips_and_shoulders_of_each_skeleton_are_its_sides() -> None:
-    assert {(s.joints[v], s.joints[w]) for s in (ntu_rgb_d.SKELETON, coco.SKELETON) for v, w in s.sides} == {
-        ("left hip", "right hip"),
-        ("left shoulder", "right shoulder"),
-    }
-    arm = Skeleton("arms", ("neck", "Left_hand", "Right_hand"), (0, 0, 0))
-    assert arm.sides == ((1, 2),)
-    assert Skeleton("rod", ("top", "end"), (0, 0)).sides == ()
-
-
-def test_the_feeder_aligns_before_it_turns(tmp_path: Path) -> None:
-    x = np.random.default_rng(0).standard_normal((2, 3, T, V, 1))
-    paths = write(tmp_path, x)
-    sides = ntu_rgb_d.SKELETON.sides
-    for stream in ("joint", "bone"):
-        feeder = Feeder(**paths, center=1, align="y", stream=stream, derive="after")
-        centred = augment.center(x[0].astype(np.float32), 1)
-        expected = streams.derive(augment.align(centred, sides, 1), stream, ntu_rgb_d.SKELETON.parents)
-        np.testing.assert_allclose(feeder[0][0], expected, atol=1e-6)
-    turned = Feeder(**paths, align="y", random_rotation=(0, 20, 0))
-    across = [
-        sum(turned[i][0][[0, 2]][:, :, w, 0] - turned[i][0][[0, 2]][:, :, v, 0] for v, w in sides) for i in (0, 1)
-    ]
-    angles = [np.rad2deg(np.arctan2(*reversed(np.asarray(a).sum(axis=1)))) for a in across]
-    assert all(abs(angle) <= 20.01 for angle in angles)
-    assert angles[0] != pytest.approx(angles[1])
 
 
 @pytest.mark.parametrize("hops", [2, 3, 4])
@@ -307,7 +251,6 @@ def test_clips_of_a_test_may_be_small_rotations(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"align": "w"}, "align: 'w' is none of x, y, z"),
         ({"drop_joints": 1}, "drop_joints: 1 must be from 0 to 0.95"),
         ({"drop_axis": -1}, "drop_axis: -1 must be from 0 to 1"),
         ({"random_shear": 2}, "random_shear: 2 must be from 0 to 1"),

@@ -157,12 +157,6 @@ def test_numbers_mean_the_same_in_training_and_test(key: str) -> None:
         check_streams({"train": {key: True}, "test": {}})
 
 
-def test_views_are_aligned_in_all_parts_or_in_none() -> None:
-    check_streams({"train": {"align": "y"}, "test": {"align": "y"}})
-    with pytest.raises(ValueError, match=r"^align: y in train_feeder_args, None in test_feeder_args; the model"):
-        check_streams({"train": {"align": "y"}, "test": {}})
-
-
 def test_a_stream_is_derived_at_the_same_step_in_all_parts() -> None:
     args = {"train": {"derive": "after"}, "validation": {"derive": "before"}, "test": {"derive": "after"}}
     with pytest.raises(ValueError, match=r"^derive: after in train_feeder_args, before in validation"):
