@@ -141,6 +141,12 @@ class TestCommandLine:
     def test_several_values_are_a_list(self, words: list[str], device: str | list[int]) -> None:
         assert load("device: [5]", "--device", *words).device == device
 
+    def test_names_that_users_give_keep_their_hyphens(self) -> None:
+        config = load("", "--lr-factors.t-tr", "2", "--class-weights.pick-up=3")
+        assert (config.lr_factors, config.class_weights) == ({"t-tr": 2}, {"pick-up": 3})
+        said = problems("", "--study.fusion.s-tr=1")
+        assert "command line: study.fusion: 's-tr' is no model and no stream of this study" in said
+
     def test_nested_hyphens_and_negative_numbers(self) -> None:
         words = ["--train-feeder-args.window-size", "-1", "--model-args.widths", "8"]
         config = load("train_feeder_args: {window_size: 5}", *words)
