@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="STREAM",
         type=_path,
-        help=f"folders of runs, for their {SCORE}; .npz files, or published .pkl files",
+        help=f"folders of runs, which hold {SCORE}; or .npz files, or published .pkl files",
     )
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument(
@@ -68,13 +68,16 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         type=_path,
         metavar="STREAM",
-        help="find the weights on these, one for each of the others, of samples that are not tested here",
+        help="find the weights on these scores of other samples (validation data), one for each STREAM in order",
     )
     parser.add_argument(
-        "--label", metavar="FILE", type=_path, help="label file (names, labels), where the score files know no labels"
+        "--label", metavar="FILE", type=_path, help="label file (names, labels), if the score files hold no labels"
     )
     parser.add_argument(
-        "--only", metavar="FILE", type=_path, help="text file of sample names, one a line: also report top-1 on these"
+        "--only",
+        metavar="FILE",
+        type=_path,
+        help="text file with one sample name a line: also print top-1 on these samples",
     )
     parser.add_argument("--out", metavar="FILE", type=_path, help="write the fused scores to this .npz file")
     return parser

@@ -1,6 +1,6 @@
-"""Train or test a model: `python main.py --config config/demo/train.yaml [--key value ...]`.
+"""Train, test or use a model: `python main.py --config config/demo/train.yaml [--key value ...]`.
 
-Several processes, a GPU each: `--device 0 1`, or `torchrun --nproc-per-node 2 main.py --config ...`.
+Several processes, one for each GPU: `--device 0 1`, or `torchrun --nproc-per-node 2 main.py --config ...`.
 """
 
 from __future__ import annotations

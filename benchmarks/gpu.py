@@ -1,19 +1,19 @@
 # ruff: noqa: E402
-"""Measures on a GPU all that is claimed of it, in one command: `python benchmarks/gpu.py --out gpu.json`.
+"""Measures all figures of a GPU with one command: `python benchmarks/gpu.py --out gpu.json`.
 
 Needs no network and no data, and less than six minutes on one H100; `--rehearse` runs all of it in small sizes on a CPU
-in less than two. Each part is a process of its own with a limit in seconds: a part that fails, hangs or breaks the GPU
-leaves the others alone, and its traceback is in the file. The file is written anew after each figure.
+in less than two. Each part is a process with a time limit: if a part fails, hangs or breaks the GPU, the other parts
+still run, and its traceback is in the file. The file is written anew after each figure.
 
-machine     what it is, and the most that it can do; always measured
-equality    golden figures, and every model against its plain functions on a CPU in float64: values and gradients
+machine     the machine, and its largest speed and bandwidth; always measured
+equality    golden figures; values and gradients of every model against its plain functions on a CPU in float64
 attention   kernels for the shapes that occur
 speed       training and evaluation over batch sizes: samples/s, memory, shares of the peak and of the copy bandwidth
-compiled    the same with torch.compile, and how long its start takes
+compiled    the same with torch.compile, and the time of its start
 loop        the training loop with its feeder on NTU RGB+D 60's 40,091 samples: an epoch, and waiting for data
-study       NW-UCLA's trainings, on data of that form
-whole       `main.py` from the demo to a test, on with a checkpoint, and from one device to another
-tests       the tests that need a GPU, where pytest is installed
+study       the trainings of NW-UCLA, on data of that form
+whole       `main.py` from the demo to a test, resumed from a checkpoint, and moved from one device to another
+tests       the tests that need a GPU, if pytest is installed
 """
 
 from __future__ import annotations

@@ -1,11 +1,17 @@
-"""Checks prepared arrays and tells what they hold: `python -m data_gen.check FOLDER`.
+"""Checks prepared arrays and describes them: `python -m data_gen.check FOLDER`.
 
-Reads every `{part}_data*.npy` (N, C, T, V, M) in FOLDER and its subfolders, with the `{part}_label.pkl` beside it.
-Tells of each array: samples and classes, valid frames (from the first to the last with a person) and recorded ones,
-persons and where they are absent, missing joints, what each channel is and its range, and samples that are empty, hold
-NaN or inf, or joints outside their picture. Tells which samples are equal, number for number: some copies of NW-UCLA
-hold samples of val in train too. Saves a picture and an animation of a few skeletons of each array of joints,
-`{part}_data_joint.png` and `.gif`. An array is read once, in chunks of bounded size.
+Reads every `{part}_data*.npy` (N, C, T, V, M) in FOLDER and its subfolders, with the `{part}_label.pkl` beside it, and
+prints for each array:
+
+- samples and classes;
+- valid frames (from the first to the last with a person) and recorded frames;
+- persons and where they are absent, and missing joints;
+- the meaning and the range of each channel;
+- samples that are empty, hold NaN or inf, or have joints outside their picture;
+- samples that are equal, number for number: some copies of NW-UCLA have samples of val in train, too.
+
+For each array of joints it draws a few skeletons, as a picture and an animation, `{part}_data_joint.png` and `.gif`. An
+array is read once, in chunks of bounded size.
 """
 
 from __future__ import annotations

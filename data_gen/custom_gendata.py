@@ -1,17 +1,21 @@
-"""A user's own recordings to arrays: `python data_gen/custom_gendata.py --data_path FOLDER --label_path FILE ...`.
+"""Converts your own recordings: `python data_gen/custom_gendata.py --data_path FOLDER --label_path FILE ...`.
 
 FOLDER and its subfolders hold a file for each recording, or a folder with a file for each frame, in any format that
-`data_gen/formats/reading.py` knows (docs/own_skeletons.md has a table of them); a file's content tells which.
-Labels come from a list (a CSV file, or as `data_gen/formats/labels.py` describes it) or from the files' names, as with
-`--names "a{label}_s{performer}_e*" --val performer=2,4,6-8`. `graph/custom.py` describes the skeleton file.
-Instead of FOLDER, one file that holds many recordings (a pickle of pyskl, `.npz`) can be named; where it holds labels
-and splits, it needs no list. Writes, in the order of the recordings' names, which keep their suffix:
-- `{out_folder}/{train,val}_data_joint.npy` (N, C, T, V, M) float32, the coordinates as recorded: T is the longest
-  recording of both parts or `--max_frame`, M the most persons or `--num_person`; what a recording lacks is zero;
-- what belongs to them (`feeders/arrays.py`): `{part}_label.pkl`, `{part}_length.npy`, `{part}_missing.npy`,
+`data_gen/formats/reading.py` knows (docs/own_skeletons.md has a table of them); the content of a file tells its format.
+Instead of FOLDER, name one file that holds many recordings (a pickle of pyskl, `.npz`); if it holds labels and splits,
+no list of labels is needed. `graph/custom.py` describes the skeleton file.
+
+Labels come from a list (a CSV file, or as `data_gen/formats/labels.py` describes it) or from the names of the files, as
+with `--names "a{label}_s{performer}_e*" --val performer=2,4,6-8`.
+
+Writes, in the order of the recordings' names, which keep their suffix:
+
+- `{out_folder}/{train,val}_data_joint.npy` (N, C, T, V, M) float32, the coordinates as recorded. T is the longest
+  recording of both parts or `--max_frame`, M the most persons or `--num_person`; the rest is zero.
+- the files that belong to them (`feeders/arrays.py`): `{part}_label.pkl`, `{part}_length.npy`, `{part}_missing.npy`,
   `classes.txt`, `prepared.yaml`, and `skeleton.yaml`, a copy of the skeleton file.
 
-A joint that is missing is zero in all channels, and the report counts such joints. A recording without any joint is
+A missing joint is zero in all channels, and the report counts missing joints. A recording without any joint is
 skipped. Every file is read twice, for its size and for its numbers, so that memory holds one recording at a time.
 """
 
@@ -61,17 +65,19 @@ def gendata(
     Args:
         data_path: the folder of the recordings, or a file that holds many.
         label_path: the list of labels: a CSV file with the columns file, label and split, UTKinect's actionLabel.txt,
-            or PKU-MMD's folder of labels; none where names or the file of recordings tell them.
+            or PKU-MMD's folder of labels; not needed if names or the file of recordings tell the labels.
         skeleton: the YAML file that describes the skeleton.
-        out_folder: gets the arrays.
-        names: what files are called, as a{label}_s{performer}_e*; {label} is the class, * any text.
-        val: the recordings for validation, as performer=2,4,6-8 with a field of names, or a text file that lists them.
-        format: the format of all files; `auto` tells it by what each file holds.
+        out_folder: folder for the arrays.
+        names: pattern of the files' names, such as a{label}_s{performer}_e*; {label} is the class, * any text.
+        val: the recordings for validation: values of a field of `names`, such as performer=2,4,6-8, or a text file
+            that lists them.
+        format: the format of all files; `auto` recognises it by the content of each file.
         persons: the place of each person: `file`, as the file lists them; `track`, the same for the whole recording,
-            by the tracker's number or by distance between frames; `auto`, track where a program lists them by frame.
+            by the tracker's number or by distance between frames; `auto`, track if the format lists persons by frame
+            (except ntu and kinetics), otherwise file.
         max_frame: T of the arrays; by default that of the longest recording.
         num_person: M of the arrays; by default the most persons of a recording.
-        channel: C; needed for lines of numbers of several persons or more than three channels without a heading.
+        channel: C; needed for text without a heading, if a line has several persons or more than three channels.
         strict: stop at the first file or line that cannot be used, instead of skipping it.
         num_worker: number of processes that read files.
 

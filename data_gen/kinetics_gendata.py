@@ -1,18 +1,18 @@
-"""Kinetics-skeleton to arrays: `python data_gen/kinetics_gendata.py --data_path FOLDER --out_folder FOLDER`.
+"""Converts Kinetics-skeleton: `python data_gen/kinetics_gendata.py --data_path FOLDER --out_folder FOLDER`.
 
 Reads the release of ST-GCN (Yan et al., *Spatial Temporal Graph Convolutional Networks*, AAAI 2018) from FOLDER:
-`kinetics_{train,val}` with a JSON file a clip, and `kinetics_{train,val}_label.json`. Writes for each part
+`kinetics_{train,val}` with one JSON file for each clip, and `kinetics_{train,val}_label.json`. For each part, writes
 `{out_folder}/{part}_data_joint.npy` (N, 3, 300, 18, 2) float32 and `{part}_label.pkl`, a pickle of (sample_names,
-labels) ordered by name: names such as `ID.json`, labels 0-based. Axis legend: N clips, C channels, T frames, V joints,
+labels) ordered by name: names such as `ID.json`, labels from 0. Axis legend: N clips, C channels, T frames, V joints,
 M persons.
 
 - C = x - 0.5, 0.5 - y (up is positive) and score; a joint whose score is 0 is zero.
 - `frame_index` is the index T: files count from 1, so frame 0 stays empty, and frames from 300 on are cut.
-- Of the first five persons of a frame, the two of the largest total score are kept, the larger first.
+- Of the first five persons of a frame, the two with the largest total score are kept, the larger first.
 
 Clips that are listed without a skeleton are left out. Clips that are listed but absent, present but not listed, broken
 or without a body are skipped and reported. Memory holds a few clips at a time; the 240,436 training clips take 31 GB of
-disk. `data_gen/ntu_gen_bones.py --data_folder` makes the bones of these arrays, too.
+disk.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def gendata(
 
     Args:
         data_path: folder of `kinetics_train` and `kinetics_val`, or of one of them, with their label files.
-        out_folder: gets the arrays.
+        out_folder: folder for the arrays.
         strict: stop at the first clip that cannot be used, instead of skipping it.
         num_worker: number of processes that read clips.
 

@@ -1,7 +1,7 @@
-"""NTU RGB+D 120 raw files to plain arrays: `python data_gen/ntu120_gendata.py --part1_path A --part2_path B`.
+"""Converts NTU RGB+D 120 without preprocessing: `python data_gen/ntu120_gendata.py --part1_path A --part2_path B`.
 
 A holds the files of NTU RGB+D 60 (setups 1 to 17), B those of setups 18 to 32. Writes
-`{out_folder}/{xsub,xset}/{train,val}_data.npy` and `_label.pkl`, in the form of `ntu_gendata.py`.
+`{out_folder}/{xsub,xset}/{train,val}_data.npy` and `_label.pkl`, in the same form as `ntu_gendata.py`.
 """
 
 from __future__ import annotations

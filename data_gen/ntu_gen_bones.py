@@ -1,9 +1,11 @@
-"""Bones of joint arrays: `python data_gen/ntu_gen_bones.py --data_folder FOLDER`.
+"""Computes bones from joint arrays: `python data_gen/ntu_gen_bones.py --data_folder FOLDER`.
 
 For every `{train,val}_data_joint.npy` in FOLDER and its subfolders (`xsub`, `xview` ...) writes
-`{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)`, zero where one of both is missing. A score is
-the mean of both, except in Kinetics-skeleton, where published code subtracts it like a coordinate. The bones are those
-of `skeleton.yaml` beside the joints (`graph.custom`), or else of the known skeleton with as many joints.
+`{part}_data_bone.npy` beside it: `bone_v = joint_v - joint_parent(v)`, zero if one of the two joints is missing. A
+score is the mean of both scores, except in Kinetics-skeleton, where the published code subtracts it like a coordinate.
+The bones are those of `skeleton.yaml` beside the joints (`graph.custom`), or else of the known skeleton with as many
+joints. Training does not need these files: the feeder computes bones with `stream: bone`.
+
 Source: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 2019, section 3.5.
 """
 

@@ -1,4 +1,4 @@
-"""NTU RGB+D raw files to plain arrays: `python data_gen/ntu_gendata.py --data_path FOLDER`.
+"""Converts NTU RGB+D without preprocessing: `python data_gen/ntu_gendata.py --data_path FOLDER`.
 
 Writes `{out_folder}/{xsub,xview}/{train,val}_data.npy` and `_label.pkl` (see `data_gen.ntu.convert`): the first two
 bodies of every frame as they were recorded, padded with zeros to 300 frames.

@@ -1,8 +1,8 @@
-"""Joints and bones in one array: `python data_gen/ntu_merge_joint_bones.py --data_folder FOLDER`.
+"""Joins joints and bones in one array: `python data_gen/ntu_merge_joint_bones.py --data_folder FOLDER`.
 
 For every `{train,val}_data_joint.npy` in FOLDER and its subfolders (`xsub`, `xview` ...) writes
 `{part}_data_joint_bones.npy` beside it, (N, 2C, T, V, M): the channels of the joints, then those of
-`{part}_data_bone.npy`.
+`{part}_data_bone.npy`. Training does not need these files: the feeder computes them with `stream: joint+bone`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""NTU RGB+D raw files to preprocessed joints: `python data_gen/preprocess.py --data_path FOLDER`.
+"""Converts and preprocesses NTU RGB+D: `python data_gen/preprocess.py --data_path FOLDER`.
 
-Writes `{out_folder}/{xsub,xview}/{train,val}_data_joint.npy` and `_label.pkl` (see `data_gen.ntu.convert`): of the
-first four bodies the two that move most, repeated up to 300 frames, centred and rotated (see `data_gen.ntu.steps`).
+Writes `{out_folder}/{xsub,xview}/{train,val}_data_joint.npy` and `_label.pkl` (see `data_gen.ntu.convert`). Of the
+first four bodies, the two that move most are kept, repeated up to 300 frames, centred and rotated (see
+`data_gen.ntu.steps`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""NTU RGB+D 120 raw files to preprocessed joints: `python data_gen/preprocess_120.py --part1_path A --part2_path B`.
+"""Converts and preprocesses NTU RGB+D 120: `python data_gen/preprocess_120.py --part1_path A --part2_path B`.
 
 A holds the files of NTU RGB+D 60 (setups 1 to 17), B those of setups 18 to 32. Writes
-`{out_folder}/{xsub,xset}/{train,val}_data_joint.npy` and `_label.pkl`, in the form of `preprocess.py`.
+`{out_folder}/{xsub,xset}/{train,val}_data_joint.npy` and `_label.pkl`, in the same form as `preprocess.py`.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
-"""pyskl and MMAction2 pickles to arrays: `python data_gen/pyskl_gendata.py --data_path FILE --out_folder FOLDER`.
+"""Converts pickles of pyskl and MMAction2: `python data_gen/pyskl_gendata.py --data_path FILE --out_folder FOLDER`.
 
-Reads the annotation files of PYSKL (Duan et al., ACM MM 2022) and MMAction2, `ntu60_3danno.pkl`, `ntu60_hrnet.pkl` and
-the like; `data_gen/formats/pyskl.py` describes all their forms. Axis legend: M persons, T frames, V joints, C channels.
+Reads the annotation files of PYSKL (Duan et al., ACM MM 2022) and MMAction2, such as `ntu60_3danno.pkl` and
+`ntu60_hrnet.pkl`; `data_gen/formats/pyskl.py` describes all their forms. Axis legend: M persons, T frames, V joints,
+C channels.
 
 - 3-D: coordinates as in the file, neither centred (`center` of the feeder does this) nor rotated.
 - 2-D, pixels: the channels are those of Kinetics-skeleton, x / width - 0.5, 0.5 - y / height (up is positive) and the
-  score, where there is one; a joint whose score is not above 0 is zero.
+  score, if there is one; a joint with a score of 0 or less is zero.
 
-`xsub_train` goes to `{out_folder}/xsub/train_data_joint.npy` (N, C, 300, V, 2) float32 and `train_label.pkl`, a pickle
-of (frame_dirs, labels) ordered by name; `train` goes to `{out_folder}` itself, `train1` to `{out_folder}/split1`. A
-`test` split is written as val, unless there is a val split beside it. A file without splits is train, or what its name
-says (`ntu60_xsub_val.pkl`). The first persons and frames are kept, in the file's order; shorter samples are padded with
-zeros. The pickle is held in memory; arrays are written row by row.
+The split `xsub_train` is written to `{out_folder}/xsub/train_data_joint.npy` (N, C, 300, V, 2) float32 and
+`train_label.pkl`, a pickle of (frame_dirs, labels) ordered by name. The split `train` is written to `{out_folder}`
+itself, and `train1` to `{out_folder}/split1`. A `test` split is written as val, unless there is a val split beside it.
+A file without splits is train, or what its name says (`ntu60_xsub_val.pkl`). The first persons and frames are kept, in
+the order of the file; shorter samples are padded with zeros. The whole pickle is held in memory.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def gendata(
 
     Args:
         data_path: annotation file of pyskl or MMAction2 (.pkl); nothing that it names is called.
-        out_folder: gets the arrays, one folder a benchmark.
+        out_folder: folder for the arrays, with a subfolder for each benchmark.
         max_frame: T of the arrays.
         num_person: M of the arrays.
         strict: stop at the first annotation, split or name that cannot be used, instead of skipping it.

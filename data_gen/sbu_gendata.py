@@ -1,17 +1,18 @@
-"""SBU Kinect Interaction to arrays: `python data_gen/sbu_gendata.py --data_path FOLDER`.
+"""Converts SBU Kinect Interaction: `python data_gen/sbu_gendata.py --data_path FOLDER`.
 
 Reads `sAAsBB/CC/NNN/skeleton_pos.txt` (Yun et al., CVPR Workshops 2012): persons AA and BB, class CC 01 to 08,
-repetition NNN; a line is a frame: its number, then 15 joints (x, y, z) of the one person and of the other, comma
-separated. x and y are fractions of the picture, z a depth.
+repetition NNN. A line is a frame: its number, then 15 joints (x, y, z) of the one person and of the other, separated by
+commas. x and y are fractions of the picture, z is a depth.
 
-Writes `{out_folder}/fold{1..5}/{train,val}_data_joint.npy` (N, 3, T, 15, 2) float32: metres, converted as on the data
-set's page, X = 1.28 - 2.56 x (to the left of the picture), Y = 0.96 - 1.92 y (upwards), Z = 1.28 z (away from the
-camera), and not changed otherwise. T is the longest sequence of the data set (46 in the complete one); shorter
-sequences are padded with zeros. `{part}_label.pkl` holds `(sample_names, labels)`: names such as `s01s02_01_001`, in
-order, and labels from 0. The folds are the authors'. All arrays together have 20 MB, so memory holds all sequences.
+Writes `{out_folder}/fold{1..5}/{train,val}_data_joint.npy` (N, 3, T, 15, 2) float32, for the authors' folds. The
+coordinates are metres, converted as on the page of the data set: X = 1.28 - 2.56 x (to the left of the picture),
+Y = 0.96 - 1.92 y (upwards), Z = 1.28 z (away from the camera). T is the longest sequence of the data set (46 in the
+complete one); shorter sequences are padded with zeros. `{part}_label.pkl` holds `(sample_names, labels)`: names such as
+`s01s02_01_001`, in order, and labels from 0. All arrays together have 20 MB, so memory holds all sequences.
 
-`--split inner` writes the folds on which a recipe is chosen: `{out_folder}/inner/fold{1..5}/`. Fold k leaves out what
-the authors' fold k tests; of the other four, the fold after k (after 5: the first) validates (`val`), and three train.
+`--split inner` writes folds for choices, such as that of the learning rate: `{out_folder}/inner/fold{1..5}/`. Fold k
+leaves out the test data of the authors' fold k. Of the other four folds, the one after k (after 5: the first) is for
+validation (`val`), and three are for training.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def gendata(
 
     Args:
         data_path: folder of s01s02, s01s03 ...
-        out_folder: gets a folder a fold.
-        split: the authors' folds, or inner ones of their training parts for choices, below inner.
+        out_folder: folder for the arrays, with a subfolder for each fold.
+        split: the authors' folds, or inner folds of their training parts for choices, in the subfolder inner.
         strict: stop at the first file that cannot be used, instead of skipping it.
 
     Raises:

@@ -1,17 +1,18 @@
-"""NW-UCLA to arrays: `python data_gen/ucla_gendata.py --data_path FOLDER`.
+"""Converts NW-UCLA: `python data_gen/ucla_gendata.py --data_path FOLDER`.
 
 Reads the JSON form of CTR-GCN (`aXX_sXX_eXX_vXX.json`: `skeletons` [T][20][3], `label` 1..10) and writes the
-cross-view split of Wang et al., *Cross-view Action Modeling*, CVPR 2014: views 1 and 2 train, view 3 tests.
-`{out_folder}/{train,val}_data_joint.npy` (N, 3, T, 20, 1) float32 holds the coordinates as recorded; T is the longest
-sequence of the data set (201 in the complete one), and shorter sequences are padded with zeros. `{part}_label.pkl`
+cross-view split of Wang et al., *Cross-view Action Modeling*, CVPR 2014: views 1 and 2 for training, view 3 for the
+test. `{out_folder}/{train,val}_data_joint.npy` (N, 3, T, 20, 1) float32 holds the coordinates as recorded. T is the
+longest sequence of the data set (201 in the complete one); shorter sequences are padded with zeros. `{part}_label.pkl`
 holds `(sample_names, labels)`: names such as `a01_s01_e00_v01.json`, in order, and labels from 0. In some copies of the
-data set, test sequences equal training ones, number for number: `val_unseen.txt` lists the names of the others. All
-sequences of NW-UCLA together have 14 MB, so memory holds all of them.
+data set, test sequences equal training sequences, number for number: `val_unseen.txt` lists the names of the others.
+All sequences of NW-UCLA together have 14 MB, so memory holds all of them.
 
-`--split views` and `--split performers` leave view 3 out and write folds of the training views, on which a recipe is
-chosen: `{out_folder}/{split}/fold{fold}/`, whose `train` arrays train and whose `val` arrays validate. Of `views`,
-fold 1 trains on view 1 and validates on view 2, fold 2 is the reverse; of `performers`, fold 1 validates on performers
-1 and 2, fold 2 on 3 and 4, to fold 5. Samples have the same shape and numbers as those of the cross-view split.
+`--split views` and `--split performers` leave view 3 out and write folds of the training views for choices, such as
+that of the learning rate: `{out_folder}/{split}/fold{fold}/`, with `train` for training and `val` for validation.
+
+- `views`: fold 1 trains on view 1 and validates on view 2; fold 2 is the reverse.
+- `performers`: fold 1 validates on performers 1 and 2, fold 2 on 3 and 4, and so on to fold 5.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def gendata(
 
     Args:
         data_path: folder of the JSON files.
-        out_folder: where the arrays go.
-        split: cross-view, or folds of the training views for choices, below out_folder.
+        out_folder: folder for the arrays.
+        split: cross-view, or folds of the training views for choices, in subfolders.
         strict: stop at the first file that cannot be used, instead of skipping it.
 
     Raises:

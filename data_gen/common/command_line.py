@@ -89,7 +89,15 @@ def printing_anything() -> Iterator[None]:
 
 
 class _Formatter(argparse.HelpFormatter):
-    """Does not break addresses and file names at their hyphens, as argparse does."""
+    """Keeps the lines of texts apart where argparse joins them, and addresses and file names in one piece."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Paragraphs, items of lists (`- `) and rows of tables (`word   meaning`, or indented) begin a line."""
+        pieces = re.split(r"(\n\s*\n|\n(?=- | {4}|\S+ {3,}))", text)
+        return "".join(
+            piece if i % 2 or re.match(r" {4}|\S+ {3,}", piece) else "\n".join(self._split_lines(piece, width))
+            for i, piece in enumerate(pieces)
+        )
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)

@@ -164,18 +164,23 @@ def command(
     for option, raw in dataset.raw.items():
         parser.option(option, type=Path, help=f"folder of the files {raw} (default: {raw.path})")
     if len(dataset.raw) > 1:
-        parser.option("data_path", type=Path, help="one folder of all files, instead of these")
-    listed = f"text file that names samples to leave out, such as the authors' lists: {LISTS}"
+        parser.option("data_path", type=Path, help="one folder with all files, instead of two")
+    listed = f"text file with the names of samples to leave out, such as the authors' lists: {LISTS}"
     parser.option("ignored_sample_path", type=Path, help=listed)
-    who = "one position in the frames' lists, as in the published arrays, or one number of the recorder"
-    parser.option("persons", choices=get_args(Persons), default="file", help=f"a person is {who} (default: file)")
+    who = "file: persons by their place in a frame's list, as in the published arrays; track: by the recorder's numbers"
+    parser.option("persons", choices=get_args(Persons), default="file", help=f"{who} (default: file)")
     parser.option(
         "out_folder",
         type=Path,
         default=Path(dataset.out_folder),
-        help="gets a folder a benchmark (default: %(default)s)",
+        help="folder for the arrays, with a subfolder for each benchmark (default: %(default)s)",
     )
-    parser.option("num_worker", type=int, default=default_workers(), help="number of processes that read files")
+    parser.option(
+        "num_worker",
+        type=int,
+        default=default_workers(),
+        help="number of processes that read files (default: the number of cores)",
+    )
     parser.strict()
     arguments = vars(parser.parse_args(argv))
     folders = {option: path for option in dataset.raw if (path := arguments.pop(option))}

@@ -166,9 +166,9 @@ def read_command_line(argv: Sequence[str], problems: list[str]) -> tuple[str | N
             word = re.sub("[\ud800-\udfff]", "?", word)
         if re.match(r"--[A-Za-z_]", word):
             key, equals, text = word[2:].partition("=")
-            outer, dot, inner = key.partition(".")
-            outer = outer.replace("-", "_")  # and names of arguments; other names, as of models, keep their hyphens
-            key = outer + dot + (inner.replace("-", "_") if outer.endswith("_args") else inner)
+            first, dot, inner = key.partition(".")
+            first = first.replace("-", "_")  # and names of arguments; other names, as of models, keep their hyphens
+            key = first + dot + (inner.replace("-", "_") if first.endswith("_args") else inner)
             options.append((key, [text] if equals else []))
         elif options and not word.startswith("--"):
             options[-1][1].append(word)

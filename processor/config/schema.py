@@ -43,96 +43,106 @@ class ConfigError(ValueError):
 class Config:
     """The documented keys; `python main.py --help` prints them with their meanings."""
 
-    feeder: str = option("feeders.feeder.Feeder", "import path of the data set's class", title="Data")
-    train_feeder_args: dict[str, Any] = option({}, "its arguments for training")
+    feeder: str = option("feeders.feeder.Feeder", "import path of the feeder's class", title="Data")
+    train_feeder_args: dict[str, Any] = option({}, "arguments of the feeder for training")
     validation_feeder_args: dict[str, Any] = option(
-        {}, "for evaluations in training, which choose best.pt; the test is then the last epoch's alone"
+        {}, "validation data for evaluations during training; the test data are then used once, after the last epoch"
     )
-    test_feeder_args: dict[str, Any] = option({}, "for the test, and without a validation for evaluations in training")
-    average: Literal["logits", "probabilities"] = option("logits", "what is averaged over the clips of a test sample")
+    test_feeder_args: dict[str, Any] = option(
+        {}, "for the test; without validation data also for evaluations during training"
+    )
+    average: Literal["logits", "probabilities"] = option(
+        "logits", "what is averaged over several clips of a test sample"
+    )
     class_names: str | list[str] | None = option(
-        None, "names for reports, a text file with one a line, or the import path of a tuple"
+        None, "names of the classes, a text file with one name a line, or the import path of a tuple of names"
     )
     folds: list[int] = option(
-        [], "cross-validation: run each of them; {fold} in any value stands for its number", low=0, high=9999
+        [], "cross-validation: numbers of the folds to run; {fold} in any value stands for the number", low=0, high=9999
     )
-    study: dict[str, Any] = option({}, "a grid of runs: models, streams, seeds, fusion; docs/training.md")
-    make_data: str | None = option(None, "import path of a function that makes data files which are missing")
-    make_data_args: dict[str, Any] = option({}, "the function's arguments")
-    data_help: str | None = option(None, "what to tell a user whose data files are missing")
+    study: dict[str, Any] = option({}, "a grid of runs: models, streams, seeds, fusion (docs/training.md)")
+    make_data: str | None = option(None, "import path of a function that makes missing data files")
+    make_data_args: dict[str, Any] = option({}, "arguments of that function")
+    data_help: str | None = option(None, "text that is shown if data files are missing")
 
     model: str = option("model.st_tr.Model", "import path of the model's class", title="Model")
-    model_args: dict[str, Any] = option({}, "its arguments")
-    weights: Path | None = option(None, "checkpoint whose weights are loaded before training or test")
+    model_args: dict[str, Any] = option({}, "arguments of the model; model/options.py describes them")
+    weights: Path | None = option(None, "file of weights that are loaded before training or test")
     ignore_weights: list[str] = option(
-        [], "prefixes of the weights that are not taken from it; auto: what does not fit"
+        [], "prefixes of weights in that file that are not loaded; auto: all that do not fit"
     )
 
-    loss: str = option("cross_entropy", "or the import path of a torch module (logits, labels)", title="Optimisation")
-    loss_args: dict[str, Any] = option({}, "the module's arguments")
+    loss: str = option(
+        "cross_entropy", "cross_entropy, or the import path of a torch module of (logits, labels)", title="Optimisation"
+    )
+    loss_args: dict[str, Any] = option({}, "arguments of that module")
     class_weights: Literal["balanced"] | dict[str, float] | None = option(
-        None, "cross_entropy: weight of a sample by its class; balanced, or factors by name of class"
+        None, "weights of the classes in cross_entropy: balanced, or factors by name of class"
     )
-    optimizer: str = option("SGD", "SGD, Adam, AdamW, or the import path of another one")
-    optimizer_args: dict[str, Any] = option({}, "the other one's arguments, besides base_lr")
-    base_lr: float = option(0.1, "learning rate, after the warm-up", low=1e-10, high=100)
-    momentum: float = option(0.9, "SGD's momentum", low=0, high=0.9999)
-    nesterov: bool = option(True, "whether SGD's momentum is Nesterov's")
-    weight_decay: float = option(1e-4, "decay of the weights", low=0, high=1)
-    decay_all: bool = option(True, "false: norms, biases and relative positions do not decay")
+    optimizer: str = option("SGD", "SGD, Adam, AdamW, or the import path of another optimizer")
+    optimizer_args: dict[str, Any] = option({}, "further arguments of an optimizer that is given by its import path")
+    base_lr: float = option(0.1, "learning rate after the warm-up", low=1e-10, high=100)
+    momentum: float = option(0.9, "momentum of SGD", low=0, high=0.9999)
+    nesterov: bool = option(True, "use Nesterov momentum in SGD")
+    weight_decay: float = option(1e-4, "weight decay of SGD, Adam and AdamW", low=0, high=1)
+    decay_all: bool = option(True, "false: no weight decay for norms, biases and relative positions")
     lr_factors: dict[str, float] = option(
-        {}, "factor of the learning rate by name of parts, such as {backbone: 0.1}; of several the last counts"
+        {}, "factors of the learning rate by name of part, such as {backbone: 0.1}; if several match, the last counts"
     )
-    freeze: list[str] = option([], "names of parts that do not learn, such as gcn0 or backbone.[0-2]")
+    freeze: list[str] = option([], "names of parts that are not trained, such as gcn0 or backbone.[0-2]")
     lr_schedule: Literal["multi-step", "cosine"] = option("multi-step", "how the learning rate falls")
-    step: list[int] = option([60, 90], "multi-step: epochs after which it falls", low=1, high=100_000)
-    gamma: float = option(0.1, "multi-step: factor by which it falls", low=1e-6, high=1)
-    min_lr: float = option(0.0, "cosine: where it ends", low=0, high=100)
-    warm_up_epoch: int = option(0, "epochs over which it rises to base_lr", low=0, high=100_000)
-    label_smoothing: float = option(0.0, "share of the label that goes to all classes", low=0, high=0.99)
-    max_grad_norm: float | None = option(None, "norm to which longer gradients are cut", low=1e-6)
-    mixup: float = option(0.0, "alpha of mixup, which trains on means of pairs of samples; 0: none", low=0, high=100)
-    mixup_pairs: Literal["any", "camera"] = option("any", "mixup: which samples make pairs")
+    step: list[int] = option([60, 90], "multi-step: epochs after which the learning rate falls", low=1, high=100_000)
+    gamma: float = option(0.1, "multi-step: factor of the learning rate after each of these epochs", low=1e-6, high=1)
+    min_lr: float = option(0.0, "cosine: learning rate at the end", low=0, high=100)
+    warm_up_epoch: int = option(0, "epochs in which the learning rate rises to base_lr", low=0, high=100_000)
+    label_smoothing: float = option(0.0, "share of the label that is spread over all classes", low=0, high=0.99)
+    max_grad_norm: float | None = option(
+        None, "norm to which larger gradients are clipped; null: no clipping", low=1e-6
+    )
+    mixup: float = option(0.0, "alpha of mixup, which trains on weighted means of two samples; 0: off", low=0, high=100)
+    mixup_pairs: Literal["any", "camera"] = option("any", "mixup: pair any samples, or those of one camera")
     ema: float | None = option(
-        None, "decay of the average of the weights, which is tested and saved as ema.pt, too", low=0, high=0.999999
+        None,
+        "decay of a moving average of the weights, which is also tested, and saved as ema.pt",
+        low=0,
+        high=0.999999,
     )
 
-    batch_size: int = option(32, "samples of a training batch, of each process", low=1, high=65_536, title="Training")
+    batch_size: int = option(32, "samples of a training batch in each process", low=1, high=65_536, title="Training")
     test_batch_size: int = option(32, "samples of a test batch", low=1, high=65_536)
     sampler: Literal["shuffled", "balanced"] = option(
         "shuffled", "balanced: every class is drawn equally often in an epoch"
     )
-    accumulation: int = option(1, "batches whose gradients make one step", low=1, high=65_536)
+    accumulation: int = option(1, "number of batches whose gradients make one step", low=1, high=65_536)
     num_epoch: int = option(120, "epochs to train", low=1, high=100_000)
     early_stopping: Literal["validation", "test"] | None = option(
         None, "stop when top-1 on this split has not risen for `patience` epochs"
     )
-    patience: int = option(10, "early_stopping: epochs after the best evaluation", low=1)
-    repeat: int = option(1, "how often an epoch takes each training sample, each time augmented anew", low=1, high=1000)
-    sync_batch_norm: bool = option(False, "several processes: batch norm over the batches of all")
+    patience: int = option(10, "early_stopping: epochs to wait after the best evaluation", low=1)
+    repeat: int = option(1, "how often an epoch uses each training sample, each time augmented anew", low=1, high=1000)
+    sync_batch_norm: bool = option(False, "several processes: compute batch norm over the batches of all")
     precision: Literal["float32", "bfloat16", "float16"] = option(
-        "float32", "of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"
+        "float32", "type of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"
     )
-    compile: bool = option(False, "whether torch compiles the model: minutes at first, then faster")
-    gradient_checkpointing: bool = option(
-        False, "whether blocks are computed again in backward: less memory, more time"
-    )
+    compile: bool = option(False, "compile the model with torch.compile: minutes at the start, then faster")
+    gradient_checkpointing: bool = option(False, "compute blocks again in the backward pass: less memory, more time")
     seed: int = option(0, "seed of weights, augmentation and order", low=0, high=2**32 - 1)
 
     phase: Literal["train", "test", "info", "benchmark", "explain", "predict", "export", "watch"] = option(
         "train",
-        "train and test, test alone, what a model is, how fast, what it looks at, its labels or a file, or a video's "
-        "labels (--phase predict --help)",
+        "what to do; explain, predict, export and watch have their own options (--phase predict --help)",
         title="Run",
     )
-    training: bool = option(True, "published switch: false is `phase: test`")
-    device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option("auto", "or GPU numbers", low=0, high=1023)
-    num_worker: int = option(2, "processes that load data", low=0, high=512)
-    work_dir: Path = option(Path("work_dir/run"), "where the run writes; for config/A/B.yaml it is work_dir/A/B")
-    only: list[str] = option([], "study, folds: run those that one of these names or patterns names, such as s-tr/*")
-    part: str | None = option(None, "study, folds: 2/4 runs the second quarter of them, beside other machines")
-    resume: str | None = option(None, "checkpoint to go on from; auto: the last one in work_dir, if any")
-    overwrite: bool = option(False, "whether a work_dir that was used before may be overwritten")
+    training: bool = option(True, "option of the published code: false means `phase: test`")
+    device: Literal["auto", "cpu", "mps", "cuda"] | list[int] = option(
+        "auto", "auto, a kind of device, or numbers of GPUs, such as --device 0 1", low=0, high=1023
+    )
+    num_worker: int = option(2, "number of processes that load data", low=0, high=512)
+    work_dir: Path = option(Path("work_dir/run"), "folder of the results; for config/A/B.yaml it is work_dir/A/B")
+    only: list[str] = option([], "study, folds: run only those that match a name or pattern, such as s-tr/*")
+    part: str | None = option(None, "study, folds: 2/4 runs the second of four parts; other machines run the others")
+    resume: str | None = option(None, "checkpoint to continue; auto: the newest one in work_dir, if any")
+    overwrite: bool = option(False, "replace the results of an earlier run in work_dir")
     save_interval: int = option(1, "epochs between checkpoints", low=1)
     checkpoint_minutes: float = option(10.0, "minutes between checkpoints within an epoch; 0: none", low=0)
     eval_interval: int = option(1, "epochs between evaluations", low=1)
@@ -365,18 +375,19 @@ def help_text() -> str:
     """What `--help` prints: every key with its meaning, type and default."""
     lines = ["usage: python main.py --config FILE [--KEY VALUE ...]", ""]
     lines += textwrap.wrap(
-        "Keys of the file and of the command line, which comes last. Nested keys are joined by dots "
-        "(--model_args.dropout 0.1), several values by blanks (--device 0 1); a key alone means true. "
-        "Relative paths begin at the working directory, those of _base_ at the file that names it; ~ and $NAME are "
-        "expanded. A FILE whose name is made of parts need not exist (config/ntu60_xsub/t-tr-agcn-bones.yaml); "
-        "--config config/ntu60_xsub lists the parts. `_delete_: KEY` (or several) in a mapping drops what it inherits "
-        "from _base_, `_delete_: true` all of it (--model_args.graph_args._delete_ path).",
+        "Trains and tests, or does what --phase says. Every KEY below can be in the file or on the command line; the "
+        "command line takes precedence. Nested keys are joined by dots (--model_args.dropout 0.1), several values are "
+        "separated by blanks (--device 0 1), and a key without a value means true. Relative paths begin at the working "
+        "directory, those of _base_ at the file that names it; ~ and $NAME are expanded. A FILE whose name is made of "
+        "parts need not exist (config/ntu60_xsub/t-tr-agcn-bones.yaml); --config config/ntu60_xsub lists the parts. "
+        "`_delete_: KEY` (or a list of keys) in a mapping drops keys inherited from _base_, `_delete_: true` drops all "
+        "(--model_args.graph_args._delete_ path). docs/training.md describes the rest.",
         width=100,
     )
     hints = get_type_hints(Config)
     for f in fields(Config):
         if "title" in f.metadata:
             lines += ["", f.metadata["title"]]
-        lines.append(f"  --{f.name:<18} {f.metadata['meaning']}")
-        lines.append(f"  {'':<20} {describe(hints[f.name])}; default {dump(default_of(f)).strip()}")
+        lines.append(f"  --{f.name:<23} {f.metadata['meaning']}")
+        lines.append(f"  {'':<25} {describe(hints[f.name])}; default {dump(default_of(f)).strip()}")
     return "\n".join(lines) + "\n"

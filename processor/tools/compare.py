@@ -1,9 +1,11 @@
 """Compares runs: `python -m processor.tools.compare work_dir/a work_dir/b [--out FOLDER]`.
 
-Tells what differs in their configurations, their accuracies with 95 % intervals (Wilson), and whether two of them
-differ by more than chance (McNemar's exact test, corrected for several pairs by Holm). A run is the folder that a
-training or test wrote, or a file of scores. `--out` gets `comparison.md` and `comparison.tex` with the tables,
-`differing_samples.csv` with every sample on which the runs disagree, and `curves.png`.
+Prints the accuracies of the runs with 95 % intervals (Wilson), the differences of their configurations, and whether two
+runs differ by more than chance (McNemar's exact test, corrected for several pairs by Holm). A run is the folder that a
+training or test wrote, or a file of scores.
+
+`--out` gets `comparison.md` and `comparison.tex` with the tables, `differing_samples.csv` with every sample on which
+the runs disagree, and `curves.png`.
 """
 
 from __future__ import annotations

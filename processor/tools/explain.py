@@ -112,18 +112,19 @@ def parser() -> PhaseParser:
     """The options of the command."""
     words = PhaseParser(
         "explain",
-        description="Show what a model attends to and what its decisions rest on, with a score for each explanation.",
-        epilog="The configuration (--config) takes changes of its keys, too. docs/explaining.md shows the whole way.",
+        description="Show what a model attends to and what its decisions are based on, with a score for each "
+        "explanation. Name test samples (--sample), classes (--class) or recordings (--input).",
+        epilog="With --config, keys of the configuration can be given, too. See docs/explaining.md.",
     )
     words.option("weights", type=Path, help="last.pt or best.pt of a run (default: last.pt in work_dir of --config)")
     words.option("sample", nargs="+", help="names of test samples")
-    words.option("class", nargs="+", help="classes, by name or number, the mean of whose test samples is shown")
+    words.option("class", nargs="+", help="classes, by name or number from 0: the mean over their test samples")
     words.option("input", type=Path, nargs="+", help="files or folders of recordings, in any format")
     words.option("order", choices=["joint", "limb"], default="joint", help="joints in the skeleton's order, or by limb")
     words.option(
-        "color_bar", choices=["one", "each"], default="one", help="one scale of colours for all maps, or one each"
+        "color_bar", choices=["one", "each"], default="one", help="one colour scale for all maps, or one for each"
     )
-    words.option("logits", action="store_true", help="write what the softmax gets, too")
+    words.option("logits", action="store_true", help="also write the attention logits before the softmax")
     words.option("out", type=Path, help="folder to write into (default: explain/ in work_dir, or beside the weights)")
     return words
 

@@ -17,8 +17,8 @@ class PhaseParser(Parser):
         super().__init__(prog=f"python main.py --phase {phase}", allow_abbrev=False, **settings)
         self.phase = phase
         self.option("phase", choices=[phase], required=True)
-        self.option("class_names", type=Path, help="text file with a name of a class a line, for weights without names")
-        self.option("config", help="the configuration of weights that do not hold one, such as published ones")
+        self.option("class_names", type=Path, help="text file with one class name a line, for weights without names")
+        self.option("config", help="configuration, for weights that do not hold one, such as published ones")
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{self.phase}: {message}; {self.prog} --help shows the options")

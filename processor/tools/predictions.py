@@ -34,14 +34,14 @@ def parser() -> PhaseParser:
     """The options of the command."""
     words = PhaseParser(
         "predict",
-        description="Label recordings with a trained model, or several that are fused as ensemble.py does.",
-        epilog="The configuration (--config) takes changes of its keys, too. docs/predicting.md shows the whole way.",
+        description="Label recordings with a trained model, or with several models, whose logits are added.",
+        epilog="With --config, keys of the configuration can be given, too. See docs/predicting.md.",
     )
     words.option("input", type=Path, nargs="+", required=True, help="files or folders of recordings, in any format")
-    words.option("out", type=Path, help="FILE.json: writes this, FILE.csv and, with --window, the picture FILE.png")
-    words.option("window", type=float, help="label windows of so many seconds, instead of whole recordings")
-    words.option("every", type=float, help="seconds from the beginning of a window to that of the next one")
-    words.option("frame_rate", type=float, help="frames a second, where a recording does not tell")
+    words.option("out", type=Path, help="FILE.json: writes it, FILE.csv and, with --window, the picture FILE.png")
+    words.option("window", type=float, help="length of windows in seconds; without it whole recordings are labelled")
+    words.option("every", type=float, help="seconds from the start of a window to the next (default: --window)")
+    words.option("frame_rate", type=float, help="frames a second, if a recording does not tell")
     add_options(words)
     return words
 
@@ -51,8 +51,10 @@ def add_options(words: PhaseParser) -> None:
     words.option(
         "weights", type=Path, nargs="+", required=True, help="last.pt, best.pt or ema.pt of a run, one or several"
     )
-    words.option("alpha", type=float, nargs="+", help="a weight for each of them; 1 by default")
-    words.option("top_k", type=int, default=5, help="labels that are named, the likeliest first (default: 5)")
+    words.option("alpha", type=float, nargs="+", help="a weight for each file of weights; 1 by default")
+    words.option(
+        "top_k", type=int, default=5, help="number of labels that are listed, the likeliest first (default: 5)"
+    )
     words.option("per_person", action="store_true", help="a label for each person")
     words.option("device", nargs="+", default=["auto"], help="auto, cpu, mps, cuda, or the number of a GPU")
 

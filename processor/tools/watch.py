@@ -44,21 +44,24 @@ def parser() -> PhaseParser:
     """The options of the command."""
     words = PhaseParser(
         "watch",
-        description="Label what persons do in a video, before a camera or in a network stream. Ctrl-C ends it and "
-        "finishes the files.",
-        epilog="The configuration (--config) takes changes of its keys, too. docs/watching.md shows the whole way.",
+        description="Label what persons do in a video, a camera's pictures or a network stream. Ctrl-C stops, and "
+        "completes the files.",
+        epilog="With --config, keys of the configuration can be given, too. See docs/watching.md.",
     )
     words.option("input", required=True, help="a video file, the number of a camera (0), or an address (rtsp://...)")
-    words.option("out", type=Path, help="the video with skeletons and labels: FILE.mp4 or FILE.avi")
-    words.option("table", type=Path, help="FILE.json: writes this and FILE.csv, as --phase predict does")
-    words.option("window", type=float, default=4.0, help="seconds that a label is given for (default: 4)")
-    words.option("every", type=float, default=1.0, help="seconds from label to label (default: 1)")
-    words.option("frame_rate", type=float, help="frames a second, where a file does not tell, or of a camera")
+    words.option("out", type=Path, help="video to write, with skeletons and labels: FILE.mp4 or FILE.avi")
+    words.option("table", type=Path, help="FILE.json: writes it and FILE.csv, as --phase predict does")
+    words.option(
+        "window", type=float, default=4.0, help="length of the windows that are labelled, in seconds (default: 4)"
+    )
+    words.option("every", type=float, default=1.0, help="seconds from one label to the next (default: 1)")
+    words.option("frame_rate", type=float, help="frames a second, for a camera, or if a file does not tell")
     words.option(
         "pose_model",
         type=Path,
         default=Path("checkpoints"),
-        help=f"the pose estimator's model, or the folder that {ADDRESS} is downloaded into (default: checkpoints)",
+        help=f"the file of the pose estimator's model, or the folder into which {ADDRESS} is downloaded "
+        "(default: checkpoints)",
     )
     add_options(words)
     return words

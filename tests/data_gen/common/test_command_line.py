@@ -25,6 +25,30 @@ def test_options_take_hyphens_and_underscores() -> None:
     assert parser.parse_args([]).out_folder == "here"
 
 
+def test_help_keeps_paragraphs_lists_and_tables_apart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "42")
+    text = """One sentence that is longer than a line
+is wide.
+
+A list:
+- its first item goes on
+  in a second line
+- another
+
+name    meaning
+    indented
+"""
+    with pytest.raises(SystemExit):
+        Parser(prog="x", description=text).parse_args(["--help"])
+    said = capsys.readouterr().out.split("\n\n", 1)[1]
+    assert said.startswith(
+        "One sentence that is longer than a line\nis wide.\n\nA list:\n- its first item goes on in a second\nline\n"
+        "- another\n\nname    meaning\n    indented\n"
+    )
+
+
 def test_paths_are_expanded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("USERPROFILE", "/home/me")

@@ -189,7 +189,7 @@ class TestCommandLine:
         assert printed == help_text()
         for name in Config.__dataclass_fields__:
             assert f"--{name} " in printed
-        assert "SGD, Adam, AdamW, or the import path of another one" in printed
+        assert "SGD, Adam, AdamW, or the import path of another optimizer" in printed
 
 
 @pytest.mark.usefixtures("folder")
