@@ -17,6 +17,7 @@ import torch
 from feeders.arrays import PREPARED, beside, load_array
 from graph.common.files import ROOT, VERSION
 from processor.runtime import distributed
+from processor.runtime.device import device_name
 
 SAMPLES = 64  # of an array, whose numbers go into its fingerprint
 
@@ -39,10 +40,7 @@ class Made:
 
 def provenance(device: str, precision: str) -> dict[str, str]:
     """The program, its libraries and the machine, by what they are."""
-    name = (
-        torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or platform.machine()
-    )
-    number = distributed.world()
+    name, number = device_name(torch.device(device)), distributed.world()
     return {
         "program": f"ST-TR {VERSION}{commit()}",
         "libraries": f"Python {platform.python_version()}, PyTorch {torch.__version__}, NumPy {np.__version__}",
