@@ -139,7 +139,7 @@ def between_frames(seen: Sequence[Any], T: int) -> np.ndarray | None:
 
 @plain_style()
 def film_strip(bodies: Bodies, explained: Any, kinds: Sequence[str], frame_map: np.ndarray | None) -> Figure:
-    """Some frames of the body; with attention between frames the map of these above, and how much each is looked at."""
+    """Some frames of the body; above them, if frames attend to each other, their map and how much each receives."""
     shown_frames = bodies.frames(NUM_SHOWN)
     xlim, ylim = bodies.limits(shown_frames)
     ratio = (ylim[1] - ylim[0]) / (xlim[1] - xlim[0])

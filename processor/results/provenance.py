@@ -39,7 +39,7 @@ class Made:
 
 
 def provenance(device: str, precision: str) -> dict[str, str]:
-    """The program, its libraries and the machine, by what they are."""
+    """The program, its libraries, the machine and the device, each as a line of text."""
     name, number = device_name(torch.device(device)), distributed.world()
     return {
         "program": f"ST-TR {VERSION}{commit()}",
@@ -50,7 +50,7 @@ def provenance(device: str, precision: str) -> dict[str, str]:
 
 
 def commit() -> str:
-    """ ", commit ..." of the program's folder, with a word where files differ from it; "" where that is unknown."""
+    """The text ", commit ..." of the program's folder, which tells also of changed files; "" where it is unknown."""
     if not (ROOT / ".git").exists():
         return ""
 

@@ -20,8 +20,6 @@ from graph.common.words import plural
 from processor.runtime.distributed import local_rank, rank, world
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; the latter may be 2**25 at most
-
-
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)

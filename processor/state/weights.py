@@ -152,7 +152,7 @@ def read_weights(path: Path) -> Weights:
         wrapper = next((w for w in WRAPPERS if isinstance(state, dict) and isinstance(state.get(w), dict)), None)
         state = state[wrapper] if wrapper else state
     if not isinstance(state, dict) or not state or not all(_is_entry(*entry) for entry in state.items()):
-        raise ValueError(f"weights: {path} is not a state dict of plain tensors")
+        raise ValueError(f"weights: {path} holds no state dict of plain tensors; name a checkpoint")
     about = {key: value for key, value in content.items() if isinstance(value, bool | int | float | str)}
     text = str(about.pop("config", ""))
     try:

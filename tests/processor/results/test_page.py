@@ -71,13 +71,19 @@ def test_mistakes_are_in_order_and_the_interval_is_that_of_wilson(tmp_path: Path
 
 
 def test_the_table_names_what_a_class_is_taken_for() -> None:
-    rows = module._classes(LABELS, np.array(GUESSES), "abcd")
+    rows = module._classes(Scores(tuple("abcdef"), np.eye(4)[list(GUESSES)], LABELS).confusion(), "abcd")
     assert [(row["total"], row.get("correct"), row.get("other"), row.get("times")) for row in rows] == [
         (3, 1, 1, 2),
         (2, 1, 0, 1),
         (1, 1, None, None),
         (0, None, None, None),
     ]
+
+
+def test_a_lead_too_small_for_probabilities_decides_as_in_the_other_reports(tmp_path: Path) -> None:
+    scores = Scores(("a", "b"), np.array([[1e-30, 2e-30], [2e-30, 1e-30]]), np.array([1, 0]))
+    write_page(tmp_path, scores, None, Made(""))
+    assert content(tmp_path / "report.html")["guess"] == [1, 0]
 
 
 def test_nothing_that_people_name_is_html(tmp_path: Path) -> None:
