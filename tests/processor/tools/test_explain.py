@@ -33,7 +33,7 @@ from processor.engine.attention import frames_of, look, step_of
 from processor.engine.attribution import Score, area, by_axis, rollout, spearman, stability
 from processor.results import body_pictures
 from processor.results.attention_pictures import limb_order
-from processor.tools import explain
+from processor.tools import explain as phase
 from processor.tools.explain import folder_names, main
 
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "st_tr.json").read_text())
@@ -398,9 +398,9 @@ def test_padding_has_no_number(tmp_path: Path) -> None:
 
 def test_names_of_classes_count_without_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "names.txt").write_text("sit\nstand\n", encoding="utf-8")
-    monkeypatch.setattr(explain, "read_weights", lambda path: path)
-    monkeypatch.setattr(explain, "config_of", lambda _: Config())
-    monkeypatch.setattr(explain, "open_test", lambda config: config)
-    config, folder = explain._run(tmp_path / "last.pt", None, tmp_path / "names.txt", [])
+    monkeypatch.setattr(phase, "read_weights", lambda path: path)
+    monkeypatch.setattr(phase, "config_of", lambda _: Config())
+    monkeypatch.setattr(phase, "open_test", lambda config: config)
+    config, folder = phase._run(tmp_path / "last.pt", None, tmp_path / "names.txt", [])
     assert config.class_names == ["sit", "stand"]
     assert (config.weights, folder) == (tmp_path / "last.pt", tmp_path / "explain")
