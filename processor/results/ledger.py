@@ -183,7 +183,6 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
 
 def _cells(row: Row) -> Row:
     clean = f"{row['clean_samples']} clean: " if row["clean_samples"] else "clean: "
-    flops = f"{float(row['flops']) / 1e9:.2f} G" if row["flops"] else ""
     return {
         "stream or fusion": row["name"],
         "weights": row["weights"],
@@ -195,7 +194,7 @@ def _cells(row: Row) -> Row:
         f"{clean}95 %": f"{row['clean_low']} to {row['clean_high']}" if row["clean_top1"] else "",
         "last epoch": row["epoch"],
         "parameters": f"{int(row['parameters']):,}" if row["parameters"] else "",
-        "FLOPs": flops,
+        "FLOPs": f"{float(row['flops']) / 1e9:.2f} G" if row["flops"] else "",
         "minutes": row["minutes"],
     }
 

@@ -91,7 +91,6 @@ class Explained:
     body: np.ndarray
     importance: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
-    about: dict[str, Any] = field(default_factory=dict)
 
     def score_line(self, kind: str) -> str:
         """The score of a kind of attention as it stands below its picture."""
@@ -318,12 +317,11 @@ def _attribute(explained: Explained, subject: Subject, indices: Sequence[int], f
                 arrays[f"gradients/{row['sample']}/class{target}"] = parts
     explained.importance = {key: np.mean(values, axis=0) for key, values in gathered.items()}
     explained.scores = {key: _mean(each) for key, each in results.items()}
-    explained.about = {"samples": len(indices), "scored": rows, "noise": attribution.NOISE, "draws": attribution.DRAWS}
     arrays |= {f"{method}/{axis}": value for (method, axis), value in explained.importance.items()}
     _save(folder / ATTRIBUTION, arrays)
     content = {
         "title": explained.title,
-        **explained.about,
+        **{"samples": len(indices), "scored": rows, "noise": attribution.NOISE, "draws": attribution.DRAWS},
         "class_names": subject.class_names and list(subject.class_names),
         "weights": subject.weights,
         "scores": explained.scores,
@@ -333,12 +331,9 @@ def _attribute(explained: Explained, subject: Subject, indices: Sequence[int], f
 
 def _mean(results: Sequence[Any]) -> Any:
     """The mean of numbers or of lists, or in mappings of what has equal keys."""
-    first = results[0]
-    if len(results) == 1:
-        return first
-    if not isinstance(first, dict):
+    if not isinstance(results[0], dict):
         return np.mean(results, axis=0).tolist()
-    return {key: _mean([result[key] for result in results]) for key in first}
+    return {key: _mean([result[key] for result in results]) for key in results[0]}
 
 
 def _shown(feeder: Any, index: int) -> tuple[np.ndarray, np.ndarray]:

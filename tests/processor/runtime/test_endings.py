@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from faulty import Feeder
 from runs import MODEL, Data, make, write_data
 
