@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,11 +180,12 @@ def _is_entry(name: Any, value: Any) -> bool:
     return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
-def check_prefixes(ignore: Sequence[str], names: Iterable[str]) -> None:
+def check_prefixes(ignore: Sequence[str], names: Collection[str]) -> None:
     """Refuses a prefix that none of the names begins with."""
     for prefix in ignore:
         if not prefix or not any(name.startswith(prefix) for name in names):
-            raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
+            parts = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+            raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}; they begin with {parts}")
 
 
 def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ()) -> None:
