@@ -109,11 +109,11 @@ def _fit(value: Any, hint: Any) -> Any:
 
 def flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping whose keys may hold dots, as the command line nests them: {a: {b: 1}} is {a.b: 1}."""
-    flat: dict[str, Any] = {}
+    named: dict[str, Any] = {}
     for name, value in mapping.items():
         below = flat(value) if isinstance(value, dict) else {}
-        flat |= {f"{name}.{key}": item for key, item in below.items()} or {name: value}
-    return flat
+        named |= {f"{name}.{key}": item for key, item in below.items()} or {name: value}
+    return named
 
 
 def _has_length(hint: Any) -> bool:

@@ -20,7 +20,7 @@ from PIL import Image
 from runs import MODEL, Data, make, say, write_data
 from torch import nn
 
-from data_gen.common.drawing import new_figure
+from data_gen.common.drawing import new_figure, plain_style
 from feeders.feeder import Feeder
 from graph.tools import Skeleton
 from model.layers.attention import Attention
@@ -390,8 +390,9 @@ def test_a_film_of_an_earlier_explanation_does_not_stay(tmp_path: Path, monkeypa
 def test_padding_has_no_number(tmp_path: Path) -> None:
     body = np.random.default_rng(0).normal(size=(3, 2, 3, 2))
     bodies = body_pictures.Bodies(body, Skeleton("three", ("a", "b", "c"), (0, 0, 1)), {})
-    cells = new_figure(4, 2).subplots(1, 3)
-    bodies.strip(cells, [0, 1], np.array([4.0, np.nan]), colored=False)
+    with plain_style():
+        cells = new_figure(4, 2).subplots(1, 3)
+        bodies.strip(cells, [0, 1], np.array([4.0, np.nan]), colored=False)
     assert [axes.get_title() for axes in cells] == ["frame 4", "padding", ""]
     assert [axes.get_visible() for axes in cells] == [True, True, False]
 
