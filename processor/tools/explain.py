@@ -210,8 +210,8 @@ def _recordings(
     with trained.opened(rows) as feeder:
         feeder.sample_name = names
         skeleton = trained.data.skeleton or _numbered(trained.data.shape[2])
-        class_names = trained.class_names if trained.named else None
-        yield Subject(trained.model, trained.device, str(weights), feeder, None, class_names, skeleton)
+        names_of_classes = trained.class_names if trained.named else None
+        yield Subject(trained.model, trained.device, str(weights), feeder, None, names_of_classes, skeleton)
 
 
 def _numbered(V: int) -> Skeleton:
