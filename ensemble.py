@@ -22,7 +22,7 @@ from data_gen.common.command_line import expand, printing_anything
 from feeders.arrays import load_labels
 from graph.common.words import plural, table
 from processor.results.fusion import align, fuse, require, search
-from processor.results.scores import SCORE, Scores, load_scores, save_scores
+from processor.results.scores import SCORE, Scores, load_scores, save_scores, score_file
 from processor.runtime.failure import sentence
 
 ALPHA = "--alpha"
@@ -168,32 +168,13 @@ def _check_out(out: str, read: Sequence[str]) -> None:
         raise ValueError(f"--out: {out} is a symbolic link; name what it stands for, {path.resolve()}")
     if path.suffix.lower() != ".npz":
         raise ValueError(f"--out: {out} does not end in .npz; name it {path.with_suffix('.npz').name}")
-    if path.resolve() in [_file(each).resolve() for each in read]:
+    if path.resolve() in [score_file(Path(each)).resolve() for each in read]:
         raise ValueError(f"--out: {out} is one of the files that are read; name another")
-
-
-def _file(path: str) -> Path:
-    """The file of a stream: the path, or what a run wrote into the folder.
-
-    Raises:
-        ValueError: the folder holds none.
-    """
-    folder = Path(path)
-    if not folder.is_dir() or (folder / SCORE).is_file():
-        return folder / SCORE if folder.is_dir() else folder
-    if (folder / "config.yaml").is_file():
-        command = f"python main.py --config {folder / 'config.yaml'} --phase test"
-        raise ValueError(f"{path} holds no {SCORE}; make it from the weights in there: {command}")
-    runs = sorted(each.parent.as_posix() for each in folder.glob(f"*/{SCORE}"))
-    inner = f"; {', '.join(runs[:3])}{' ...' if len(runs) > 3 else ''} do" if runs else ""
-    raise ValueError(
-        f"{path} holds no {SCORE}{inner}; name the folder of a run, whose training or --phase test writes it"
-    )
 
 
 def _load(paths: Sequence[str], label: str | None) -> list[Scores]:
     """The files' scores, aligned, with labels where these are known."""
-    streams, titles = [load_scores(_file(path)) for path in paths], list(paths)
+    streams, titles = [load_scores(score_file(Path(path))) for path in paths], list(paths)
     if label:  # a stream without an opinion, so that names and labels are compared like those of the others
         names, labels = load_labels(label)
         try:

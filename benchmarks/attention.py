@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.command_line import Report, main_of, run
 from model.layers.attention import attend
 from processor.runtime.device import choose_device
 from processor.tools.benchmark import seconds_of
@@ -84,25 +85,23 @@ def times(
             yield way, type(error).__name__
 
 
-def measure(device: torch.device, precision: str, batch_size: int, num_call: int) -> Report:
-    """Time every way on every shape, and check that all give the same result."""
-    report = Report()
+def measure(
+    device: str = "auto", precision: Literal["float32", "bfloat16"] = "float32", batch_size: int = 4, num_call: int = 10
+) -> Report:
+    """Time every way on every shape, and check that all give the same result.
+
+    Args:
+        device: auto, cpu, cuda or mps.
+        precision: of queries, keys and values.
+        batch_size: samples.
+        num_call: calls, of which the fastest counts.
+    """
+    report, chosen = Report(), choose_device(device)
     for name, shape in SHAPES.items():
-        for way, best in times(shape, [*WAYS], device, precision, batch_size, num_call):
+        for way, best in times(shape, [*WAYS], chosen, precision, batch_size, num_call):
             report.notes.append(f"{name}, {way}: {best if isinstance(best, str) else f'{1000 * best:.2f} ms'}")
     return report
 
 
-def main(argv: Sequence[str] | None = None) -> Report:
-    """Parse the command line and measure."""
-    parser = Parser(description=__doc__)
-    parser.option("device", default="auto", help="cpu, cuda or mps (default: the fastest available)")
-    parser.option("precision", default="float32", choices=("float32", "bfloat16"), help="(default: %(default)s)")
-    parser.option("batch_size", type=int, default=4, help="samples (default: %(default)s)")
-    parser.option("num_call", type=int, default=10, help="calls, of which the fastest counts (default: %(default)s)")
-    args = parser.parse_args(argv)
-    return measure(choose_device(args.device), args.precision, args.batch_size, args.num_call)
-
-
 if __name__ == "__main__":
-    run(main)
+    run(main_of(measure, __doc__))

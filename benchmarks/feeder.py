@@ -1,19 +1,16 @@
 # ruff: noqa: E402
 """Measures the speed of one worker of the feeder: `python benchmarks/feeder.py [--num_sample 600]`.
 
-Writes an array of NTU's form (N, 3, 300, 25, 2) with random numbers to a temporary folder. Half of its samples have one
-person; each has 40 to 160 frames that are repeated up to 300, as `preprocess.py` does. Reads it through `Feeder`,
-sample by sample in this process and in batches of 64 from one worker, each once to warm up and once for the result.
-A sample takes 0.18 MB of disk.
+Writes an array of NTU's form (N, 3, 300, 25, 2) with random numbers to a temporary folder; half of its samples have one
+person. Reads it through `Feeder`, sample by sample in this process and in batches of 64 from one worker, each once to
+warm up and once for the result. A sample takes 0.18 MB of disk.
 """
 
 from __future__ import annotations
 
-import pickle
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,10 +18,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import numpy as np
 import torch
 
-from data_gen.common.command_line import Parser, Report, run
+from benchmarks.parts.arrays import write_part
+from data_gen.common.command_line import Report, main_of, run
 from feeders.feeder import Feeder
 from processor.engine.data import Loader
 
@@ -49,20 +46,6 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-def write_array(folder: Path, num_sample: int) -> dict[str, Any]:
-    """Write a random array of NTU's form and its labels; returns the feeder's arguments."""
-    rng = np.random.default_rng(0)
-    data = np.lib.format.open_memmap(folder / "data.npy", "w+", np.float32, (num_sample, 3, 300, 25, 2))
-    for i in range(num_sample):
-        recorded = rng.standard_normal((3, rng.integers(40, 161), 25, 2), dtype=np.float32)
-        data[i] = recorded[:, np.arange(300) % recorded.shape[1]]
-        data[i, ..., 1] *= i % 2
-    data.flush()
-    names = [f"S001C001P001R001A001.{i}" for i in range(num_sample)]
-    (folder / "label.pkl").write_bytes(pickle.dumps((names, [0] * num_sample), protocol=2))
-    return {"data_path": str(folder / "data.npy"), "label_path": str(folder / "label.pkl")}
-
-
 def rates(feeder: Feeder) -> tuple[float, float]:
     """Samples a second that this process makes, and that one worker hands to it, without the time of its start."""
     loader, seconds = Loader(feeder, batch_size=64, workers=1, device=torch.device("cpu")), [0.0, 0.0]
@@ -76,22 +59,19 @@ def rates(feeder: Feeder) -> tuple[float, float]:
     return len(feeder) / seconds[0], len(feeder) / seconds[1]
 
 
-def measure(num_sample: int) -> Report:
-    """The rate of every recipe."""
+def measure(num_sample: int = 600) -> Report:
+    """The rate of every recipe.
+
+    Args:
+        num_sample: samples of the array.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_array(Path(folder), num_sample)
+        paths = write_part(Path(folder), "train", num_sample, (3, 300, 25, 2), 60)
         notes = ["samples/s in process, of a worker"]
         for name, args in RECIPES.items():
             notes.append("".join(f"{rate:8.0f}" for rate in rates(Feeder(**paths, **args))) + f"  {name}")
         return Report(notes=notes)
 
 
-def main(argv: Sequence[str] | None = None) -> Report:
-    """Parse the command line and measure."""
-    parser = Parser(description=__doc__)
-    parser.option("num_sample", type=int, default=600, help="samples of the array (default: %(default)s)")
-    return measure(**vars(parser.parse_args(argv)))
-
-
 if __name__ == "__main__":
-    run(main)
+    run(main_of(measure, __doc__))

@@ -113,14 +113,12 @@ def measure(out: Path, parts: Sequence[str], device: str, rehearse: bool) -> Rep
     started, notes = time.monotonic(), []
     for part in dict.fromkeys(("machine", *parts)):
         in_process(part, device, rehearse, REHEARSAL if rehearse else LIMITS[part], journal)
-        failed = [name for name, value in journal.content[part].items() if "failed" in (name, *dict_of(value))]
+        figures = journal.content[part].items()
+        failed = [
+            name for name, value in figures if name == "failed" or (isinstance(value, dict) and "failed" in value)
+        ]
         notes.append(f"{part}: {journal.content[part]['seconds']} s" + "".join(f"; {name} failed" for name in failed))
     return Report({out: (len(parts),)}, notes=[*notes, f"{time.monotonic() - started:.0f} s in all"])
-
-
-def dict_of(value: Any) -> dict[str, Any]:
-    """A figure that has parts; {} for one that has none."""
-    return value if isinstance(value, dict) else {}
 
 
 def main(argv: Sequence[str] | None = None) -> Report:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,7 @@ import torch
 
 from benchmarks.parts.arrays import write_part
 from data_gen.check import check
-from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.command_line import Report, main_of, run
 from feeders.arrays import load_labels
 from feeders.feeder import Feeder
 from model.st_tr import Model
@@ -83,8 +83,14 @@ def read_shuffled(report: Report, what: str, feeder: Feeder, num_read: int) -> N
                 pass
 
 
-def measure(num_sample: int, num_read: int, num_score: int) -> Report:
-    """All steps; the report has a line for each."""
+def measure(num_sample: int = 114_000, num_read: int = 20_000, num_score: int = 64) -> Report:
+    """All steps; the report has a line for each.
+
+    Args:
+        num_sample: samples of the array.
+        num_read: samples read in shuffled order.
+        num_score: samples that are evaluated.
+    """
     report = Report()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -113,14 +119,5 @@ def measure(num_sample: int, num_read: int, num_score: int) -> Report:
     return report
 
 
-def main(argv: Sequence[str] | None = None) -> Report:
-    """Parse the command line and measure."""
-    parser = Parser(description=__doc__)
-    parser.option("num_sample", type=int, default=114_000, help="samples of the array (default: %(default)s)")
-    parser.option("num_read", type=int, default=20_000, help="samples read in shuffled order (default: %(default)s)")
-    parser.option("num_score", type=int, default=64, help="samples that are evaluated (default: %(default)s)")
-    return measure(**vars(parser.parse_args(argv)))
-
-
 if __name__ == "__main__":
-    run(main)
+    run(main_of(measure, __doc__))

@@ -41,6 +41,7 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {  # of so many frames
     "2s-AGCN": lambda _: agcn(),
     "ST-GCN": lambda _: st_gcn(),
 }
+OURS = ("S-TR", "T-TR", "ST-TR-1s", "ZiT-ZoT")
 PHASES = ("training", "evaluation")
 
 
@@ -57,49 +58,47 @@ class Case:
     of_ctr_gcn: float = 0.0  # how many times as fast as CTR-GCN: the median of the ratios of the rounds
 
 
-def training_step(
-    model: nn.Module, x: Tensor, label: Tensor, precision: str, call: Callable[[Tensor], Tensor] | None = None
+def random_batch(batch_size: int, frames: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Clips (N, 3, T, 25, 2) and labels (N,) of 60 classes, as those of NTU RGB+D 60."""
+    return torch.randn(batch_size, 3, frames, 25, 2, device=device), torch.arange(batch_size, device=device) % 60
+
+
+def step_of(
+    phase: str, model: nn.Module, batch: tuple[Tensor, Tensor], precision: str, *, compiled: nn.Module | None = None
 ) -> Callable[[], object]:
-    """A step of SGD on this batch; `call` is the model, compiled."""
+    """A step of SGD, or in the phase `evaluation` a forward pass without gradients, of the model or `compiled`."""
+    x, label = batch
+    forward = model if compiled is None else compiled
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True, fused=x.is_cuda)
 
-    def step() -> None:
+    def train() -> None:
         model.train()
         with autocast(x.device, precision):
-            loss = F.cross_entropy((model if call is None else call)(x).float(), label)
+            loss = F.cross_entropy(forward(x).float(), label)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    return step
-
-
-def evaluation_step(
-    model: nn.Module, x: Tensor, precision: str, call: Callable[[Tensor], Tensor] | None = None
-) -> Callable[[], object]:
-    """A forward pass without gradients; `call` is the model, compiled."""
-
-    def step() -> Tensor:
+    def evaluate() -> None:
         model.eval()
         with torch.no_grad(), autocast(x.device, precision):
-            return (model if call is None else call)(x)
+            forward(x)
 
-    return step
+    return train if phase == "training" else evaluate
 
 
 def compare(
     names: Sequence[str], frames: int, precision: str, batch_size: int, num_round: int, device: torch.device,
     *, compiled: bool = False,
 ) -> list[Case]:  # fmt: skip
-    """Times the models in turn; the first round, in which libraries choose and compilers compile, does not count."""
+    """Times the models in turns; the first round, in which libraries choose kernels and compile, does not count."""
     torch.manual_seed(0)
-    x, label = torch.randn(batch_size, 3, frames, 25, 2, device=device), torch.arange(batch_size, device=device) % 60
+    batch = random_batch(batch_size, frames, device)
     steps: dict[tuple[str, str], Callable[[], object]] = {}
     for name in names:
         model = MODELS[name](frames).to(device)
         call = torch.compile(model, dynamic=False) if compiled and name in OURS else None
-        steps[name, "training"] = training_step(model, x, label, precision, call)
-        steps[name, "evaluation"] = evaluation_step(model, x, precision, call)
+        steps |= {(name, phase): step_of(phase, model, batch, precision, compiled=call) for phase in PHASES}
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in steps}
     for phase in PHASES:
         turns = [key for key in steps if key[1] == phase]
@@ -115,9 +114,6 @@ def compare(
             case.of_ctr_gcn = statistics.median(other / time for other, time in pairs)
         cases.append(case)
     return cases
-
-
-OURS = ("S-TR", "T-TR", "ST-TR-1s", "ZiT-ZoT")
 
 
 def rows(cases: Sequence[Case]) -> list[str]:

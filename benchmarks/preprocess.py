@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "data_gen")]
 import numpy as np
 import slow_preprocess
 
-from data_gen.common.command_line import Parser, Report, run
+from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.storage import require_space
 
 _BYTES_PER_FILE = 2 * 2 * 4 * 3 * 300 * 25 * 2  # two programs, two benchmarks, float32
@@ -47,8 +46,13 @@ def link_copies(raw: Path, folder: Path, num_file: int) -> None:
         (folder / name).symlink_to(recording)
 
 
-def measure(raw: Path, num_file: int) -> Report:
-    """Run both programs on `num_file` files and compare their arrays."""
+def measure(raw: Path, num_file: int = 200) -> Report:
+    """Run both programs on `num_file` files and compare their arrays.
+
+    Args:
+        raw: folder of .skeleton files.
+        num_file: number of files to make of them.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         copies, fast, slow = (Path(scratch) / name for name in ("raw", "fast", "slow"))
         copies.mkdir()
@@ -81,13 +85,5 @@ def _difference(first: Path, second: Path) -> float:
     return max((float(np.abs(one - other).max()) for one, other in pairs), default=0.0)
 
 
-def main(argv: Sequence[str] | None = None) -> Report:
-    """Parse the command line and measure."""
-    parser = Parser(description=__doc__)
-    parser.option("raw", type=Path, required=True, help="folder of .skeleton files")
-    parser.option("num_file", type=int, default=200, help="number of files to make of them (default: %(default)s)")
-    return measure(**vars(parser.parse_args(argv)))
-
-
 if __name__ == "__main__":
-    run(main)
+    run(main_of(measure, __doc__))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from itertools import product
 
 import torch
 
 from benchmarks.parts.setting import Setting
 from benchmarks.parts.speed import median_seconds
-from benchmarks.peers import MODELS, evaluation_step, training_step
+from benchmarks.peers import MODELS, random_batch, step_of
 from processor.runtime.device import effective_precision
+from processor.tools.benchmark import seconds_of
 
 
 def measure(setting: Setting) -> None:
@@ -37,21 +37,11 @@ def beside_eager(
     torch.manual_seed(0)
     model = MODELS[name](T).to(device)
     call = torch.compile(model, dynamic=False, **({"backend": "eager"} if small else {}))  # a CPU compiles for minutes
-    x, label = torch.randn(batch_size, 3, T, 25, 2, device=device), torch.arange(batch_size, device=device) % 60
-    if phase == "training":
-        eager, compiled = (training_step(model, x, label, precision, f) for f in (None, call))
-    else:
-        eager, compiled = (evaluation_step(model, x, precision, f) for f in (None, call))
+    batch = random_batch(batch_size, T, device)
+    eager, compiled = (step_of(phase, model, batch, precision, compiled=module) for module in (None, call))
     eager()
-    started = time.perf_counter()
-    compiled()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    cold = time.perf_counter() - started
-    slow = median_seconds(eager, device, 0.5)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    fast = median_seconds(compiled, device, 0.5)
-    memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    cold = seconds_of(compiled, device)
+    slow, _ = median_seconds(eager, device, 0.5)
+    fast, memory = median_seconds(compiled, device, 0.5)
     return {"eager samples/s": batch_size / slow, "compiled samples/s": batch_size / fast, "cold start, s": cold,
             "memory": memory}  # fmt: skip

@@ -21,7 +21,7 @@ from processor.engine.models import build_model
 from processor.engine.setup import loader_args, new_loss, new_state, open_feeder
 from processor.engine.train import Losses, step
 from processor.runtime.device import choose_device, effective_precision
-from processor.tools.benchmark import Timed, _training, seconds_of
+from processor.tools.benchmark import Timed, seconds_of, training_steps
 
 SAMPLES = 40_091  # of X-Sub's training set
 CTR_GCN = {"window_size": 64, "sampling": "resize", "p_interval": [0.5, 1.0], "random_rotation": [17, 17, 17]}
@@ -72,7 +72,7 @@ def epoch(name: str, feeder_args: dict[str, Any], T: int, setting: Setting) -> d
     state, losses = new_state(config, model, device, precision), Losses(device)
     settings: dict[str, Any] = {"device": device, "precision": precision, "criterion": new_loss(config, device)}
     with closing(Timed(open_feeder(config, "train"), **loader_args(config, "train", device))) as loader:
-        steps = chain.from_iterable(_training(state, loader.steps(i, 0, 1), **settings) for i in count())
+        steps = chain.from_iterable(training_steps(state, loader.steps(i, 0, 1), **settings) for i in count())
         for _ in range(3):
             next(steps)
         seconds, number = 0.0, 2 if setting.rehearse else 20
@@ -90,9 +90,9 @@ def epoch(name: str, feeder_args: dict[str, Any], T: int, setting: Setting) -> d
         step(state, model, group, losses, lr=0.0, **settings)
 
     short = 0.2 if setting.rehearse else 1.0
-    of_resident = median_seconds(lambda: one(*resident), device, short) / config.batch_size
-    of_copied = median_seconds(lambda: one(*batch), device, short) / config.batch_size
-    of_copy = median_seconds(lambda: batch[0].to(device, non_blocking=True), device, 0.1) / config.batch_size
+    of_resident = median_seconds(lambda: one(*resident), device, short)[0] / config.batch_size
+    of_copied = median_seconds(lambda: one(*batch), device, short)[0] / config.batch_size
+    of_copy = median_seconds(lambda: batch[0].to(device, non_blocking=True), device, 0.1)[0] / config.batch_size
     rate = samples / seconds
     return {
         "batch": config.batch_size, "workers": config.num_worker, "precision": precision, "samples/s": rate,

@@ -8,9 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from benchmarks.parts.peaks import copy_bandwidth, peak_flops
+from benchmarks.parts.peaks import copy_bandwidth
 from benchmarks.parts.setting import Setting
-from processor.tools.benchmark import _name
+from processor.runtime.device import device_name
+from processor.tools.benchmark import peak_flops
 
 PACKAGES = ("torch", "triton", "numpy", "einops", "pyyaml", "tqdm", "tensorboard", "matplotlib", "jinja2", "pytest")
 
@@ -18,7 +19,7 @@ PACKAGES = ("torch", "triton", "numpy", "einops", "pyyaml", "tqdm", "tensorboard
 def measure(setting: Setting) -> None:
     """Names, versions, and what the device can do at most."""
     device = torch.device(setting.device)
-    setting.record("device", _name(device))
+    setting.record("device", device_name(device))
     setting.record("python", platform.python_version())
     setting.record("cores", os.cpu_count())
     for name in PACKAGES:
@@ -27,7 +28,8 @@ def measure(setting: Setting) -> None:
         except PackageNotFoundError:
             setting.record(name, "absent")
     for precision in ("float32", "bfloat16"):
-        setting.record(f"{precision} FLOP/s of a product", peak_flops(device, precision, setting.rehearse))
+        peak = peak_flops(device, precision, 512 if setting.rehearse else 8192)
+        setting.record(f"{precision} FLOP/s of a product", peak)
     setting.record("bytes/s of a copy, read and written", copy_bandwidth(device, setting.rehearse))
     if device.type == "cuda":
         setting.record("compute capability", torch.cuda.get_device_capability(device))

@@ -13,13 +13,6 @@ from torch.utils._pytree import tree_leaves
 from processor.tools.benchmark import seconds_of
 
 
-def peak_flops(device: torch.device, precision: str, small: bool) -> float:
-    """FLOP/s of the fastest of ten products of large matrices."""
-    side = 512 if small else 8192
-    a, b = torch.randn(2, side, side, device=device).to(getattr(torch, precision))
-    return 2 * side**3 / min(seconds_of(lambda: a @ b, device) for _ in range(10))
-
-
 def copy_bandwidth(device: torch.device, small: bool) -> float:
     """Bytes a second, read and written, of the fastest of ten copies inside the device's memory."""
     x = torch.empty(2**22 if small else 2**30, device=device)

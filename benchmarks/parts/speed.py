@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
+from statistics import median
 from typing import Any
 
 import torch
 
-from benchmarks.parts.peaks import copy_bandwidth, peak_flops, traffic
+from benchmarks.parts.peaks import copy_bandwidth, traffic
 from benchmarks.parts.setting import Setting
-from benchmarks.peers import MODELS, evaluation_step, training_step
+from benchmarks.peers import MODELS, random_batch, step_of
+from processor.engine.models import count_flops
 from processor.runtime.device import effective_precision
-from processor.tools.benchmark import seconds_of
-from processor.tools.info import count_flops
+from processor.tools.benchmark import peak_flops, seconds_of
 
 NAMES = ("S-TR", "T-TR", "CTR-GCN", "ZiT-ZoT", "ST-TR-1s")
 FLOPS: dict[tuple[str, int], int] = {}
@@ -23,7 +24,8 @@ def measure(setting: Setting) -> None:
     """Of the middle batch size first, so that a cut leaves every model measured."""
     device, small = torch.device(setting.device), setting.rehearse
     precision = effective_precision(device, "bfloat16")
-    peak, bandwidth = peak_flops(device, precision, small), copy_bandwidth(device, small)
+    bandwidth = copy_bandwidth(device, small)
+    peak = peak_flops(device, precision, 512 if small else 8192)
     sizes = (1,) if small else (64, 16, 128, 256)
     lengths = (8,) if small else (300, 64)
     names = NAMES[:3] if small else NAMES
@@ -46,22 +48,18 @@ def of_step(
     model = MODELS[name](T).eval()
     if (name, T) not in FLOPS:
         FLOPS[name, T] = count_flops(model, (3, T, 25, 2))
-    model.to(device)
-    x, label = torch.randn(batch_size, 3, T, 25, 2, device=device), torch.arange(batch_size, device=device) % 60
-    training = phase == "training"
-    step = training_step(model, x, label, precision) if training else evaluation_step(model, x, precision)
+    step = step_of(phase, model.to(device), random_batch(batch_size, T, device), precision)
     step()
     size = traffic(step)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    time = median_seconds(step, device, seconds)
-    memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    flops = FLOPS[name, T] * batch_size * (3 if training else 1)
+    time, memory = median_seconds(step, device, seconds)
+    flops = FLOPS[name, T] * batch_size * (3 if phase == "training" else 1)
     return {"samples/s": batch_size / time, "seconds": time, "memory": memory, "bytes": size, "flops": flops}
 
 
-def median_seconds(step: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """The median time of a step in five rounds, each of as many steps as fit into a fifth of so many seconds."""
+def median_seconds(step: Callable[[], object], device: torch.device, seconds: float) -> tuple[float, int | None]:
+    """The median time of a step in five rounds, each as long as a fifth of `seconds`; and the peak memory of a GPU."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     one = max(seconds_of(step, device), 1e-6)
     number = max(1, int(seconds / 5 / one))
     rounds = 5 if one < seconds else 1
@@ -70,4 +68,5 @@ def median_seconds(step: Callable[[], object], device: torch.device, seconds: fl
         for _ in range(number):
             step()
 
-    return sorted(seconds_of(some, device) / number for _ in range(rounds))[rounds // 2]
+    time = median(seconds_of(some, device) / number for _ in range(rounds))
+    return time, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

@@ -38,17 +38,16 @@ def measure(setting: Setting) -> None:
         folder = Path(name)
         training = write_part(folder, "train", 48 if setting.rehearse else 1018, FORM, 10)
         test = write_part(folder, "val", 24 if setting.rehearse else 464, FORM, 10)
+        small = {"channels": [16, 32, 64]} if setting.rehearse else {}
         for name in NAMES[: 1 if setting.rehearse else None]:
             with setting.guarded(name):
                 setting.need(4)
-                config = load_config(["--config", f"config/nw_ucla/{name}.yaml"])
-                epochs = config.num_epoch
-                small = {"channels": [16, 32, 64]} if setting.rehearse else {}
+                usual = load_config(["--config", f"config/nw_ucla/{name}.yaml"])
                 config = replace(
-                    config,
-                    train_feeder_args={**config.train_feeder_args, **training},
-                    test_feeder_args={**config.test_feeder_args, **test},
-                    model_args={**config.model_args, **small},
+                    usual,
+                    train_feeder_args={**usual.train_feeder_args, **training},
+                    test_feeder_args={**usual.test_feeder_args, **test},
+                    model_args={**usual.model_args, **small},
                     device=setting.device,
                     num_epoch=1 if setting.rehearse else 4,
                     warm_up_epoch=0,
@@ -61,8 +60,5 @@ def measure(setting: Setting) -> None:
                 log.addHandler(times)
                 scores = train(set_up_training(config))
                 log.removeHandler(times)
-                usual = min(times.epochs)
-                setting.record(
-                    name,
-                    {"s of epochs": times.epochs, f"s of {epochs} epochs": usual * epochs, "top-1": scores.top_k(1)},
-                )
+                study = {f"s of {usual.num_epoch} epochs": min(times.epochs) * usual.num_epoch}
+                setting.record(name, {"s of epochs": times.epochs, **study, "top-1": scores.top_k(1)})

@@ -33,15 +33,7 @@ def measure(setting: Setting) -> None:
         runs = {
             "epochs": [*on_device, "--num_epoch", f"{first}", "--work_dir", f"{here}"],
             "another, resumed": [*on_device, *resumed, "--num_epoch", f"{first + 1}", "--work_dir", f"{here}"],
-            "test on the CPU": [
-                *on_cpu,
-                "--phase",
-                "test",
-                "--weights",
-                f"{here}/last.pt",
-                "--work_dir",
-                f"{folder}/test",
-            ],
+            "test on the CPU": [*on_cpu, "--phase=test", f"--weights={here}/last.pt", f"--work_dir={folder}/test"],
             "an epoch on the CPU": [*on_cpu, "--num_epoch", "1", "--work_dir", f"{there}"],
             "its second, resumed": [*on_device, *resumed, "--num_epoch", "2", "--work_dir", f"{there}"],
             "an epoch, compiled": [*on_device, "--num_epoch", "1", "--compile", "--work_dir", f"{folder}/compiled"],

@@ -154,10 +154,8 @@ class Config:
         yield from beyond_bounds(self)
         for pattern, factor in self.lr_factors.items():
             if not 0 < factor <= 1000:
-                yield (
-                    ("lr_factors",),
-                    f"{pattern}: {factor:g} must be above 0 and at most 1000; what is not to learn is `freeze`",
-                )
+                text = f"{pattern}: {factor:g} must be above 0 and at most 1000; what is not to learn is `freeze`"
+                yield ("lr_factors",), text
         if self.min_lr > self.base_lr:
             text = f"{self.min_lr:g} is above base_lr, {self.base_lr:g}; the learning rate is to fall"
             yield ("min_lr", "base_lr"), text
@@ -169,10 +167,8 @@ class Config:
         if self.loss != "cross_entropy" and self.class_weights:
             yield ("class_weights", "loss"), f"they are for cross_entropy; {self.loss} does not get them"
         if self.class_weights == self.sampler == "balanced":
-            yield (
-                ("class_weights", "sampler"),
-                "balanced, as sampler is; classes would be balanced twice, leave one out",
-            )
+            text = "balanced, as sampler is; classes would be balanced twice, leave one out"
+            yield ("class_weights", "sampler"), text
         if self.loss != "cross_entropy" and self.label_smoothing:
             text = f"{self.label_smoothing:g} is for cross_entropy; {self.loss} does not get it"
             yield ("label_smoothing", "loss"), text
@@ -225,12 +221,7 @@ class Study:
 
 
 def load_config(argv: Sequence[str]) -> Config:
-    """The configuration that a command line asks for, of a study that of its first member; arguments as `load_study`.
-
-    Raises:
-        ConfigError: anything is wrong with it; the message holds all problems.
-        SystemExit: `--help` was asked for, and printed.
-    """
+    """The configuration of a command line, or of its study's first member; arguments and errors as `load_study`."""
     return load_study(argv).config
 
 

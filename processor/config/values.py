@@ -100,20 +100,20 @@ def _fit(value: Any, hint: Any) -> Any:
     if origin is dict and args and args[1] is not Any:
         if not isinstance(value, dict):
             return MISFIT
-        entries = value if (get_origin(args[1]) or args[1]) is dict else _flat(value)
+        entries = value if (get_origin(args[1]) or args[1]) is dict else flat(value)
         fitted = {name: _fit(x, args[1]) for name, x in entries.items()}
         return MISFIT if MISFIT in fitted.values() else fitted
     kind = dict if origin is Mapping else origin
     return value if origin not in NAMES or type(value) is kind else MISFIT
 
 
-def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
+def flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping whose keys may hold dots, as the command line nests them: {a: {b: 1}} is {a.b: 1}."""
-    flat: dict[str, Any] = {}
+    named: dict[str, Any] = {}
     for name, value in mapping.items():
-        below = _flat(value) if isinstance(value, dict) else {}
-        flat |= {f"{name}.{key}": item for key, item in below.items()} or {name: value}
-    return flat
+        below = flat(value) if isinstance(value, dict) else {}
+        named |= {f"{name}.{key}": item for key, item in below.items()} or {name: value}
+    return named
 
 
 def _has_length(hint: Any) -> bool:

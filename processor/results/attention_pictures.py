@@ -24,20 +24,17 @@ SMALL = 6  # points of the smallest letters, 1/72 inch each
 
 def limb_order(skeleton: Skeleton) -> tuple[list[int], list[int]]:
     """The joints limb by limb, from the root outwards, and the places at which a limb begins."""
-    children: dict[int, list[int]] = {}
-    roots = [joint for joint, parent in enumerate(skeleton.parents) if joint == parent]
-    for joint, parent in enumerate(skeleton.parents):
-        if joint != parent:
-            children.setdefault(parent, []).append(joint)
+    parents = skeleton.parents
+    children = [[c for c, parent in enumerate(parents) if parent == joint != c] for joint in range(len(parents))]
     order: list[int] = []
     begins: list[int] = []
-    waiting = roots[::-1]
+    waiting = [joint for joint, parent in enumerate(parents) if joint == parent][::-1]
     while waiting:
         joint = waiting.pop()
-        if order and skeleton.parents[joint] != order[-1]:
+        if order and parents[joint] != order[-1]:
             begins.append(len(order))
         order.append(joint)
-        waiting += children.get(joint, [])[::-1]
+        waiting += children[joint][::-1]
     return order, begins
 
 
@@ -53,26 +50,38 @@ def write(folder: Path, name: str, figure: Figure) -> list[Path]:
     return paths
 
 
+def color_bar(figure: Any, picture: Any, label: str = "", *, size: float = SMALL, **place: Any) -> None:
+    """Adds a bar of the colours of `picture`, where `place` says, with a label and numbers of this size."""
+    bar = figure.colorbar(picture, **place)
+    bar.ax.tick_params(labelsize=size, length=1.5)
+    bar.set_label(label, fontsize=size)
+
+
+def token_names(kind: str, length: int, skeleton: Skeleton, frames: np.ndarray) -> list[str]:
+    """The names of all tokens of a kind, as `Ticks` takes them."""
+    if kind == "joints":
+        return shown(skeleton.joints)
+    if kind == "persons":
+        return [f"person {m}" for m in range(length)]
+    return ["" if np.isnan(number) else f"{number:.0f}" for number in frames]
+
+
 class Ticks:
-    """The order and the names of the tokens along both axes of a map.
+    """The order and the names of the tokens along both axes of a map; of many frames, some have names.
 
     Args:
         kind: `joints`, `frames` or `persons`.
-        frames: the recording's number of each token of `frames`.
+        frames: the recording's number of each token of `frames`, NaN for padding.
     """
 
     def __init__(self, kind: str, length: int, skeleton: Skeleton, frames: np.ndarray, *, by_limb: bool) -> None:
-        self.order, self.begins = list(range(length)), list[int]()
-        if kind == "joints":
-            if by_limb:
-                self.order, self.begins = limb_order(skeleton)
-            names = shown(skeleton.joints)
-            self.places, self.names = list(range(length)), [names[joint] for joint in self.order]
-        elif kind == "persons":
-            self.places, self.names = list(range(length)), [f"person {m}" for m in range(length)]
-        else:
-            self.places = sorted(set(np.linspace(0, length - 1, 5).round().astype(int).tolist()))
-            self.names = ["" if np.isnan(frames[t]) else f"{frames[t]:.0f}" for t in self.places]
+        self.order, self.begins, self.places = list(range(length)), list[int](), list(range(length))
+        if kind == "joints" and by_limb:
+            self.order, self.begins = limb_order(skeleton)
+        if kind == "frames":
+            self.places = np.unique(np.linspace(0, length - 1, 5).round().astype(int)).tolist()
+        names = token_names(kind, length, skeleton, frames)
+        self.names = [names[self.order[place]] for place in self.places]
 
     def put(self, axes: Axes, *, left: bool, below: bool, size: float = SMALL) -> None:
         """Names the tokens left of a map and below it, and draws where limbs begin."""
@@ -116,15 +125,14 @@ def grid(
             is_last = row == len(layers) - 1
             tick.put(axes, left=column == 0, below=is_last or kind == "frames", size=SMALL if kind == "joints" else 6)
             if not one_bar:
-                figure.colorbar(picture, ax=axes, shrink=0.8).ax.tick_params(labelsize=SMALL, length=1.5)
+                color_bar(figure, picture, ax=axes, shrink=0.8)
             if row == 0:
                 axes.set_title(f"head {column}" if column < H else "mean of heads", fontsize=8)
             if column == 0:
                 axes.set_ylabel(name, fontsize=8)
     if one_bar:
-        bar = figure.colorbar(picture, ax=cells, shrink=0.6, fraction=0.02, pad=0.01)
-        bar.set_label("weight, 1: an equal share (rows are queries)", fontsize=8)
-        bar.ax.tick_params(labelsize=7)
+        label = "weight, 1: an equal share (rows are queries)"
+        color_bar(figure, picture, label, size=7, ax=cells, shrink=0.6, fraction=0.02, pad=0.01)
     figure.suptitle(f"{shown([title])[0]}: attention between {kind}", fontsize=10)
     figure.supxlabel(score, fontsize=7)
     return figure
@@ -136,22 +144,20 @@ def column(A: np.ndarray, tick: Ticks, title: str, score: str, kind: str) -> Fig
     figure = new_figure(COLUMN, 3.15 if kind == "joints" else 2.9, dpi=DOTS)
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
-    picture = axes.imshow(A[np.ix_(tick.order, tick.order)], cmap=COLORS)
-    tick.put(axes, left=True, below=True)
-    of_what = {"frames": "frame of the recording"}.get(kind, "")
-    axes.set_ylabel(f"looks ({of_what})" if of_what else "looks", fontsize=7)
-    axes.set_xlabel(f"is looked at ({of_what})" if of_what else "is looked at", fontsize=7)
-    bar = figure.colorbar(picture, ax=axes, fraction=0.045, pad=0.02)
-    bar.ax.tick_params(labelsize=SMALL, length=1.5)
-    bar.set_label("weight, mean of heads and layers (1: an equal share)", fontsize=SMALL)
+    of_what = " (frame of the recording)" if kind == "frames" else ""
+    draw_map(figure, axes, A, tick, of_what, "weight, mean of heads and layers (1: an equal share)")
     axes.set_title(shown([title])[0], fontsize=8)
-    figure.supxlabel(in_lines(score), fontsize=SMALL)
+    figure.supxlabel(score.replace("order: ", "order:\n"), fontsize=SMALL)  # in two lines, for the picture is narrow
     return figure
 
 
-def in_lines(score: str) -> str:
-    """A score in two lines, for narrow pictures."""
-    return score.replace("order: ", "order:\n")
+def draw_map(figure: Any, axes: Axes, A: np.ndarray, tick: Ticks, of_what: str, label: str) -> None:
+    """Draws a map (L, L) with a bar of its colours; the names of both axes end with `of_what`."""
+    picture = axes.imshow(A[np.ix_(tick.order, tick.order)], cmap=COLORS)
+    tick.put(axes, left=True, below=True)
+    axes.set_ylabel(f"looks{of_what}", fontsize=7)
+    axes.set_xlabel(f"is looked at{of_what}", fontsize=7)
+    color_bar(figure, picture, label, ax=axes, fraction=0.045, pad=0.02)
 
 
 @plain_style()
@@ -177,14 +183,12 @@ def importance(explained: Any, kind: str, names: Sequence[str]) -> Figure | None
         is_last = row == len(methods) - 1
         every = max(1, L // 30)
         bars.set_xticks(range(0, L, every), names[::every] if is_last else [], rotation=90, fontsize=SMALL)
-        for name, color, style in (("deletion", "#b35900", "-"), ("insertion", "#1b5e9e", "-")):
-            y, drawn = score["curves"][name], score["curves"][f"random_{name}"]
+        for name, color in (("deletion", "#b35900"), ("insertion", "#1b5e9e")):
+            y, random = score["curves"][name], score["curves"][f"random_{name}"]
             at = np.linspace(0, 1, len(y))
-            curves.plot(
-                at, y, color=color, linestyle=style, linewidth=1.2, label=f"{name} {score[f'{name}_gain']:+.2f}"
-            )
-            curves.plot(at, drawn, color=color, linestyle=":", linewidth=0.9)
-            curves.fill_between(at, y, drawn, color=color, alpha=0.15, linewidth=0)
+            curves.plot(at, y, color=color, linewidth=1.2, label=f"{name} {score[f'{name}_gain']:+.2f}")
+            curves.plot(at, random, color=color, linestyle=":", linewidth=0.9)
+            curves.fill_between(at, y, random, color=color, alpha=0.15, linewidth=0)
         curves.set(xlim=(0, 1), ylim=(0, 1.02))
         curves.set_title(f"stability {score['stability']:.2f}", fontsize=7, pad=2)
         curves.legend(fontsize=5.5, loc="best", handlelength=1, framealpha=0.85, edgecolor="none")
@@ -194,11 +198,11 @@ def importance(explained: Any, kind: str, names: Sequence[str]) -> Figure | None
         for axes in (bars, curves):
             axes.tick_params(labelsize=SMALL, length=1.5)
             axes.spines[["top", "right"]].set_visible(False)
-    note = (
-        "" if "rollout" not in methods else "\nrollout leaves out the convolutions, which mix between the layers, too"
-    )
+    note = "dotted: random orders; the area between is in the legend"
+    if "rollout" in methods:
+        note += "\nrollout leaves out the convolutions, which mix between the layers, too"
     figure.suptitle(shown([explained.title])[0], fontsize=8)
-    figure.supxlabel(f"dotted: random orders; the area between is in the legend{note}", fontsize=SMALL)
+    figure.supxlabel(note, fontsize=SMALL)
     return figure
 
 
@@ -211,10 +215,8 @@ def draw_maps(
     for one in explained.seen:
         groups.setdefault((one.kind, one.person), []).append(one)
     for (kind, person), seen in groups.items():
-        if (
-            f"attention of {kind}" not in explained.scores
-        ):  # tokens of a user's block, or only one: no score, no picture
-            continue
+        if f"attention of {kind}" not in explained.scores:
+            continue  # tokens of a user's block, or only one token: without a score there is no picture
         ticks = [
             Ticks(kind, one.values.shape[-1], skeleton, frames_of(one, explained.frames), by_limb=order == "limb")
             for one in seen
@@ -235,13 +237,7 @@ def draw_maps(
         mean = np.mean([maps[i][1].mean(axis=0) for i in same], axis=0)
         paths += write(folder, f"heatmap_{name}", column(mean, ticks[0], title, score, kind))
     for kind in ("joints", "frames", "persons"):
-        count = {"joints": skeleton.num_point, "frames": len(explained.frames), "persons": explained.body.shape[-1]}[
-            kind
-        ]
-        names = {
-            "joints": shown(skeleton.joints),
-            "frames": ["" if np.isnan(t) else f"{t:.0f}" for t in explained.frames],
-        }.get(kind, [f"person {m}" for m in range(count)])
+        names = token_names(kind, explained.body.shape[-1], skeleton, explained.frames)
         if (figure_or_none := importance(explained, kind, names)) is not None:
             paths += write(folder, f"importance_{kind}", figure_or_none)
     return paths

@@ -8,6 +8,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from data_gen.common.pictures import plane
 from feeders.arrays import present
 from graph.common.files import atomic_write
 from graph.tools import Skeleton
-from processor.results.attention_pictures import COLORS, DOTS, PAGE, SMALL, Ticks, write
+from processor.results.attention_pictures import COLORS, DOTS, PAGE, SMALL, Ticks, color_bar, draw_map, write
 
 NUM_SHOWN = 6  # frames of a film strip
 LEAST = 0.2  # of an equal share: differences that fill the scale are at least as large
@@ -36,13 +38,8 @@ class Bodies:
     """
 
     def __init__(self, body: np.ndarray, skeleton: Skeleton, pairs: dict[int, np.ndarray]) -> None:
-        across, up = plane(body)
-        self.points = (
-            np.stack([body[across], body[up]], axis=-1).transpose(2, 0, 1, 3).astype(np.float64)
-        )  # (M, T, V, 2)
-        self.points[~np.asarray(body.any(axis=0)).transpose(2, 0, 1)] = (
-            np.nan
-        )  # joints that are missing, or of absent persons
+        # (M, T, V, 2), NaN for joints that are missing and those of absent persons
+        self.points = np.where(body.any(axis=0), body[list(plane(body))], np.nan).transpose(3, 1, 2, 0)
         self.there = present(body)  # (T, M)
         self.skeleton, self.pairs = skeleton, pairs
         received = [A.mean(axis=1) * A.shape[-1] for A in pairs.values()]  # of an equal share
@@ -53,15 +50,14 @@ class Bodies:
         """Evenly spaced frames with somebody in them."""
         (valid,) = np.nonzero(self.there.any(axis=1))
         valid = valid if len(valid) else np.arange(len(self.there))
-        return sorted(set(valid[np.linspace(0, len(valid) - 1, min(count, len(valid))).round().astype(int)].tolist()))
+        return valid[np.linspace(0, len(valid) - 1, min(count, len(valid))).round().astype(int)].tolist()
 
     def limits(self, frames: Sequence[int]) -> tuple[tuple[float, float], tuple[float, float]]:
         """The extent of these frames, with a margin."""
-        every = self.points[:, list(frames)].reshape(-1, 2)
-        points = every[~np.isnan(every).any(axis=1)]
-        if not len(points):
+        points = self.points[:, list(frames)]
+        if np.isnan(points).all():
             return (-1, 1), (-1, 1)
-        low, high = points.min(axis=0), points.max(axis=0)
+        low, high = np.nanmin(points, axis=(0, 1, 2)), np.nanmax(points, axis=(0, 1, 2))
         margin = 0.08 * max(float((high - low).max()), 1e-3)
         return (low[0] - margin, high[0] + margin), (low[1] - margin, high[1] + margin)
 
@@ -87,6 +83,18 @@ class Bodies:
         axes.spines[:].set_visible(False)
         return marks
 
+    def strip(self, cells: Sequence[Axes], frames: Sequence[int], numbers: np.ndarray, *, colored: bool = True) -> Any:
+        """Draws frames, of which the recording has these numbers, into cells; what a bar of colours is made of."""
+        xlim, ylim = self.limits(frames)
+        marks = None
+        for axes, frame in zip(cells, frames, strict=False):
+            marks = self.draw(axes, frame, colored=colored) or marks
+            axes.set(xlim=xlim, ylim=ylim)
+            axes.set_title(frame_title(numbers[frame]), fontsize=7, pad=2)
+        for axes in cells[len(frames) :]:
+            axes.set_visible(False)
+        return marks
+
     def _draw_pairs(self, axes: Axes, points: np.ndarray, A: np.ndarray, size: float) -> None:
         """Lines between the pairs of joints with the most attention, both directions together, above what all have."""
         both = np.triu((A + A.T) / 2 * len(A), 1)
@@ -99,6 +107,11 @@ class Bodies:
                 lines, colors=PAIR, linewidths=1.6 * size * width, alpha=0.7, linestyles=(0, (3, 1.5)), zorder=2
             )
         )
+
+
+def frame_title(number: float) -> str:
+    """The title of a frame with its number in the recording, NaN for padding."""
+    return "padding" if np.isnan(number) else f"frame {number:.0f}"
 
 
 def over_time(seen: Sequence[Any], kind: str, T: int) -> dict[int, np.ndarray]:
@@ -126,7 +139,7 @@ def between_frames(seen: Sequence[Any], T: int) -> np.ndarray | None:
 
 @plain_style()
 def film_strip(bodies: Bodies, explained: Any, kinds: Sequence[str], frame_map: np.ndarray | None) -> Figure:
-    """Some frames of the body; with attention between frames the map of these above, and how much each is looked at."""
+    """Some frames of the body; above them, if frames attend to each other, their map and how much each receives."""
     shown_frames = bodies.frames(NUM_SHOWN)
     xlim, ylim = bodies.limits(shown_frames)
     ratio = (ylim[1] - ylim[0]) / (xlim[1] - xlim[0])
@@ -138,18 +151,10 @@ def film_strip(bodies: Bodies, explained: Any, kinds: Sequence[str], frame_map: 
     if frame_map is not None:
         _draw_frame_map(parts[0], frame_map, explained, shown_frames)
     cells = parts[1].subplots(1, NUM_SHOWN, squeeze=False)[0]
-    marks = None
-    for axes, frame in zip(cells, shown_frames, strict=False):
-        marks = bodies.draw(axes, frame) or marks
-        axes.set(xlim=xlim, ylim=ylim)
-        number = explained.frames[frame]
-        axes.set_title("padding" if np.isnan(number) else f"frame {number:.0f}", fontsize=7, pad=2)
-    for axes in cells[len(shown_frames) :]:
-        axes.set_visible(False)
+    marks = bodies.strip(cells, shown_frames, explained.frames)
     if marks is not None:
-        bar = parts[1].colorbar(marks, ax=list(cells), fraction=0.02, pad=0.01, aspect=25)
-        bar.set_label("attention received\n(1: equal share)", fontsize=SMALL)
-        bar.ax.tick_params(labelsize=SMALL, length=1.5)
+        label = "attention received\n(1: equal share)"
+        color_bar(parts[1], marks, label, ax=list(cells), fraction=0.02, pad=0.01, aspect=25)
     figure.suptitle(shown([explained.title])[0], fontsize=8)
     figure.supxlabel("\n".join(explained.score_line(kind) for kind in kinds), fontsize=SMALL)
     return figure
@@ -158,14 +163,8 @@ def film_strip(bodies: Bodies, explained: Any, kinds: Sequence[str], frame_map: 
 def _draw_frame_map(figure: Any, A: np.ndarray, explained: Any, frames: Sequence[int]) -> None:
     """The map (T, T) to the left, and how much each frame is looked at to the right; the shown frames are marked."""
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.7))
-    picture = left.imshow(A * len(A), cmap=COLORS)
     ticks = Ticks("frames", len(A), Skeleton("", (), ()), explained.frames, by_limb=False)
-    ticks.put(left, left=True, below=True)
-    left.set_ylabel("looks (frame)", fontsize=7)
-    left.set_xlabel("is looked at (frame)", fontsize=7)
-    bar = figure.colorbar(picture, ax=left, fraction=0.045, pad=0.02)
-    bar.ax.tick_params(labelsize=SMALL, length=1.5)
-    bar.set_label("weight (1: an equal share)", fontsize=SMALL)
+    draw_map(figure, left, A * len(A), ticks, " (frame)", "weight (1: an equal share)")
     received = A.mean(axis=0) * len(A)
     right.fill_between(range(len(A)), received, 1, color="#3b5a8c", alpha=0.4, linewidth=0)
     right.plot(received, color="#3b5a8c", linewidth=1)
@@ -191,38 +190,25 @@ def group(bodies: Bodies, explained: Any, looks: np.ndarray) -> Figure:
     figure.set_layout_engine("constrained")
     cells = figure.subplots(1, NUM_SHOWN + 1, width_ratios=[1] * NUM_SHOWN + [1.6])
     people = np.flatnonzero(bodies.there.any(axis=0))
+    bodies.strip(cells[:-1], shown_frames, explained.frames, colored=False)
     for axes, frame in zip(cells[:-1], shown_frames, strict=False):
-        bodies.draw(axes, frame, colored=False)
-        with np.errstate(invalid="ignore"):
-            middle = [np.nanmean(p, axis=0) if not np.isnan(p).all() else None for p in bodies.points[:, frame]]
-        for i in people:
-            for j in people:
-                if i != j and middle[i] is not None and middle[j] is not None:
-                    weight = float(looks[frame, i, j])
-                    axes.annotate(
-                        "", xy=middle[j], xytext=middle[i],
-                        arrowprops={
-                            "arrowstyle": "-|>", "color": PAIR, "linewidth": 0.2 + 2.5 * weight, "alpha": 0.8,
-                            "connectionstyle": "arc3,rad=0.35", "mutation_scale": 5 + 6 * weight,
-                        },
-                    )  # fmt: skip
-        axes.set(xlim=xlim, ylim=ylim)
-        axes.set_title(f"frame {explained.frames[frame]:.0f}", fontsize=7, pad=2)
-    for axes in cells[len(shown_frames) : -1]:
-        axes.set_visible(False)
+        middle = {m: np.nanmean(bodies.points[m, frame], axis=0) for m in people if bodies.there[frame, m]}
+        for i, j in permutations(middle, 2):
+            weight = float(looks[frame, i, j])
+            style: dict[str, Any] = {"arrowstyle": "-|>", "connectionstyle": "arc3,rad=0.35", "color": PAIR}
+            style |= {"alpha": 0.8, "linewidth": 0.2 + 2.5 * weight, "mutation_scale": 5 + 6 * weight}
+            axes.annotate("", xy=middle[j], xytext=middle[i], arrowprops=style)
     mean = looks.mean(axis=0)[np.ix_(people, people)]
     picture = cells[-1].imshow(mean, cmap=COLORS, vmin=0, vmax=1)
     for (i, j), weight in np.ndenumerate(mean):
-        cells[-1].text(
-            j, i, f"{weight:.2f}", ha="center", va="center", fontsize=SMALL, color="w" if weight < 0.6 else "k"
-        )
-    names = [str(m) for m in people]
-    cells[-1].set_xticks(range(len(people)), names, fontsize=SMALL)
-    cells[-1].set_yticks(range(len(people)), names, fontsize=SMALL)
+        color = "w" if weight < 0.6 else "k"
+        cells[-1].text(j, i, f"{weight:.2f}", ha="center", va="center", fontsize=SMALL, color=color)
+    for axis in (cells[-1].xaxis, cells[-1].yaxis):
+        axis.set_ticks(range(len(people)), people.astype(str), fontsize=SMALL)
     cells[-1].set_title("mean over frames", fontsize=7, pad=2)
     cells[-1].set_xlabel("person looked at", fontsize=SMALL)
     cells[-1].set_ylabel("person that looks", fontsize=SMALL)
-    figure.colorbar(picture, ax=cells[-1], shrink=0.6).ax.tick_params(labelsize=SMALL, length=1.5)
+    color_bar(figure, picture, ax=cells[-1], shrink=0.6)
     figure.suptitle(shown([explained.title])[0], fontsize=8)
     figure.supxlabel(explained.score_line("persons"), fontsize=SMALL)
     return figure
@@ -238,15 +224,14 @@ def pictures_of_animation(bodies: Bodies, explained: Any, ticks: Ticks, person: 
     bar = figure.add_axes((0.935, 0.25, 0.012, 0.64))
     picture = right.imshow(A[frames[0]][np.ix_(ticks.order, ticks.order)], cmap=COLORS, vmin=A.min(), vmax=A.max())
     ticks.put(right, left=True, below=True, size=5.5)
-    figure.colorbar(picture, cax=bar).ax.tick_params(labelsize=5.5, length=1.5)
+    color_bar(figure, picture, size=5.5, cax=bar)
     figure.text(0.02, 0.02, explained.score_line("joints"), fontsize=6)
     figure.text(0.02, 0.955, shown([explained.title])[0], fontsize=8)
     for frame in frames:
         left.clear()
         bodies.draw(left, frame, 1.6)
         left.set(xlim=xlim, ylim=ylim)
-        number = explained.frames[frame]
-        left.set_title("padding" if np.isnan(number) else f"frame {number:.0f}", fontsize=8, pad=2)
+        left.set_title(frame_title(explained.frames[frame]), fontsize=8, pad=2)
         picture.set_data(A[frame][np.ix_(ticks.order, ticks.order)])
         figure.canvas.draw()
         yield np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
@@ -267,32 +252,24 @@ def save_gif(path: Path, pictures: Sequence[np.ndarray]) -> None:
     palette = Image.new("P", (1, 1))
     palette.putpalette(colors_of_animation().tobytes())
     images = [Image.fromarray(p).quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
+    settings: dict[str, Any] = {"append_images": images[1:], "duration": 1000 // RATE, "loop": 0, "optimize": True}
     with atomic_write(path) as temporary:
-        images[0].save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=images[1:],
-            duration=1000 // RATE,
-            loop=0,
-            optimize=True,
-        )
+        images[0].save(temporary, "GIF", save_all=True, **settings)
 
 
 def save_mp4(path: Path, pictures: Sequence[np.ndarray]) -> bool:
-    """Writes a film by ffmpeg; false where that is not installed, or cannot."""
+    """Writes a film by ffmpeg; false where that is not installed, or fails."""
+    path.unlink(missing_ok=True)  # a film of an earlier explanation
     program = shutil.which("ffmpeg")
     if program is None:
         return False
     height, width = (size // 2 * 2 for size in pictures[0].shape[:2])  # the usual coding wants even sizes
     data = b"".join(np.ascontiguousarray(p[:height, :width]).tobytes() for p in pictures)
     form = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(RATE), "-i", "-"]
-    with atomic_write(path) as temporary:
+    with suppress(subprocess.CalledProcessError), atomic_write(path) as temporary:
         words = [program, "-y", "-loglevel", "error", *form, "-pix_fmt", "yuv420p", "-f", "mp4", str(temporary)]
-        done = subprocess.run(words, input=data, capture_output=True, check=False)
-    if done.returncode:
-        path.unlink()
-    return not done.returncode
+        subprocess.run(words, input=data, capture_output=True, check=True)
+    return path.exists()
 
 
 def draw_bodies(explained: Any, skeleton: Skeleton, folder: Path, *, order: str) -> list[Path]:

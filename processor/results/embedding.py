@@ -8,7 +8,7 @@ FEWEST = 5  # samples that make a picture
 
 
 def embed(features: np.ndarray) -> tuple[np.ndarray, str]:
-    """(n, D) -> (n, 2) within 0 and 1, and by what; principal components where scikit-learn is not installed.
+    """(n, D) -> (n, 2) from 0 to 1, and the name of the method: t-SNE, or without scikit-learn principal components.
 
     Source: van der Maaten and Hinton, *Visualizing data using t-SNE*, JMLR 2008. The same features give the same plane.
     `n` is `FEWEST` at least.

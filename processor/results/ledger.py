@@ -39,6 +39,7 @@ page of them. A study that has no section here has not been run with this code.
 """
 Member = tuple[str, str]  # a model and a stream
 Row = dict[str, str]
+DATA = ("data_train", "data_test")
 ABOUT = ("precision", "device", "program", "libraries", "machine")
 
 
@@ -111,9 +112,9 @@ def _row(study: str, runs: Sequence[Finished], group: Mapping[Member, float]) ->
         "flops": _sum(own, group, "flops"),
         "minutes": f"{sum(run.about['seconds'] for run in own) / 60 / len(seeds):.1f}",
     }
-    for part in ("train", "test"):
-        prints = list(dict.fromkeys(run.about["data"].get(part, "") for run in own))
-        row[f"data_{part}"] = prints[0] if len(prints) == 1 else _digest(" ".join(prints).encode()).hex()[:16]
+    for key in DATA:
+        prints = list(dict.fromkeys(run.about["data"].get(key.removeprefix("data_"), "") for run in own))
+        row[key] = prints[0] if len(prints) == 1 else _digest(" ".join(prints).encode()).hex()[:16]
     return row | {key: _all(run.about[key] for run in own) for key in ABOUT}
 
 
@@ -182,7 +183,6 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
 
 def _cells(row: Row) -> Row:
     clean = f"{row['clean_samples']} clean: " if row["clean_samples"] else "clean: "
-    flops = f"{float(row['flops']) / 1e9:.2f} G" if row["flops"] else ""
     return {
         "stream or fusion": row["name"],
         "weights": row["weights"],
@@ -194,7 +194,7 @@ def _cells(row: Row) -> Row:
         f"{clean}95 %": f"{row['clean_low']} to {row['clean_high']}" if row["clean_top1"] else "",
         "last epoch": row["epoch"],
         "parameters": f"{int(row['parameters']):,}" if row["parameters"] else "",
-        "FLOPs": flops,
+        "FLOPs": f"{float(row['flops']) / 1e9:.2f} G" if row["flops"] else "",
         "minutes": row["minutes"],
     }
 
@@ -208,16 +208,10 @@ def markdown(rows: Sequence[Row]) -> str:
     facts = [
         f"`python main.py --config {first['study']}`; seeds {first['seeds']}{folds}; last epoch.",
         f"{plural(int(first['samples']), 'test sample')}; {leaks}. Minutes are those of training, for one seed.",
-        *(f"{title}: {value}." for title, value in _facts(rows)),
+        "Fingerprint of the data: training {}, test {}.".format(*(_all(row[key] for row in rows) for key in DATA)),
+        *(f"{key.capitalize()}: {_all(row[key] for row in rows)}." for key in ABOUT),
     ]
     return f"## {first['study']}\n\n{markdown_table(table(rows))}\n\n" + "".join(f"- {fact}\n" for fact in facts)
-
-
-def _facts(rows: Sequence[Row]) -> Iterable[tuple[str, str]]:
-    prints = [_all(row[f"data_{part}"] for row in rows) for part in ("train", "test")]
-    yield "Fingerprint of the data", f"training {prints[0]}, test {prints[1]}"
-    for key in ABOUT:
-        yield key.capitalize(), _all(row[key] for row in rows)
 
 
 def page(folder: Path) -> str:

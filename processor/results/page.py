@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from graph.common.files import atomic_write
@@ -49,8 +50,8 @@ def write_page(folder: Path, scores: Scores, class_names: Sequence[str] | None, 
 def page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: Made) -> str:
     """The report of the run in `folder` as HTML."""
     names = list(class_names or map(str, range(scores.scores.shape[1])))
-    labels, chance = scores.known_labels, _probabilities(scores.scores)
-    guesses, rows = chance.argmax(axis=1), np.arange(len(labels))
+    labels, chance = scores.known_labels, torch.from_numpy(scores.scores).double().softmax(dim=1).numpy()
+    guesses, rows = scores.scores.argmax(axis=1), np.arange(len(labels))
     sure, of_label = chance[rows, guesses], chance[rows, labels]
     wrong = np.flatnonzero(guesses != labels)
     confident = wrong[np.argsort(-sure[wrong], kind="stable")][:MOST_MISTAKES].tolist()
@@ -82,7 +83,7 @@ def page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: 
         accuracy=_accuracy(correct, len(labels)),
         top5=scores.top_k(5) if len(names) > 5 else None,
         wrong=len(wrong),
-        classes=_classes(labels, guesses, names),
+        classes=_classes(scores.confusion(), names),
         has_curves=bool(data["curves"]),
         has_attention=bool(data["attention"]),
         data=data,
@@ -90,7 +91,7 @@ def page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: 
 
 
 def _facts(folder: Path, made: Made, samples: int, classes: int) -> dict[str, str]:
-    """What was run, on what and when, by what it is."""
+    """Lines of text by their titles: what was run, on what and when."""
     facts = {"folder": str(folder.resolve()), "weights": made.weights}
     facts["written"] = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")
     facts["time"] = f"{made.seconds / 60:.1f} minutes of training" if made.seconds else ""
@@ -107,11 +108,10 @@ def _accuracy(correct: int, total: int) -> dict[str, Any]:
     return {"correct": correct, "total": total, "share": correct / total, "low": low, "high": high}
 
 
-def _classes(labels: np.ndarray, guesses: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+def _classes(counts: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each class: its accuracy, and the class that it is taken for most often."""
     table = []
-    for label, name in enumerate(names):
-        taken = np.bincount(guesses[labels == label], minlength=len(names))
+    for label, (name, taken) in enumerate(zip(names, counts, strict=True)):
         total, correct = int(taken.sum()), int(taken[label])
         row = {"number": label, "name": name, "total": total}
         if total:
@@ -186,9 +186,3 @@ def _attention(made: Made, indices: Sequence[int]) -> list[dict[str, Any]]:
         gains = {key: round(one[key], 4) for key in ("deletion_gain", "insertion_gain")}
         shown.append({"sample": index, "kind": one["kind"], "blocks": maps, "received": received, **gains})
     return shown
-
-
-def _probabilities(logits: np.ndarray) -> np.ndarray:
-    """(N, classes): the softmax of logits."""
-    x = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return x / x.sum(axis=1, keepdims=True)

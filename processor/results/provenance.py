@@ -17,6 +17,7 @@ import torch
 from feeders.arrays import PREPARED, beside, load_array
 from graph.common.files import ROOT, VERSION
 from processor.runtime import distributed
+from processor.runtime.device import device_name
 
 SAMPLES = 64  # of an array, whose numbers go into its fingerprint
 
@@ -38,11 +39,8 @@ class Made:
 
 
 def provenance(device: str, precision: str) -> dict[str, str]:
-    """The program, its libraries and the machine, by what they are."""
-    name = (
-        torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or platform.machine()
-    )
-    number = distributed.world()
+    """The program, its libraries, the machine and the device, each as a line of text."""
+    name, number = device_name(torch.device(device)), distributed.world()
     return {
         "program": f"ST-TR {VERSION}{commit()}",
         "libraries": f"Python {platform.python_version()}, PyTorch {torch.__version__}, NumPy {np.__version__}",
@@ -52,7 +50,7 @@ def provenance(device: str, precision: str) -> dict[str, str]:
 
 
 def commit() -> str:
-    """ ", commit ..." of the program's folder, with a word where files differ from it; "" where that is unknown."""
+    """The text ", commit ..." of the program's folder, which tells also of changed files; "" where it is unknown."""
     if not (ROOT / ".git").exists():
         return ""
 

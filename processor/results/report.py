@@ -32,19 +32,15 @@ def write_report(work_dir: str | Path, scores: Scores, class_names: Sequence[str
     Raises:
         ValueError: the labels are not known, or there are more or fewer names than classes.
     """
-    labels, num_class = scores.known_labels, scores.scores.shape[1]
+    num_class = scores.scores.shape[1]
     if class_names is not None and len(class_names) != num_class:
         given, classes = plural(len(class_names), "name"), plural(num_class, "class", "classes")
         raise ValueError(f"class_names: {given} for {classes}; give each class one name")
     names = list(class_names or map(str, range(num_class)))
-    counts = np.zeros((num_class, num_class), np.int64)  # true classes, predicted classes
-    np.add.at(counts, (labels, scores.scores.argmax(axis=1)), 1)
-    folder = Path(work_dir)
+    counts, folder = scores.confusion(), Path(work_dir)
     write_csv(folder / "per_class_accuracy.csv", _accuracy_rows(counts, names))
-    write_csv(
-        folder / "confusion_matrix.csv",
-        [["true \\ predicted", *names], *([name, *row] for name, row in zip(names, counts, strict=True))],
-    )
+    rows = ([name, *row] for name, row in zip(names, counts, strict=True))
+    write_csv(folder / "confusion_matrix.csv", [["true \\ predicted", *names], *rows])
     for name, draw in (("per_class_accuracy", draw_accuracy), ("confusion_matrix", draw_confusion)):
         with atomic_write(folder / f"{name}.png") as temporary:
             save_png(temporary, draw(counts, names), cut=True)

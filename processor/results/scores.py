@@ -66,6 +66,12 @@ class Scores:
         rank = (self.scores > of_label).sum(axis=1) + ((self.scores == of_label) & lower).sum(axis=1)
         return float((rank < k).mean())
 
+    def confusion(self) -> np.ndarray:
+        """(classes, classes): how many samples of each true class (row) are taken for each class (column)."""
+        counts = np.zeros((self.scores.shape[1],) * 2, np.int64)
+        np.add.at(counts, (self.known_labels, self.scores.argmax(axis=1)), 1)
+        return counts
+
     def take(self, names: Sequence[str]) -> Scores:
         """The scores of these samples, in this order; each must be there."""
         row = {name: i for i, name in enumerate(self.names)}
@@ -74,9 +80,15 @@ class Scores:
         return Scores(tuple(names), self.scores[rows], labels, self.class_names)
 
     def in_classes(self, names: Sequence[str]) -> Scores:
-        """The scores with their classes in the order of these names, which are theirs; without names, as they are."""
+        """The scores with their classes in the order of these names, which are theirs; without names, as they are.
+
+        Raises:
+            ValueError: two classes have the same name, so that a name does not tell the class.
+        """
         if self.class_names is None or self.class_names == tuple(names):
             return self
+        if len({*names}) < len(names):
+            raise ValueError("two classes have the same name; give each class another name to match classes by name")
         order = [self.class_names.index(name) for name in names]
         labels = None if self.labels is None else np.argsort(order)[self.labels]
         return Scores(self.names, self.scores[:, order], labels, tuple(names))
@@ -91,6 +103,24 @@ def save_scores(path: str | Path, scores: Scores) -> None:
         arrays["class_names"] = np.array(scores.class_names)
     with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def score_file(path: Path) -> Path:
+    """The file of a stream: the path, or what a run wrote into the folder.
+
+    Raises:
+        ValueError: the folder holds none.
+    """
+    if not path.is_dir() or (path / SCORE).is_file():
+        return path / SCORE if path.is_dir() else path
+    if (path / "config.yaml").is_file():
+        command = f"python main.py --config {path / 'config.yaml'} --phase test"
+        raise ValueError(f"{path} holds no {SCORE}; make it from the weights in there: {command}")
+    runs = sorted(each.parent.as_posix() for each in path.glob(f"*/{SCORE}"))
+    inner = f"; {', '.join(runs[:3])}{' ...' if len(runs) > 3 else ''} do" if runs else ""
+    raise ValueError(
+        f"{path} holds no {SCORE}{inner}; name the folder of a run, whose training or --phase test writes it"
+    )
 
 
 def load_scores(path: str | Path) -> Scores:

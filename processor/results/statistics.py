@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import sqrt
 
-Z = 1.959963984540054  # of 95 per cent of a normal distribution
+Z = 1.959963984540054  # 95 % of a normal distribution lie within so many standard deviations
 
 
 def wilson(correct: float, total: int) -> tuple[float, float]:
@@ -41,7 +41,7 @@ def mcnemar(first_only: int, second_only: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values of several tests that are made together, corrected so that one of them errs with 5 % at most.
+    """The p-values of several tests, corrected so that below 0.05 the chance of any false finding is 5 % at most.
 
     Source: Holm, *A simple sequentially rejective multiple test procedure*, Scandinavian Journal of Statistics 1979.
     """

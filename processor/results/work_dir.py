@@ -56,7 +56,7 @@ class Record:
             self.writer.add_image(name, pixels, step, dataformats="HWC")
 
     def flush(self) -> None:
-        """Sees that what was written is in the file."""
+        """Writes to the file what is still in memory."""
         if self.writer:
             self.writer.flush()
 

@@ -21,9 +21,8 @@ def compile_in_place(model: nn.Module, device: torch.device) -> None:
         torch.compile(torch.sin)(torch.ones(2, device=device))
     except Exception as error:  # no C++ compiler, no Triton, a GPU that is too old
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"compile: torch cannot compile for {device} on this machine ({reason}); leave it out"
-        ) from error
+        text = f"compile: torch cannot compile for {device} on this machine ({reason}); leave it out"
+        raise ValueError(text) from error
     # compilers do not know what processes exchange; as a decorator this would import them with every run
     SynchronisedBatchNorm.forward = torch.compiler.disable(SynchronisedBatchNorm.forward)  # type: ignore[method-assign]
     model.compile(dynamic=False)

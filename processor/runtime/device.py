@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import platform
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -17,8 +20,6 @@ from graph.common.words import plural
 from processor.runtime.distributed import local_rank, rank, world
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; the latter may be 2**25 at most
-
-
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,15 @@ def choose_device(wish: str | Sequence[int]) -> torch.device:
     if not available[wish]:
         raise ValueError(f"device: {wish} is asked for, this machine has none; take --device cpu")
     return torch.device(wish)
+
+
+def device_name(device: torch.device) -> str:
+    """The product name of the device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    about = Path("/proc/cpuinfo")  # on Linux, where `platform` does not know it
+    name = re.search(r"^model name\s*: (.+)$", about.read_text(), re.MULTILINE) if about.exists() else None
+    return name[1] if name else platform.processor() or platform.machine()
 
 
 def computes_in(device: torch.device, precision: str) -> bool:

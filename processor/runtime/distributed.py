@@ -174,7 +174,7 @@ def accumulating(model: nn.Module) -> AbstractContextManager[None]:
 
 
 class _Total(torch.autograd.Function):
-    """The sum over all processes, whose derivative is that of the derivatives."""
+    """The sum over all processes; its gradient is the sum of the gradients of all processes."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -11,12 +11,11 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from graph.common.files import ROOT
 
-OURS = tuple(
-    str(ROOT / name) for name in ("data_gen", "ensemble.py", "feeders", "graph", "main.py", "model", "processor")
-)
+OURS = ("data_gen", "ensemble.py", "feeders", "graph", "main.py", "model", "processor")
 LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python3[^/\\]*)[/\\]|<")
 
 GPU = "the device's memory ran out; take a smaller --batch_size and more --accumulation"
@@ -67,7 +66,12 @@ def is_expected(error: BaseException) -> bool:
     if not isinstance(error, ValueError | OSError) or isinstance(error, UnicodeError):
         return False
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(getattr(error, "filename", "")) or not frames or frames[-1].filename.startswith(OURS)
+    return bool(getattr(error, "filename", "")) or not frames or _is_ours(Path(frames[-1].filename))
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file of code is this project's; a user's `model_of_mine.py` beside `model/` is not."""
+    return file.is_relative_to(ROOT) and file.relative_to(ROOT).parts[0] in OURS
 
 
 def is_damage(error: BaseException) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,13 +32,13 @@ def stop_at_once() -> Iterator[None]:
     def stop(number: int, _: object) -> None:
         raise StoppedError(signal.Signals(number))
 
-    with _handled_by(lambda _: stop, STOP):
+    with _handled_by(lambda _: stop):
         yield
 
 
 @contextmanager
 def stop_signals() -> Iterator[list[signal.Signals]]:
-    """Notes the signals to stop of the block in a list, which it gives; a second one has its usual effect.
+    """Collects the signals to stop that come in the block in a list, which it yields; a second one acts as usual.
 
     Not so under torchrun: it passes on signals that its processes may have had already, and kills those that do not
     end. Its signal may also mean that another process has ended; then no save is possible (`distributed`).
@@ -57,19 +57,18 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
 
         return handler
 
-    with _handled_by(note, STOP):
+    with _handled_by(note):
         yield noted
 
 
 @contextmanager
-def _handled_by(handler_after: Callable[[Handler], Handler], numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Handles signals in the block by `handler_after(earlier handler)`, unless they are ignored."""
+def _handled_by(handler_after: Callable[[Handler], Handler]) -> Iterator[None]:
+    """Handles signals to stop in the block by `handler_after(earlier handler)`, unless they are ignored."""
     if threading.current_thread() is not threading.main_thread():  # other threads cannot handle signals
         yield
         return
-    earlier = {
-        number: handler for number in numbers if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
-    }
+    handlers = {number: signal.getsignal(number) for number in STOP}
+    earlier = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
     for number, handler in earlier.items():
         signal.signal(number, handler_after(handler))
     try:

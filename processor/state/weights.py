@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,7 @@ def read_weights(path: Path) -> Weights:
         wrapper = next((w for w in WRAPPERS if isinstance(state, dict) and isinstance(state.get(w), dict)), None)
         state = state[wrapper] if wrapper else state
     if not isinstance(state, dict) or not state or not all(_is_entry(*entry) for entry in state.items()):
-        raise ValueError(f"weights: {path} is not a state dict of plain tensors")
+        raise ValueError(f"weights: {path} holds no state dict of plain tensors; name a checkpoint")
     about = {key: value for key, value in content.items() if isinstance(value, bool | int | float | str)}
     text = str(about.pop("config", ""))
     try:
@@ -180,11 +180,12 @@ def _is_entry(name: Any, value: Any) -> bool:
     return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
-def check_prefixes(ignore: Sequence[str], names: Iterable[str]) -> None:
+def check_prefixes(ignore: Sequence[str], names: Collection[str]) -> None:
     """Refuses a prefix that none of the names begins with."""
     for prefix in ignore:
         if not prefix or not any(name.startswith(prefix) for name in names):
-            raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}")
+            parts = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+            raise ValueError(f"ignore_weights: no weights of the model begin with {prefix!r}; they begin with {parts}")
 
 
 def load_weights(model: nn.Module, weights: Weights, ignore: Sequence[str] = ()) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
-import re
 import statistics
 import sys
 import time
@@ -19,7 +17,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import chain, count
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,7 +35,7 @@ from processor.engine.optimizer import freeze
 from processor.engine.setup import loader_args, missing_files, new_loss, new_state, open_feeder, prepare_forward
 from processor.engine.train import Losses, step
 from processor.results.work_dir import BENCHMARK, check_place
-from processor.runtime.device import autocast, choose_device, effective_precision
+from processor.runtime.device import autocast, choose_device, device_name, effective_precision
 from processor.state.checkpoint import State
 
 SECONDS, ROUNDS = 15.0, 5  # each phase is measured for so long, and in so many rounds at least
@@ -74,7 +71,8 @@ def benchmark(config: Config) -> dict[str, Speed]:
     shape = model.input_shape(config.test_feeder_args.get("window_size", 0))
     flops = count_flops(model, shape)
     prepare_forward(config, model.to(device), device)
-    peak, speeds = _peak(device, precision), {}
+    side = SIDE[device.type]
+    peak, speeds = peak_flops(device, precision, side), {}
     for phase, part in (("evaluation", "test"), ("training", "train")):  # in this order, for training takes more memory
         real = config.make_data is not None or not missing_files(getattr(config, f"{part}_feeder_args"))
         feeder = open_feeder(config, part) if real else Noise(shape, model.options.num_class)
@@ -85,20 +83,17 @@ def benchmark(config: Config) -> dict[str, Speed]:
             if part == "train":
                 frozen = freeze(model, config.freeze)
                 state = new_state(config, model, **settings)
-                settings |= {
-                    "frozen": frozen,
-                    "criterion": new_loss(config, device),
-                    "max_grad_norm": config.max_grad_norm,
-                }
-                epochs = (_training(state, loader.steps(i, 0, config.accumulation), **settings) for i in count())
+                settings |= {"frozen": frozen, "criterion": new_loss(config, device)}
+                settings |= {"max_grad_norm": config.max_grad_norm}
+                epochs = (training_steps(state, loader.steps(i, 0, config.accumulation), **settings) for i in count())
             steps = chain.from_iterable(epochs)
             speeds[phase] = _measure(model, steps, loader, flops, device, precision, training=part == "train")
         if not real:
             speeds[phase].waiting = None
-        peak = max(peak, _peak(device, precision))
+        peak = max(peak, peak_flops(device, precision, side))
     content = {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "machine": {"name": _name(device), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "machine": {"name": device_name(device), "threads": torch.get_num_threads(), "torch": torch.__version__},
         "precision": precision,
         "peak_flops_per_s": peak,
         "model": {"class": config.model, "args": config.model_args, "input": shape, "flops": flops},
@@ -106,8 +101,8 @@ def benchmark(config: Config) -> dict[str, Speed]:
     }
     lines = [
         f"{config.model}, {model.options.title}: {shape} (C, T, V, M), {flops / 1e9:.2f} GFLOPs a sample",
-        f"{_name(device)}, {plural(torch.get_num_threads(), 'thread')}, torch {torch.__version__}, {precision}",
-        f"{peak / 1e9:,.0f} GFLOP/s in a product of matrices of {SIDE[device.type]} x {SIDE[device.type]}",
+        f"{device_name(device)}, {plural(torch.get_num_threads(), 'thread')}, torch {torch.__version__}, {precision}",
+        f"{peak / 1e9:,.0f} GFLOP/s in a product of matrices of {side} x {side}",
     ]
     log.info("\n%s", "\n".join([*lines, *_tables(speeds, peak)]))
     write_text(config.work_dir / BENCHMARK, json.dumps(content, indent=2) + "\n")
@@ -169,7 +164,7 @@ class Timed(Loader):
             yield batch
 
 
-def _training(state: State, groups: Iterable[Group], **settings: Any) -> Iterator[object]:
+def training_steps(state: State, groups: Iterable[Group], **settings: Any) -> Iterator[object]:
     """Steps of training at a learning rate of 0; `settings` are those of `step`."""
     losses = Losses(settings["device"])
     for group in groups:
@@ -245,10 +240,9 @@ def seconds_of(function: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def _peak(device: torch.device, precision: str) -> float:
-    """FLOPs per second of the fastest of ten products of large matrices."""
-    side = SIDE[device.type]
-    a, b = torch.randn(2, side, side, device=device, dtype=getattr(torch, precision))
+def peak_flops(device: torch.device, precision: str, side: int) -> float:
+    """FLOPs per second of the fastest of ten products of matrices (side, side)."""
+    a, b = torch.randn(2, side, side, device=device).to(getattr(torch, precision))
     return 2 * side**3 / min(seconds_of(lambda: a @ b, device) for _ in range(10))
 
 
@@ -262,15 +256,6 @@ def _memory(device: torch.device) -> int | None:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _name(device: torch.device) -> str:
-    """The product name of the device."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    about = Path("/proc/cpuinfo")  # on Linux, where `platform` does not know it
-    names = re.findall(r"^model name\s*: (.+)$", about.read_text(), re.MULTILINE) if about.exists() else []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _tables(speeds: dict[str, Speed], peak: float) -> list[str]:

@@ -11,7 +11,7 @@ the runs disagree, and `curves.png`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -24,9 +24,10 @@ from graph.common.bounded_yaml import YamlError
 from graph.common.files import atomic_write, write_csv, write_text
 from graph.common.words import plural
 from graph.common.yaml_text import load, plain
+from processor.config.values import flat
 from processor.results.fusion import align
 from processor.results.history import Curve, read_curves
-from processor.results.scores import SCORE, Scores, load_scores
+from processor.results.scores import Scores, load_scores, score_file
 from processor.results.statistics import holm, mcnemar, wilson
 from processor.results.tables import Row, latex_table, markdown_table
 from processor.results.work_dir import CONFIG
@@ -82,7 +83,7 @@ def read_runs(paths: Sequence[Path]) -> list[Compared]:
     if len({path.resolve() for path in paths}) < len(paths):
         raise ValueError("a run is named twice; name different ones")
     titles = _titles(paths)
-    streams = align([load_scores(_file(path)) for path in paths], titles=titles)
+    streams = align([load_scores(score_file(path)) for path in paths], titles=titles)
     if streams[-1].labels is None:
         raise ValueError("the scores know no labels, so that nothing is right or wrong; make them by --phase test")
     streams = [Scores(stream.names, stream.scores, streams[-1].labels) for stream in streams]
@@ -90,14 +91,6 @@ def read_runs(paths: Sequence[Path]) -> list[Compared]:
         Compared(title, scores, _config(path), read_curves(path) if path.is_dir() else {})
         for title, path, scores in zip(titles, paths, streams, strict=True)
     ]
-
-
-def _file(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    if not (path / SCORE).is_file():
-        raise ValueError(f"{path} holds no {SCORE}; name the folder of a run whose training or --phase test has ended")
-    return path / SCORE
 
 
 def _titles(paths: Sequence[Path]) -> list[str]:
@@ -116,17 +109,10 @@ def _config(path: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return dict(_flat(plain(load(file.read_text(encoding="utf-8"), str(file), []))))
+        config = plain(load(file.read_text(encoding="utf-8"), str(file), []))
     except YamlError as error:
         raise ValueError(f"{file}: {error.problem}") from error
-
-
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and (value or not key):
-        for name, inner in value.items():
-            yield from _flat(inner, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, value
+    return flat(config) if isinstance(config, dict) else {}
 
 
 def configurations(runs: Sequence[Compared]) -> list[Row]:
@@ -141,8 +127,8 @@ def accuracies(runs: Sequence[Compared]) -> list[Row]:
     rows: list[Row] = [["run", "top-1 %", "95 % interval", "top-5 %"]]
     for run in runs:
         low, high = wilson(int(run.right.sum()), len(run.right))
-        figures = [f"{100 * run.right.mean():.2f}", f"{100 * low:.2f} to {100 * high:.2f}"]
-        rows.append([run.title, *figures, f"{100 * run.scores.top_k(5):.2f}"])
+        top1, top5 = (f"{100 * share:.2f}" for share in (run.right.mean(), run.scores.top_k(5)))
+        rows.append([run.title, top1, f"{100 * low:.2f} to {100 * high:.2f}", top5])
     return rows
 
 
@@ -151,12 +137,10 @@ def mcnemar_tests(runs: Sequence[Compared]) -> list[Row]:
     pairs = list(combinations(runs, 2))
     counts = [(int((a.right & ~b.right).sum()), int((b.right & ~a.right).sum())) for a, b in pairs]
     p_values = [mcnemar(*count) for count in counts]
-    several = len(pairs) > 1
-    rows: list[Row] = [["pair", "first alone right", "second alone right", "p", *(["p (Holm)"] if several else [])]]
+    rows: list[Row] = [["pair", "first alone right", "second alone right", "p", "p (Holm)"]]
     for (a, b), (x, y), p, corrected in zip(pairs, counts, p_values, holm(p_values), strict=True):
-        figures = [str(x), str(y), f"{p:.3g}", *([f"{corrected:.3g}"] if several else [])]
-        rows.append([f"{a.title}, {b.title}", *figures])
-    return rows
+        rows.append([f"{a.title}, {b.title}", str(x), str(y), f"{p:.3g}", f"{corrected:.3g}"])
+    return rows if len(pairs) > 1 else [row[:-1] for row in rows]  # one test needs no correction
 
 
 def differing(runs: Sequence[Compared]) -> list[Row]:
@@ -188,17 +172,12 @@ def markdown(runs: Sequence[Compared]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def latex(runs: Sequence[Compared]) -> str:
-    """The table of accuracies and that of the tests for LaTeX, which needs no package."""
-    return "\n".join(latex_table(rows) for rows in (accuracies(runs), mcnemar_tests(runs)))
-
-
 def write(folder: Path, runs: Sequence[Compared]) -> list[Path]:
     """Write the tables, the list of samples and the curves into a folder; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("comparison.md", "comparison.tex", "differing_samples.csv")]
     write_text(paths[0], markdown(runs))
-    write_text(paths[1], latex(runs))
+    write_text(paths[1], "\n".join(latex_table(rows) for rows in (accuracies(runs), mcnemar_tests(runs))))
     write_csv(paths[2], differing(runs))
     if any(run.curves for run in runs):
         path = folder / "curves.png"

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from feeders.arrays import skeleton_of_array
+from feeders.arrays import class_names_in, skeleton_of_array
 from graph.common.files import atomic_write, write_text
 from graph.common.words import did_you_mean, plural
 from graph.tools import Skeleton
 from processor.config.schema import load_study
+from processor.engine import attribution
 from processor.engine.attention import Seen, first_clip, frames_of, look
-from processor.engine.attribution import (
-    DRAWS,
-    NOISE,
-    Score,
-    captum_is_there,
-    importances,
-    integrated_gradients,
-    stability,
-)
+from processor.engine.attribution import Score, captum_is_there, importances, integrated_gradients, stability
 from processor.engine.jobs import jobs_of
 from processor.engine.setup import Run, open_test
 from processor.runtime.device import to_device
@@ -97,13 +91,12 @@ class Explained:
     body: np.ndarray
     importance: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
-    about: dict[str, Any] = field(default_factory=dict)
 
-    def score_line(self, kind: str, method: str = "attention") -> str:
-        """The score of an explanation as it stands below its picture."""
-        score = self.scores[f"{method} of {kind}"]
+    def score_line(self, kind: str) -> str:
+        """The score of a kind of attention as it stands below its picture."""
+        score = self.scores[f"attention of {kind}"]
         return (
-            f"{method} of {kind}, area against a random order: deletion {score['deletion_gain']:+.3f}, "
+            f"attention of {kind}, area against a random order: deletion {score['deletion_gain']:+.3f}, "
             f"insertion {score['insertion_gain']:+.3f}; stability {score['stability']:.2f}"
         )
 
@@ -133,6 +126,7 @@ def main(argv: Sequence[str]) -> int:
     """Explains what the command line names; returns the exit status, errors as `explain`."""
     args, changes = parser().read(argv)
     of_class = getattr(args, "class")
+    how = {"order": args.order, "bars": args.color_bar, "logits": args.logits}
     if sum(map(bool, (args.sample, of_class, args.input))) != 1:
         raise ValueError(
             "explain: name samples of the test (--sample NAME), classes (--class NAME), or recordings (--input FILE)"
@@ -147,30 +141,19 @@ def main(argv: Sequence[str]) -> int:
             chosen = {}
             for index, name in enumerate(subject.feeder.sample_name):
                 chosen[f"{name} {index}" if name in chosen else name] = [index]
-            explain(subject, chosen, out, order=args.order, bars=args.color_bar, logits=args.logits)
+            explain(subject, chosen, out, **how)
         return 0
-    if args.class_names is not None:
-        changes = [*changes, "--class_names", str(args.class_names)]
-    run, out = _run(args.weights, args.config, changes)
+    run, out = _run(args.weights, args.config, args.class_names, changes)
     subject = Subject.of_run(run)
-    chosen = (
-        _samples(subject.feeder, args.sample)
-        if args.sample
-        else _classes(subject.feeder, of_class, subject.class_names)
-    )
-    explain(subject, chosen, args.out or out, order=args.order, bars=args.color_bar, logits=args.logits)
+    if args.sample:
+        chosen = _samples(subject.feeder, args.sample)
+    else:
+        chosen = _classes(subject.feeder, of_class, subject.class_names)
+    explain(subject, chosen, args.out or out, **how)
     return 0
 
 
-def explain(
-    subject: Subject,
-    chosen: dict[str, list[int]],
-    out: Path,
-    *,
-    order: str = "joint",
-    bars: str = "one",
-    logits: bool = False,
-) -> None:
+def explain(subject: Subject, chosen: dict[str, list[int]], out: Path, *, order: str, bars: str, logits: bool) -> None:
     """Explains samples, or the mean of several, by title; each in its folder in `out`.
 
     Raises:
@@ -178,8 +161,8 @@ def explain(
     """
     if not captum_is_there():
         log.warning("gradients are left out: captum is not installed; `pip install captum` adds them")
-    for title, indices in chosen.items():
-        folder = out / _file_name(title)
+    for (title, indices), name in zip(chosen.items(), folder_names(chosen), strict=True):
+        folder = out / name
         explained = explain_samples(subject, title, indices, folder, logits=logits)
         from processor.results.attention_pictures import draw_maps  # matplotlib is loaded here, not before
         from processor.results.body_pictures import draw_bodies
@@ -189,17 +172,22 @@ def explain(
         log.info("%s: %s in %s", title, plural(len(pictures), "picture"), folder)
 
 
-def _run(weights: Path | None, config: str | None, changes: Sequence[str]) -> tuple[Run, Path]:
+def _run(
+    weights: Path | None, config: str | None, class_names: Path | None, changes: Sequence[str]
+) -> tuple[Run, Path]:
     """The test of a configuration, or of that which the weights hold; and the folder for what explains it."""
-    if config is None and weights is None:
+    if config is not None:
+        options = {"weights": weights, "class_names": class_names}
+        words = [word for key, value in options.items() if value for word in (f"--{key}", str(value))]
+        first = jobs_of(load_study(["--config", config, "--phase", "test", *words, *changes]))[0].config
+        # compiled for batches of many sizes, a model would be slower
+        return open_test(replace(first, compile=False)), first.work_dir / "explain"
+    if weights is None:
         raise ValueError("explain: name the weights (--weights W), a configuration (--config C), or both")
-    if config is None and weights is not None:
-        run = open_test(replace(config_of(read_weights(weights)), weights=weights, work_dir=weights.parent))
-        return run, weights.parent / "explain"
-    words = ["--weights", str(weights)] if weights else []
-    first = jobs_of(load_study(["--config", str(config), "--phase", "test", *words, *changes]))[0].config
-    # compiled for batches of many sizes, a model would be slower
-    return open_test(replace(first, compile=False)), first.work_dir / "explain"
+    held = replace(config_of(read_weights(weights)), weights=weights, work_dir=weights.parent)
+    if class_names is not None:
+        held = replace(held, class_names=list(class_names_in(class_names)))
+    return open_test(held), weights.parent / "explain"
 
 
 @contextmanager
@@ -223,15 +211,8 @@ def _recordings(
     with trained.opened(rows) as feeder:
         feeder.sample_name = names
         skeleton = trained.data.skeleton or _numbered(trained.data.shape[2])
-        yield Subject(
-            trained.model,
-            trained.device,
-            str(weights),
-            feeder,
-            None,
-            trained.class_names if trained.named else None,
-            skeleton,
-        )
+        names_of_classes = trained.class_names if trained.named else None
+        yield Subject(trained.model, trained.device, str(weights), feeder, None, names_of_classes, skeleton)
 
 
 def _numbered(V: int) -> Skeleton:
@@ -266,9 +247,15 @@ def _classes(feeder: Any, wanted: Sequence[str], names: Sequence[str] | None) ->
     return chosen
 
 
-def _file_name(title: str) -> str:
-    """`title` as the name of a folder on every system."""
-    return re.sub(r"[^\w.-]+", "_", title).strip("._")[:80] or "explained"
+def folder_names(titles: Iterable[str]) -> list[str]:
+    """Titles as names of folders on every system, all different, also where upper and lower case count as equal."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for title in titles:
+        plain = re.sub(r"[^\w.-]+", "_", title).strip("._")[:80] or "explained"
+        names.append(next(name for n in count(1) if (name := plain if n == 1 else f"{plain}_{n}").lower() not in taken))
+        taken.add(names[-1].lower())
+    return names
 
 
 def explain_samples(
@@ -280,19 +267,21 @@ def explain_samples(
     for index in indices:
         x = to_device(first_clip(feeder, index), subject.device)
         for one in look(model, x)[0]:
-            before, count = totals.get(one.name, (one, 0))
-            if count:
-                before.values[:] = before.values + (one.values - before.values) / (count + 1)
-            totals[one.name] = (before, count + 1)
+            before, number = totals.get(one.name, (one, 0))
+            if number:
+                before.values[:] = before.values + (one.values - before.values) / (number + 1)
+            totals[one.name] = (before, number + 1)
     seen = [one for one, _ in totals.values()]
     is_mean = len(indices) > 1
     frames, body = _shown(feeder, indices[0])
     numbers = np.arange(len(frames), dtype=np.float64) if is_mean else frames
     explained = Explained(title, seen, numbers, body)
-    _save(folder / ATTENTION, {**_arrays(seen), **{f"frames/{s.name}": frames_of(s, numbers) for s in _timed(seen)}})
+    arrays = {one.name: one.values for one in seen}
+    arrays |= {f"frames/{one.name}": frames_of(one, numbers) for one in seen if one.kind != "tokens"}
+    _save(folder / ATTENTION, arrays)
     if logits:
         x = to_device(first_clip(feeder, indices[0]), subject.device)
-        _save(folder / "logits.npz", _arrays(look(model, x, logits=True)[0]))
+        _save(folder / "logits.npz", {one.name: one.values for one in look(model, x, logits=True)[0]})
     _attribute(explained, subject, indices, folder)
     return explained
 
@@ -320,9 +309,8 @@ def _attribute(explained: Explained, subject: Subject, indices: Sequence[int], f
         steady = stability(lambda noisy, number=number: importances(model, noisy, number), x, given)  # type: ignore[misc]
         for (method, axis), value in given.items():
             gathered.setdefault((method, axis), []).append(value)
-            results.setdefault(f"{method} of {axis}", []).append(
-                {**score.of(value, axis), "stability": steady[method, axis]}
-            )
+            scores = {**score.of(value, axis), "stability": steady[method, axis]}
+            results.setdefault(f"{method} of {axis}", []).append(scores)
         if captum_is_there():
             likeliest = chances.argsort(descending=True)[:RIVALS].tolist()
             of = list(dict.fromkeys([*likeliest, number if label is None else label]))
@@ -330,12 +318,11 @@ def _attribute(explained: Explained, subject: Subject, indices: Sequence[int], f
                 arrays[f"gradients/{row['sample']}/class{target}"] = parts
     explained.importance = {key: np.mean(values, axis=0) for key, values in gathered.items()}
     explained.scores = {key: _mean(each) for key, each in results.items()}
-    explained.about = {"samples": len(indices), "scored": rows, "noise": NOISE, "draws": DRAWS}
     arrays |= {f"{method}/{axis}": value for (method, axis), value in explained.importance.items()}
     _save(folder / ATTRIBUTION, arrays)
     content = {
         "title": explained.title,
-        **explained.about,
+        **{"samples": len(indices), "scored": rows, "noise": attribution.NOISE, "draws": attribution.DRAWS},
         "class_names": subject.class_names and list(subject.class_names),
         "weights": subject.weights,
         "scores": explained.scores,
@@ -343,17 +330,11 @@ def _attribute(explained: Explained, subject: Subject, indices: Sequence[int], f
     write_text(folder / EXPLANATION, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def _mean(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The means of numbers and lists of equal keys, nested ones too."""
-    first = results[0]
-    if len(results) == 1:
-        return first
-    return {
-        key: _mean([r[key] for r in results])
-        if isinstance(value, dict)
-        else np.mean([r[key] for r in results], 0).tolist()
-        for key, value in first.items()
-    }
+def _mean(results: Sequence[Any]) -> Any:
+    """The mean of numbers or of lists, or in mappings of what has equal keys."""
+    if not isinstance(results[0], dict):
+        return np.mean(results, axis=0).tolist()
+    return {key: _mean([result[key] for result in results]) for key in results[0]}
 
 
 def _shown(feeder: Any, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -367,14 +348,6 @@ def _shown(feeder: Any, index: int) -> tuple[np.ndarray, np.ndarray]:
     body = raw[:, np.nan_to_num(frames).round().astype(int).clip(0, raw.shape[1] - 1)]
     body[:, np.isnan(frames)] = 0
     return frames, body
-
-
-def _timed(seen: Sequence[Seen]) -> list[Seen]:
-    return [one for one in seen if one.kind != "tokens"]
-
-
-def _arrays(seen: Sequence[Seen]) -> dict[str, np.ndarray]:
-    return {one.name: one.values for one in seen}
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -14,6 +14,7 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -94,7 +95,9 @@ def export_stream(trained: Trained, path: Path, format: Format) -> list[Path]:
     if found := [key for key in ("min_max", "normalization") if trained.args.get(key)]:
         raise ValueError(f"stream: the feeder's {found[0]} is no part of the model; prepare clips, without --stream")
     if trained.args.get("sampling", "crop") != "crop":
-        raise ValueError(f"stream: sampling: {trained.args['sampling']} chooses among all frames of a clip")
+        raise ValueError(
+            f"stream: sampling: {trained.args['sampling']} chooses among all frames of a clip; leave --stream out"
+        )
     step, shape = Step(trained.model), clip_shape(trained)
     state, names = step.empty(2), step.names()
     C, _, V, M = shape
@@ -117,14 +120,10 @@ def export_stream(trained: Trained, path: Path, format: Format) -> list[Path]:
 
 
 def write(
-    program: ExportedProgram,
-    path: Path,
-    format: Format,
-    about: Mapping[str, Any],
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-) -> None:
-    """Writes a traced program, with names for what it takes and gives and with its metadata."""
+    program: ExportedProgram, path: Path, format: Format, about: Mapping[str, Any], taken: Sequence[str],
+    given: Sequence[str],
+) -> None:  # fmt: skip
+    """Writes a traced program, with its metadata and the names of what it takes and gives."""
     text = json.dumps(about, ensure_ascii=False)
     with atomic_write(path) as temporary:
         if format == "pt2":
@@ -133,7 +132,7 @@ def write(
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter about itself
-            onnx = torch.onnx.export(program, dynamo=True, input_names=inputs, output_names=outputs, verbose=False)
+            onnx = torch.onnx.export(program, dynamo=True, input_names=taken, output_names=given, verbose=False)
         if onnx is None:
             raise ValueError("format: the exporter of this torch gives no ONNX program; take torch 2.6 or newer")
         onnx.model.metadata_props[KEY] = text
@@ -142,11 +141,8 @@ def write(
 
 def clip_shape(trained: Trained) -> tuple[int, int, int, int]:
     """(C, T, V, M) of the clips that the feeder gives, or of the model's input."""
-    window = int(trained.args.get("window_size", -1))
-    if isinstance(trained.model, SkeletonModel):
-        C, T, V, M = trained.model.input_shape(window)
-        return C, window if window > 0 else T, V, M
-    C, T, V, M = trained.data.shape
+    window, model = int(trained.args.get("window_size", -1)), trained.model
+    C, T, V, M = model.input_shape(window) if isinstance(model, SkeletonModel) else trained.data.shape
     return C, window if window > 0 else T, V, M
 
 
@@ -157,15 +153,12 @@ def trace(model: nn.Module, shape: tuple[int, int, int, int]) -> tuple[ExportedP
         ValueError: it cannot be traced.
     """
     x = torch.zeros(2, *shape)
-    try:
+    with suppress(ValueError):  # it may be traced for one number of frames
         program = traced(model, [x], [[0, 2]])
         least, most = _frames(program)
         if least == most or _holds(program, model, shape, least, most):
             return program, (least, most)
-    except ValueError:
-        pass  # it may be traced for one number of frames
-    program = traced(model, [x], [[0]])
-    return program, (shape[1], shape[1])
+    return traced(model, [x], [[0]]), (shape[1], shape[1])
 
 
 def _frames(program: ExportedProgram) -> tuple[int, int | None]:
@@ -235,18 +228,17 @@ def _is_fixed(size: Any) -> bool:
 
 def metadata(trained: Trained, shape: tuple[int, int, int, int], frames: tuple[int, int | None]) -> dict[str, Any]:
     """What a program needs to know to use the file."""
-    data = trained.data
-    feeder = {key: value for key, value in trained.args.items() if not key.endswith("_path")}
+    data, skeleton = trained.data, trained.data.skeleton
     return {
         "class_names": list(trained.class_names),
-        "joints": list(data.skeleton.joints) if data.skeleton else None,
-        "parents": list(data.skeleton.parents) if data.skeleton else None,
+        "joints": skeleton and list(skeleton.joints),
+        "parents": skeleton and list(skeleton.parents),
         "channels": data.channels.as_mapping(),
         "shape": list(shape),  # C, T, V, M of a clip
         "any_frames": frames[1] is None,
         "frames": list(frames),  # the least and the most; null: any
         "frame_rate": data.frame_rate,
         "made": data.made,
-        "feeder": feeder,
+        "feeder": {key: value for key, value in trained.args.items() if not key.endswith("_path")},
         "versions": versions(),
     }

@@ -17,13 +17,8 @@ from processor.config.schema import Config
 from processor.engine.models import build_model, count_flops, model_of_weights
 from processor.state.weights import MODELS, Weights, read_weights
 
-TELLING = (
-    "model",
-    "model_args",
-    "train_feeder_args",
-    "validation_feeder_args",
-    "test_feeder_args",
-)  # the keys that name a model or its data
+# the keys that name a model or its data
+TELLING = ("model", "model_args", "train_feeder_args", "validation_feeder_args", "test_feeder_args")
 PUBLISHED = {"model.st_tr.Model": "ST-TR", "model.zit_zot.Model": "Zoom Transformer"}
 
 log = logging.getLogger(__name__)

@@ -116,7 +116,7 @@ def model_file(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    if path.suffix:
+    if path.suffix and not path.is_dir():
         raise ValueError(f"pose_model: {path} is no file; download {ADDRESS} there, or name a folder")
     file = path / MODEL
     if not file.is_file():

@@ -169,7 +169,8 @@ class Recognizer:
                 yield source
             elif isinstance(source, np.ndarray):
                 channels = self.streams[0].data.channels
-                yield Recording.of("array", source if source.ndim == 4 else source[:, None], _plain(channels))
+                channels = channels if channels.position else Channels(channels.names)
+                yield Recording.of("array", source if source.ndim == 4 else source[:, None], channels)
             else:
                 yield from self._read(Path(source))
 
@@ -234,7 +235,15 @@ class Recognizer:
             T = len(recording.joints)
             for start in _starts(T, size, step):
                 end = min(start + size, T)
-                yield _Cut(alone, tuple(_frames(each, start, end) for each in fitted), person, start, end, rate, known)
+                yield _Cut(
+                    alone,
+                    tuple(_part(each, slice(start, end), slice(None)) for each in fitted),
+                    person,
+                    start,
+                    end,
+                    rate,
+                    known,
+                )
 
     def _score(self, cuts: Sequence[_Cut], options: Options) -> Iterator[Prediction]:
         """The predictions of a chunk; a part without anybody has none."""
@@ -315,10 +324,6 @@ def files_in(path: Path) -> Iterator[tuple[str, Path]]:
                 yield file.relative_to(path).as_posix(), file
 
 
-def _plain(channels: Channels) -> Channels:
-    return channels if channels.position else Channels(channels.names)
-
-
 def _starts(T: int, size: int, step: float) -> Iterator[int]:
     """The first frames of windows, whose distance is `step` on average; the last one ends with the recording."""
     number, start, last = 0, 0, max(T - size, 0)
@@ -329,21 +334,21 @@ def _starts(T: int, size: int, step: float) -> Iterator[int]:
     yield last
 
 
-def _frames(recording: Recording, start: int, end: int) -> Recording:
-    identity = None if recording.identity is None else recording.identity[start:end]
-    frames = None if recording.frames is None else recording.frames[start:end]
-    joints, present = recording.joints[start:end], recording.present[start:end]
-    return replace(recording, joints=joints, present=present, identity=identity, frames=frames)
+def _part(recording: Recording, frames: slice, persons: slice) -> Recording:
+    """Some frames and places of persons of a recording."""
+    return replace(
+        recording,
+        joints=recording.joints[frames, persons],
+        present=recording.present[frames, persons],
+        identity=None if recording.identity is None else recording.identity[frames, persons],
+        frames=None if recording.frames is None else recording.frames[frames],
+    )
 
 
 def _apart(recording: Recording) -> Iterator[tuple[int, Recording]]:
     """Each person of a recording alone, with the number of the tracker or else of the place."""
     for place in range(recording.joints.shape[1]):
-        one = slice(place, place + 1)
-        number, identity = place, None
-        if recording.identity is not None:
-            identity = recording.identity[:, one]
-            told = identity[identity >= 0]
-            number = int(np.bincount(told).argmax()) if len(told) and told.max() < 1 << 20 else number
-        joints, present = recording.joints[:, one], recording.present[:, one]
-        yield number, replace(recording, joints=joints, present=present, identity=identity)
+        alone = _part(recording, slice(None), slice(place, place + 1))
+        told = np.zeros(0, int) if alone.identity is None else alone.identity[alone.identity >= 0]
+        is_told = len(told) and told.max() < 1 << 20  # larger ones are no numbers that somebody reads
+        yield int(np.bincount(told).argmax()) if is_told else place, alone

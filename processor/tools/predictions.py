@@ -120,16 +120,8 @@ def lines(rows: Sequence[dict[str, Any]], *, timed: bool) -> list[str]:
     cells = [head]
     for row in rows[:MOST_LINES]:
         then = ", ".join(f"{other['label']} {100 * other['probability']:.0f} %" for other in row["top_k"][1:3])
-        cells.append(
-            [
-                row["recording"],
-                *[str(row["person"])] * persons,
-                *[_time(row)] * timed,
-                row["label"],
-                f"{100 * row['probability']:.1f} %",
-                then,
-            ]
-        )
+        about = [row["recording"], *[str(row["person"])] * persons, *[_time(row)] * timed]
+        cells.append([*about, row["label"], f"{100 * row['probability']:.1f} %", then])
     more = [f"and {len(rows) - MOST_LINES:,} more lines, which --out writes"] if len(rows) > MOST_LINES else []
     return table(cells) + more
 
@@ -199,14 +191,14 @@ def draw(rows: Sequence[dict[str, Any]]) -> Figure:
             width = min(row[end], max(after, row[begin])) - row[begin]
             axes.barh(y, width, left=row[begin], height=0.7, color=colour.get(row["label"], "#c9ced6"), linewidth=0)
     titles = [
-        group[0]["recording"] + ("" if group[0]["person"] is None else f", {group[0]['person']}") for group in groups
+        ", ".join(str(group[0][key]) for key in ("recording", "person") if group[0][key] is not None)
+        for group in groups
     ]
     axes.set_yticks(range(len(groups)), shown(titles), fontsize=8)
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.set_xlabel(unit, fontsize=8)
     axes.tick_params(labelsize=8)
-    named = dict(zip(colour, shown(list(colour)), strict=True))
-    for label, text in named.items():
+    for label, text in zip(colour, shown(list(colour)), strict=True):
         axes.barh(0, 0, color=colour[label], label=text)
     if len(counts) > len(colour):
         axes.barh(0, 0, color="#c9ced6", label="other labels")

@@ -123,19 +123,12 @@ class Trained:
         stream = next((kind for kind in (JOINT_BONES, BONE) if name.endswith(f"_{kind}")), None)
         joints = f"{name.removesuffix(stream)}{JOINT}" if stream else name
         samples = [Sample(str(number), 0, (joints,)) for number in range(len(rows))]
-        C, T, V, M = rows[0].in_order(rows[0].x).shape
         write_arrays(
-            folder,
-            [joints],
-            samples,
-            zip(samples, rows, strict=True),
-            Report(),
-            row_shape=(C, T, V, M),
-            channels=data.channels,
-            frame_rate=data.frame_rate,
+            folder, [joints], samples, zip(samples, rows, strict=True), Report(),
+            row_shape=rows[0].in_order(rows[0].x).shape, channels=data.channels, frame_rate=data.frame_rate,
             made=data.made or None,
             texts={SKELETON: skeleton_text(data.skeleton)} if data.has_file and data.skeleton else None,
-        )
+        )  # fmt: skip
         if stream:
             gen_bones(folder)
         if stream == JOINT_BONES:

@@ -55,8 +55,7 @@ class Video:
         first = self._read()
         if first is None:
             raise ValueError(f"input: {name} has no frame that can be read")
-        self._first = first
-        self.size = (first.shape[1], first.shape[0])
+        self._first, self.size = first, (first.shape[1], first.shape[0])
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         """The number of each frame and its picture."""
@@ -169,7 +168,7 @@ def open_video(text: str, rate: float | None, live_rate: float) -> Video:
 def plain_name(text: str) -> str:
     """An input's name in tables and messages: a file's name, a camera's number, an address without its password."""
     if "://" in text:
-        return re.sub(r"(?<=://)[^/@]*@", "", text).split("?")[0]
+        return re.sub(r"(?<=://)[^/]*@", "", text).split("?")[0]
     return text if text.isdigit() else Path(text).name
 
 
@@ -200,10 +199,7 @@ class Screen:
 
     def __init__(self, title: str) -> None:
         self.title = title
-        has_display = (
-            sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        )
-        self.works = bool(has_display)
+        self.works = sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
 
     def show(self, picture: np.ndarray) -> bool:
         """Shows a picture; False: the user has pressed q or Escape."""

@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +74,8 @@ def main(argv: Sequence[str]) -> int:
         ValueError: a user's mistake, nobody was seen, or a stream was lost; files of what came before it are complete.
     """
     args, changes = parser().read(argv)
-    Options(args.top_k, args.window, args.every, args.per_person, args.frame_rate).check()
+    asked = {key: getattr(args, key) for key in ("window", "every", "top_k", "per_person")}
+    Options(**asked, frame_rate=args.frame_rate).check()
     read = [*args.weights, Path(args.input)]
     stem = stem_of(args.table, read, "table") if args.table else None
     if args.out:
@@ -87,17 +88,7 @@ def main(argv: Sequence[str]) -> int:
         closing(MediaPipe(model_file(args.pose_model))) as estimator,
         closing(open_video(args.input, args.frame_rate, live_rate)) as video,
     ):
-        watcher = Watcher(
-            recognizer,
-            estimator.skeleton,
-            name=video.name,
-            size=video.size,
-            rate=video.rate,
-            window=args.window,
-            every=args.every,
-            top_k=args.top_k,
-            per_person=args.per_person,
-        )
+        watcher = Watcher(recognizer, estimator.skeleton, name=video.name, size=video.size, rate=video.rate, **asked)
         return watch(video, estimator, watcher, stem=stem, out=args.out)
 
 
@@ -142,7 +133,6 @@ def watch(
         out: the video that is written.
         writer: what writes it.
     """
-    screen = Screen(video.name) if video.is_camera else None
     with stop_signals() as stops, ExitStack() as files:
         add = files.enter_context(tables(stem)) if stem else None
         annotated = None
@@ -150,8 +140,7 @@ def watch(
             suffix = out.suffix.lower()
             temporary = files.enter_context(atomic_write(out, suffix=suffix))
             annotated = files.enter_context(closing(writer(temporary, suffix, video.rate, video.size)))
-        if screen:
-            files.enter_context(closing(screen))
+        screen = files.enter_context(closing(Screen(video.name))) if video.is_camera else None
         for number, picture in video:
             shown_before = watcher.count
             _tell(watcher.push(number, estimator(picture, number / video.rate)), add)
@@ -167,7 +156,7 @@ def watch(
             raise ValueError(f"input: {video.name} gets no label: {watcher.problem()}")
     for path in [*(table_paths(stem) if stem else ()), *([out] if out else [])]:
         log.info("wrote %s", path)
-    if video.lost and isinstance(video.lost, str):
+    if video.lost:
         if video.is_camera or video.lost.startswith("input:"):
             raise ValueError(f"{video.lost}; what came before is complete")
         log.warning(video.lost)
@@ -195,13 +184,12 @@ class Watcher:
     """Labels for windows of a video whose frames come one by one: those of `Recognizer.predict` on the whole.
 
     Args:
-        recognizer: the models.
         skeleton: of the poses that come.
         name: in the tables.
         size: width and height of the pictures.
         rate: frames a second.
         window, every: seconds; a window begins every so many, and the last one ends with the video.
-        top_k, per_person: as in `Recognizer.predict`.
+        asked: further options of `Recognizer.predict`.
 
     Attributes:
         poses, numbers: the persons of the last frame, and their numbers.
@@ -220,19 +208,17 @@ class Watcher:
         rate: float,
         window: float,
         every: float,
-        top_k: int = 5,
-        per_person: bool = False,
+        **asked: Any,
     ) -> None:
-        self.recognizer, self.skeleton, self.name, self.rate = recognizer, skeleton, name, rate
+        self.recognizer, self.skeleton, self.name, self.rate, self.asked = recognizer, skeleton, name, rate, asked
         self.channels = Channels(NAMES, "pixels", size)
-        self.options: Mapping[str, Any] = {"top_k": top_k, "per_person": per_person}
         self.size, self.step = max(round(window * rate), 1), max(every * rate, 1.0)
         self.tracker = Tracker(round(PATIENCE * rate))
         self.frames: deque[_Frame] = deque(maxlen=self.size)
         self.poses: Sequence[Pose] = ()
         self.numbers: Sequence[int] = ()
         self.labels: dict[int | None, str] = {}
-        self.count = self.labelled = self.seen = 0
+        self.count = self.labelled = 0
         self._due = 0  # number of the next window
         self._end = 0  # of the last window
         self._told: set[str] = set()
@@ -244,7 +230,7 @@ class Watcher:
         numbers = self.tracker.step(number, joints[..., :2], joints[..., 2] > 0)
         frame = _Frame(joints, tuple(numbers))
         predictions: list[Prediction] = []
-        self.poses, self.numbers, self.seen = poses, numbers, self.seen + bool(poses)
+        self.poses, self.numbers = poses, numbers
         between = self.frames[-1] if self.frames else frame
         if number - self.count >= self.size:  # nothing of the last window counts any more
             self.frames.clear()
@@ -287,7 +273,7 @@ class Watcher:
             self.name, joints, self.channels, skeleton=self.skeleton, frame_rate=self.rate, identity=identity
         )
         start, predictions = end - len(frames), []
-        for one in self.recognizer.predict([recording], **self.options):
+        for one in self.recognizer.predict([recording], **self.asked):
             seconds = start / self.rate, end / self.rate
             predictions.append(replace(one, start=start, end=end, start_seconds=seconds[0], end_seconds=seconds[1]))
             self.labels[one.person] = f"{one.label} {100 * one.probability:.0f} %"

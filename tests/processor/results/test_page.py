@@ -71,13 +71,19 @@ def test_mistakes_are_in_order_and_the_interval_is_that_of_wilson(tmp_path: Path
 
 
 def test_the_table_names_what_a_class_is_taken_for() -> None:
-    rows = module._classes(LABELS, np.array(GUESSES), "abcd")
+    rows = module._classes(Scores(tuple("abcdef"), np.eye(4)[list(GUESSES)], LABELS).confusion(), "abcd")
     assert [(row["total"], row.get("correct"), row.get("other"), row.get("times")) for row in rows] == [
         (3, 1, 1, 2),
         (2, 1, 0, 1),
         (1, 1, None, None),
         (0, None, None, None),
     ]
+
+
+def test_a_lead_too_small_for_probabilities_decides_as_in_the_other_reports(tmp_path: Path) -> None:
+    scores = Scores(("a", "b"), np.array([[1e-30, 2e-30], [2e-30, 1e-30]]), np.array([1, 0]))
+    write_page(tmp_path, scores, None, Made(""))
+    assert content(tmp_path / "report.html")["guess"] == [1, 0]
 
 
 def test_nothing_that_people_name_is_html(tmp_path: Path) -> None:
@@ -196,7 +202,8 @@ def test_a_training_and_a_test_report_their_run(tmp_path: Path) -> None:
     for fact in ("PyTorch", "test fingerprint", "train fingerprint", "minutes of training", "cpu", "seed"):
         assert fact in text
     first = data["attention"][0]
-    chance = np.where(scores.known_labels == scores.scores.argmax(1), module._probabilities(scores.scores).max(1), 0)
+    share = np.exp(scores.scores) / np.exp(scores.scores).sum(axis=1, keepdims=True)
+    chance = np.where(scores.known_labels == scores.scores.argmax(1), share.max(1), 0)
     assert first["sample"] == chance.argmax()
     assert first["kind"] == "joints"
     run = set_up_test(replace(config, weights=config.work_dir / "last.pt"))

@@ -178,3 +178,15 @@ def test_classes_are_matched_by_their_names(tmp_path: Path) -> None:
         fuse([first, other], titles=["A", "B"])
     with pytest.raises(ValueError, match="2 class names for 3 classes"):
         Scores(("a",), np.zeros((1, 3)), None, ("run", "sit"))
+
+
+def test_classes_of_the_same_name_are_not_matched_by_name() -> None:
+    scores = Scores(("a",), np.array([[1.0, 2.0, 3.0]]), class_names=("x", "y", "y"))
+    with pytest.raises(ValueError, match="two classes have the same name"):
+        scores.in_classes(("y", "x", "y"))
+    assert scores.in_classes(("x", "y", "y")) is scores
+
+
+def test_confusion_counts_true_classes_in_rows() -> None:
+    scores = Scores(("a", "b", "c"), np.array([[0, 1, 0], [0, 1, 0], [2, 1, 0]]), np.array([0, 0, 2]))
+    assert scores.confusion().tolist() == [[0, 2, 0], [0, 0, 0], [1, 0, 0]]

@@ -24,7 +24,7 @@ import main as program
 from model.st_tr import Model
 from processor.config.schema import Config, resolved
 from processor.engine.data import Loader
-from processor.runtime.failure import sentence
+from processor.runtime.failure import is_expected, sentence
 
 ROOT = Path(program.__file__).parent
 LIMIT = 20  # seconds in which a failing run ends
@@ -226,6 +226,13 @@ def test_a_signal_stops_where_nothing_is_to_be_saved(data: Data, tmp_path: Path,
 def test_what_is_said_of_a_machine_that_lacks_something(error: Callable[[], Exception], said: str) -> None:
     assert said in sentence(error())
     assert "\n" not in sentence(error())
+
+
+@pytest.mark.parametrize(("file", "expected"), [("model/x.py", True), ("model_of_mine.py", False), ("main.py", True)])
+def test_an_error_is_expected_where_this_projects_code_raises_it(file: str, expected: bool) -> None:
+    with pytest.raises(ValueError, match="wrong") as caught:
+        exec(compile("raise ValueError('wrong')", str(ROOT / file), "exec"))
+    assert is_expected(caught.value) is expected
 
 
 def test_workers_are_ended_whatever_they_are_doing(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,19 +20,21 @@ from PIL import Image
 from runs import MODEL, Data, make, say, write_data
 from torch import nn
 
+from data_gen.common.drawing import new_figure, plain_style
 from feeders.feeder import Feeder
 from graph.tools import Skeleton
 from model.layers.attention import Attention
 from model.published import from_published
 from model.st_tr import Model
 from model.zit_zot import Model as ZitZot
-from processor.config.schema import resolved
+from processor.config.schema import Config, resolved
 from processor.engine import attribution
 from processor.engine.attention import frames_of, look, step_of
 from processor.engine.attribution import Score, area, by_axis, rollout, spearman, stability
 from processor.results import body_pictures
 from processor.results.attention_pictures import limb_order
-from processor.tools.explain import main
+from processor.tools import explain as phase
+from processor.tools.explain import folder_names, main
 
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "st_tr.json").read_text())
 
@@ -369,3 +371,37 @@ def test_weights_that_tell_no_configuration(
 def test_matplotlib_is_loaded_only_to_draw() -> None:
     code = "import sys, processor.tools.explain; sys.exit('matplotlib' in sys.modules or 'captum' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_each_sample_has_a_folder_of_its_own() -> None:
+    assert folder_names(["a/b", "a b", "A_b", "a_b_2", "..", "c" * 90, "c" * 91]) == [
+        "a_b", "a_b_2", "A_b_3", "a_b_2_2", "explained", "c" * 80, "c" * 80 + "_2",
+    ]  # fmt: skip
+
+
+def test_a_film_of_an_earlier_explanation_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for program in (None, sys.executable):  # none, and one that fails
+        (tmp_path / "body.mp4").write_bytes(b"earlier")
+        monkeypatch.setattr(body_pictures.shutil, "which", lambda _, program=program: program)
+        assert not body_pictures.save_mp4(tmp_path / "body.mp4", [np.zeros((4, 4, 3), np.uint8)])
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_padding_has_no_number(tmp_path: Path) -> None:
+    body = np.random.default_rng(0).normal(size=(3, 2, 3, 2))
+    bodies = body_pictures.Bodies(body, Skeleton("three", ("a", "b", "c"), (0, 0, 1)), {})
+    with plain_style():
+        cells = new_figure(4, 2).subplots(1, 3)
+        bodies.strip(cells, [0, 1], np.array([4.0, np.nan]), colored=False)
+    assert [axes.get_title() for axes in cells] == ["frame 4", "padding", ""]
+    assert [axes.get_visible() for axes in cells] == [True, True, False]
+
+
+def test_names_of_classes_count_without_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "names.txt").write_text("sit\nstand\n", encoding="utf-8")
+    monkeypatch.setattr(phase, "read_weights", lambda path: path)
+    monkeypatch.setattr(phase, "config_of", lambda _: Config())
+    monkeypatch.setattr(phase, "open_test", lambda config: config)
+    config, folder = phase._run(tmp_path / "last.pt", None, tmp_path / "names.txt", [])
+    assert config.class_names == ["sit", "stand"]
+    assert (config.weights, folder) == (tmp_path / "last.pt", tmp_path / "explain")

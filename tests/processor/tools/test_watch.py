@@ -310,6 +310,7 @@ def test_files_cameras_and_their_rates() -> None:
 
 def test_a_password_is_not_told() -> None:
     assert plain_name("rtsp://me:secret@cam.example:554/a/b?token=1") == "rtsp://cam.example:554/a/b"
+    assert plain_name("rtsp://me:p@ss@cam.example/a") == "rtsp://cam.example/a"
     assert plain_name("0") == "0"
     assert plain_name("/a/b c.mp4") == "b c.mp4"
 
@@ -338,6 +339,8 @@ def test_the_model_of_the_estimator_is_downloaded_once(tmp_path: Path, monkeypat
     assert model_file(tmp_path / "models") == tmp_path / "models" / MODEL
     monkeypatch.setattr(poses_module, "urlopen", refuse)
     assert model_file(tmp_path / "models") == model_file(tmp_path / "models" / MODEL)
+    (tmp_path / "models").rename(tmp_path / "models.v1")
+    assert model_file(tmp_path / "models.v1") == tmp_path / "models.v1" / MODEL
 
 
 def test_a_temporary_name_may_tell_the_format(tmp_path: Path) -> None:
