@@ -29,6 +29,8 @@ from processor.config.values import describe
 
 log = logging.getLogger(__name__)
 
+CONFIG = "config.yaml"  # in the folder of a run: its complete configuration
+
 
 class ConfigError(ValueError):
     """All problems of a configuration in one message, a sentence each, opened by where it was written."""
@@ -248,7 +250,7 @@ def load_study(argv: Sequence[str]) -> Study:
     elif name is not None or overrides.get("phase") != "info":
         reader.complete = False
         if name is None:
-            check.problems.append(f"{COMMAND_LINE}: name a file, for example `--config config/demo/train.yaml`")
+            check.problems.append(f"{COMMAND_LINE}: name a file, for example `--config {_of_a_run(overrides)}`")
     check.file = str(path or COMMAND_LINE)
     if (folder := str(Path.cwd())) not in sys.path and reader.complete:
         sys.path.append(folder)  # a feeder or a model that is named may be a module there
@@ -270,6 +272,14 @@ def load_study(argv: Sequence[str]) -> Study:
         log.warning(line)
     weights = {member: grid.weight(*member) for member in configs} if grid and grid.fusion else {}
     return Study(check.file, configs, grid.seeds if grid else [], weights)
+
+
+def _of_a_run(overrides: Section) -> str:
+    """The configuration of the run that `weights` or `work_dir` names, or else an example."""
+    named = (plain(overrides.get(key)) for key in ("weights", "work_dir"))
+    paths = [Path(value) for value in named if isinstance(value, str)]
+    files = [folder / CONFIG for path in paths for folder in (path, path.parent)]
+    return next((file.as_posix() for file in files if file.is_file()), "config/demo/train.yaml")
 
 
 def _merged(layers: Sequence[Section], check: Check) -> Section:

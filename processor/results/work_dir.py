@@ -15,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from graph.common.files import ROOT, delete_leftovers, write_text
+from processor.config.schema import CONFIG
 from processor.results.ledger import RESULT
 from processor.results.provenance import Made
 from processor.results.scores import AVERAGED_SCORE, REPORT, SCORE, Scores, save_scores
@@ -22,7 +23,7 @@ from processor.runtime import distributed
 from processor.runtime.failure import is_expected, sentence
 from processor.state.checkpoint import AVERAGED, BEST, DAMAGED, LAST, PREVIOUS
 
-CONFIG, LOG, NOT_FINITE = "config.yaml", "log.txt", "not_finite.txt"
+LOG, NOT_FINITE = "log.txt", "not_finite.txt"
 FOLDS, BENCHMARK = "folds.csv", "benchmark.json"
 RESULTS = (
     SCORE,

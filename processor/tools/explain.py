@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from data_gen.common.names import match
 from feeders.arrays import class_names_in, skeleton_of_array
 from graph.common.files import atomic_write, write_text
 from graph.common.words import did_you_mean, plural
@@ -222,13 +223,13 @@ def _numbered(V: int) -> Skeleton:
 
 def _samples(feeder: Any, names: Sequence[str]) -> dict[str, list[int]]:
     known = {name: index for index, name in enumerate(feeder.sample_name)}
-    for name in names:
-        if name not in known:
-            raise ValueError(
-                f"sample: no test sample is named {name!r}{did_you_mean(name, known)}; "
-                f"there are {plural(len(known), 'sample')}, for example {next(iter(known))}"
-            )
-    return {name: [known[name]] for name in names}
+    pairs = match(names, known)  # a name may lack its suffix
+    for name, problem in pairs.problems.items():
+        raise ValueError(
+            f"sample: no test sample is named {name!r}{f' ({problem})' if problem else ''}; "
+            f"there are {plural(len(known), 'sample')}, for example {next(iter(known))}"
+        )
+    return {found: [known[found]] for found in pairs.found.values()}
 
 
 def _classes(feeder: Any, wanted: Sequence[str], names: Sequence[str] | None) -> dict[str, list[int]]:

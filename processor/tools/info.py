@@ -40,8 +40,8 @@ def info(config: Config) -> None:
         if bare and not weights.model:
             tensors = f"{plural(len(weights.state), 'tensor')} ({', '.join(list(weights.state)[:3])}, ...)"
             raise ValueError(
-                f"weights: {weights.path} holds {tensors}, neither of the published code nor a checkpoint of ours; if "
-                "it is a state dict of ours, add its --config"
+                f"weights: {weights.path} holds {tensors}, neither of the published code nor a checkpoint of ST-TR; "
+                "if it is a state dict of one of its models, add its --config"
             )
         name = weights.model if not config.model_args and weights.model in MODELS else config.model
         model, args = model_of_weights(name, config.model_args, weights, config.ignore_weights)
@@ -59,9 +59,21 @@ def _file(weights: Weights) -> dict[str, str]:
         number = sum(x.numel() for key, x in weights.state.items() if x.is_floating_point() and "running_" not in key)
         kind = f"published {PUBLISHED[weights.published]}, {number:,} parameters"
     else:
-        kind = "checkpoint of ours" if weights.trained else "state dict of ours"
-    about = ", ".join(f"{key} {value:.4g}" for key, value in weights.about.items() if not isinstance(value, str))
-    return {"file": str(weights.path), "kind": kind + (f" ({about})" if about else "")}
+        kind = "checkpoint" if weights.trained else "state dict"
+    return {"file": str(weights.path), "kind": kind, "training": _training(weights.about)}
+
+
+def _training(about: Mapping[str, Any]) -> str:
+    """How long the weights were trained, and their best evaluation."""
+    if "epoch" not in about:
+        return ""
+    text = f"{plural(about['epoch'], 'epoch')}, {plural(about.get('step', 0), 'step')}"
+    if samples := about.get("samples"):
+        text += f", {plural(samples, 'sample')} of the next epoch"
+    text += f", {about.get('seconds', 0) / 60:.1f} minutes"
+    if about.get("best", -1) >= 0:
+        text += f"; best top-1 {100 * about['best']:.2f} %, of epoch {about['best_epoch']}"
+    return text
 
 
 def _model(model: nn.Module, args: Mapping[str, Any], frames: int) -> dict[str, str]:

@@ -181,6 +181,12 @@ class TestCommandLine:
             "command line: confg: unknown key",
         )
 
+    def test_the_configuration_of_a_run_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "config.yaml").touch()
+        for words in (["--weights", str(tmp_path / "last.pt")], ["--work_dir", str(tmp_path)]):
+            with pytest.raises(ConfigError, match=re.escape(f"--config {(tmp_path / 'config.yaml').as_posix()}`")):
+                load_config(["--phase", "test", *words])
+
     def test_help_names_every_key(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as caught:
             load_config(["--help"])

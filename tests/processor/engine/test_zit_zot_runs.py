@@ -48,7 +48,7 @@ def test_it_trains_and_tests_and_tells_what_it_is(
     status, said, error = say(["--phase", "info", "--weights", str(config.work_dir / "last.pt")], capsys, caplog)
     assert status == 0, error
     for line in (
-        "checkpoint of ours (epoch 1,",
+        "kind        checkpoint\ntraining    1 epoch, ",
         "model       model.zit_zot.Model",
         "stream      ZiT-ZoT: spatial transf",
     ):

@@ -338,7 +338,7 @@ def test_a_class_is_the_mean_of_its_samples(
     [
         ([], "name samples of the test (--sample NAME), classes"),
         (["--sample", "val1", "--class", "1"], "name samples of the test"),
-        (["--sample", "vall1"], "no test sample is named 'vall1' (did you mean 'val1'?)"),
+        (["--sample", "vall1"], "no test sample is named 'vall1' (the nearest is 'val1')"),
         (["--class", "jump"], "no samples of a class 'jump'"),
         (["--class", "1", "--logits"], "logits: are those of a sample"),
         (["--input", "nothing.json"], "input: nothing.json does not exist"),
