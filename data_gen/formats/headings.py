@@ -99,14 +99,15 @@ def columns_of(heading: Sequence[str], skeleton: Skeleton | None) -> Columns:
 
 def _cell(words: list[str]) -> tuple[int, str, str] | None:
     """Person, joint and channel of a heading, or None if it names no channel."""
-    if len(words) > 1 and words[-1] in _UNITS and words[-2] in _CHANNEL:
+    words = [word for word in words if word not in _NO_NAMES]
+    if len(words) > 1 and words[-1] in _UNITS and {words[0], words[-2]} & _CHANNEL.keys():
         words = words[:-1]
     person, words = _person(words, 3)  # before p is taken for a probability
     place = next((place for place in (len(words) - 1, 0) if words and words[place] in _CHANNEL), None)
     if place is None or _NO_JOINT & set(words):
         return None
     number, rest = _person(words[:place] + words[place + 1 :], 2)
-    return person or number, " ".join(word for word in rest if word not in _NO_NAMES), _CHANNEL[words[place]]
+    return person or number, " ".join(rest), _CHANNEL[words[place]]
 
 
 def _person(words: list[str], least: int) -> tuple[int, list[str]]:
