@@ -22,14 +22,9 @@ _CHANNEL = {name: name for name in "xyz"} | dict.fromkeys(
     "score",
 )
 _ROLES = {  # headings of columns that say which frame, person or joint a line is of
-    "frame": ("frame", "frame id", "frame number", "frame index", "frame idx", "frameid", "frame num", "frame no", "f"),
-    "person": (
-        *("person", "person id", "personid", "track", "track id", "body", "body id", "bodyid", "subject id", "player"),
-    ),
-    "joint": (
-        *("joint", "joint id", "joint name", "joint index", "jointid", "part", "body part", "bodypart", "kp", "marker"),
-        *("landmark", "landmark id", "landmark index", "landmark name", "keypoint", "keypoint id", "keypoint name"),
-    ),
+    "frame": re.compile("f|frame ?(id|number|index|idx|num|no)?"),
+    "person": re.compile("(person|track|body) ?(id)?|subject id|player"),
+    "joint": re.compile("(joint|landmark|keypoint) ?(id|name|index)?|(body ?)?part|kp|marker"),
 }
 _PERSONS = ("person", "p", "body", "player", "skeleton")  # before the number of a person
 _UNITS = {"m", "mm", "cm", "px", "pixel", "pixels"}  # behind a channel
@@ -65,7 +60,7 @@ def columns_of(heading: Sequence[str], skeleton: Skeleton | None) -> Columns:
     doubled: dict[tuple[int, str], str] = {}
     for column, text in enumerate(heading):
         words = words_of(text)
-        role = next((role for role, known in _ROLES.items() if " ".join(words) in known), None)
+        role = next((role for role, names in _ROLES.items() if names.fullmatch(" ".join(words))), None)
         if role and roles[role] is None:
             roles[role] = column
             continue

@@ -42,6 +42,7 @@ _SCORES = ("keypoint_scores", "scores", "score", "visible", "confidence", "visib
 _IDENTITY = ("track_id", "person_id", "idx", "trackid")
 _NUMBER = ("frame_id", "frame_index", "frame_idx", "frame", "frame_number", "image_id", "frame_num")
 _SKELETONS = {module.SKELETON.num_point: module.SKELETON for module in (coco, kinetics, openpose, mediapipe)}
+_FRAME = re.compile(rb'\s*\{(\s*"\w+"\s*:\s*[\w".-]+\s*,)*\s*"people"')  # a mapping with people, behind numbers or text
 _MAX_FRAME_MB = 4  # of a folder's file; 100 persons with face and hands have 0.5
 
 
@@ -111,7 +112,7 @@ def _has_people(path: Path) -> bool:
     if path.suffix.lower() != ".json":
         return False
     with path.open("rb") as file:
-        return b'"people"' in file.read(4096)
+        return bool(_FRAME.match(file.read(4096)))
 
 
 def read_poses(source: Source) -> Iterator[Recording]:

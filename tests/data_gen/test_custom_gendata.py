@@ -445,7 +445,7 @@ def test_a_line_that_makes_no_sense_is_named_and_skipped(tmp_path: Path, row: st
     ("content", "problem"),
     [
         ("", "the first line must be file,label,split, separated by commas; it is ''"),
-        ("file;label;split\na;b;val", "it is 'file;label;split'"),
+        ("file|label|split\na|b|val", r"it is 'file\|label\|split'"),
         ("file,label,split,file\n", "the first line must be"),
         ("file,label,split\na,wave,val\nb,3,val\n", r"labels are numbers \(3\) and names \(wave\)"),
         (b"file,label,split\n\xe4,wave,val\n", "line 2: this is not UTF-8"),

@@ -240,6 +240,13 @@ def test_other_files_beside_frames_do_not_count(tmp_path: Path) -> None:
     assert one(tmp_path).joints.shape == (1, 1, 17, 3)
 
 
+def test_files_of_several_frames_are_no_frames(tmp_path: Path) -> None:
+    for name, content in (("a", [frame_of([FLAT])]), ("b", {"0.json": frame_of([FLAT])})):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="its files are frames of no known format"):
+        one(tmp_path)
+
+
 def test_the_first_frames_of_yolo_may_be_empty(tmp_path: Path) -> None:
     (tmp_path / "a_1.txt").write_text("")
     (tmp_path / "a_2.txt").write_text("0 0.5 0.5 0.2 0.3 " + " ".join(["0.4 0.6 0.9"] * 17))
