@@ -153,10 +153,10 @@ def read_nested(source: Source) -> Iterator[Recording]:
     if not isinstance(content, dict) or all(map(str.isdecimal, content)):
         yield recording_of(source.name, _nested(content, source), source)
         return
-    lists = {key: value for key, value in content.items() if _depth(value) >= 3}
+    lists = [value for value in content.values() if _depth(value) >= 3]
     if len(lists) != 1:
         raise ValueError(_NO_LISTS)
-    arrays = {"keypoints": _nested(*lists.values(), source)}
+    arrays = {"keypoints": _nested(lists[0], source)}
     if scores := next((content[key] for key in _SCORES if isinstance(content.get(key), list)), None):
         arrays["scores"] = np.array(scores, np.float64)
     label = content.get("label")
