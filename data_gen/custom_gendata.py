@@ -34,7 +34,7 @@ from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.convert import Sample, convert_files, drop_unusual, made_by, read_each
 from data_gen.common.names import files_below, match, nfc, walk
 from data_gen.formats.labels import LABEL, Labels, labels_in, labels_in_names, read_labels
-from data_gen.formats.reading import read
+from data_gen.formats.reading import is_folder_of_frames, read
 from data_gen.formats.recording import Recording, outside_notes
 from data_gen.formats.rows import Facts, Listed, Persons, forget, read_facts, read_row
 from data_gen.formats.splits import NamePattern, validation
@@ -101,9 +101,11 @@ def gendata(
         labels = _labels(label_path, pattern, held, report) or labels_in(data_path, held, report)
         labels, sources = _paired(labels, held, str(data_path), (label_path or data_path).name, report)
         num_worker = 1  # they are in memory
+    nothing = f"{data_path}: no recording {f'that {label_path} lists ' if label_path else ''}can be used"
+    if not labels.lines:
+        raise report.failure(nothing)
     labels = _split(labels, val, pattern, str(label_path or data_path), report)
     kept = partial(read_facts, persons=persons, max_frame=max_frame, num_person=num_person, **reading)
-    nothing = f"{data_path}: no recording that {label_path or 'it holds'} lists can be used"
     facts = dict(read_each(kept, sources, report, nothing=nothing, task="check", num_worker=num_worker))
     drop_unusual(facts, _channel_words, report, unit="file")
     T = max_frame or max(fact.num_frame for fact in facts.values())
@@ -177,20 +179,27 @@ def _files(
         for name, path in files_below(data_path).items()
         if not hidden & {real := path.resolve(), *real.parents}
     }
-    holding = {path.rpartition("/")[0] for path in files} - {""}
-    folders = {path.relative_to(data_path).as_posix(): path for path in walk(data_path)}
-    candidates = files | {name: path for name, path in folders.items() if name in holding}
-    labels = _labels(label_path, pattern, files, report)
+    holding = {_folder(name) for name in files} - {""}
+    folders = {name: path for path in walk(data_path) if (name := path.relative_to(data_path).as_posix()) in holding}
+    recordings: set[str] = set()
+    if label_path is None:  # then names alone tell what a recording is: a file, or a folder of frames
+        of_frames = {name for name, path in folders.items() if is_folder_of_frames(path)}
+        recordings = of_frames | {name for name in files if _folder(name) not in of_frames}
+    labels = _labels(label_path, pattern, sorted(recordings), report)
     if labels is None:
         raise ValueError(f"{data_path}: give --label_path, the list of labels of these recordings, or --names")
     listed_in = label_path.name if label_path else "--names"
-    labels, paired = _paired(labels, candidates, str(data_path), listed_in, report)
+    labels, paired = _paired(labels, files | folders, str(data_path), listed_in, report)
     used = {listed.source for listed in paired.values()}
     unlisted = [name for name, path in files.items() if not used & {path, *path.parents}]
     if unlisted and label_path:
         are = plural(len(unlisted), "file is", "files are")
         report.notes.append(f"{are} not listed in {listed_in} ({unlisted[0]} ...)")
     return labels, paired
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
 
 
 def _paired(
@@ -206,9 +215,9 @@ def _paired(
         if found := pairs.found.get(line.file):
             span = ":{}-{}".format(*line.span) if line.span else ""
             lines[nfc(found) + span] = line._replace(file=found)
-    lines = {name: lines[name] for name in sorted(lines)}
+    lines = dict(sorted(lines.items()))
     listed = {name: Listed(sources[line.file], line.span) for name, line in lines.items()}
-    return Labels(labels.classes, lines), listed
+    return labels._replace(lines=lines), listed
 
 
 def _split(labels: Labels, val: str | None, pattern: NamePattern | None, source: str, report: Report) -> Labels:
@@ -217,10 +226,11 @@ def _split(labels: Labels, val: str | None, pattern: NamePattern | None, source:
     if val is not None:
         chosen = validation(val, {line.file for line in lines.values()}, pattern)
         parts = {name: "val" if line.file in chosen else "train" for name, line in lines.items()}
-        return Labels(labels.classes, {name: line._replace(part=parts[name]) for name, line in lines.items()})
-    if lines and all(line.part is None for line in lines.values()):
-        report.notes.append(f"{source} tells no splits, and --val is not given: all recordings are train")
-    return Labels(labels.classes, {name: line._replace(part=line.part or "train") for name, line in lines.items()})
+    else:
+        parts = {name: line.part or "train" for name, line in lines.items()}
+        if all(line.part is None for line in lines.values()):
+            report.notes.append(f"{source} tells no splits, and --val is not given: all recordings are train")
+    return labels._replace(lines={name: line._replace(part=parts[name]) for name, line in lines.items()})
 
 
 def _recordings_of(path: Path, report: Report, **reading: Any) -> dict[str, Recording]:

@@ -22,9 +22,9 @@ import numpy as np
 
 from data_gen.common.command_line import main_of, run
 from data_gen.common.derived import Rows, derive
+from feeders import streams
 from feeders.arrays import BONE, load_array, load_missing, read_chunks, skeleton_of_array
 from feeders.layout import Layout
-from feeders.streams import bones, mean_of_ends
 from graph import kinetics
 
 
@@ -41,9 +41,7 @@ def _bone_rows(source: Path) -> Rows:
 def _chunks(source: Path, parents: Sequence[int], score: int | None) -> Iterator[np.ndarray]:
     missing, start = load_missing(source), 0
     for joints in read_chunks(source):
-        x = bones(joints, parents)
-        if score is not None:
-            x[:, score] = mean_of_ends(joints[:, score], parents)
+        x = streams.derive(joints, "bone", parents, score=score)
         if missing is not None:
             for number, sample in enumerate(x, start):
                 gone = missing[number]

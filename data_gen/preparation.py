@@ -37,7 +37,6 @@ class Script(NamedTuple):
     """What a script makes of a recording."""
 
     row: Callable[..., Row]  # (recording, num_frame, num_person, options) -> the row
-    frames: int | None = None  # the frames that it keeps, whatever the arrays' T; None: as many as it is told
     reads: Channels | None = None  # the channels that it takes; None: those of its arrays
 
 
@@ -45,32 +44,21 @@ def _ntu(steps: ntu.Steps, recording: Recording, T: int, M: int, options: Mappin
     return ntu.row_of(recording, steps=steps, persons=options.get("persons", "file"))
 
 
-def _custom(recording: Recording, T: int, M: int, options: Mapping[str, Any]) -> Row:
-    return rows.row_of(recording, T, M, persons=options.get("persons", "auto"))
-
-
-def _kinetics(recording: Recording, T: int, M: int, options: Mapping[str, Any]) -> Row:
-    return kinetics_gendata.row_of(recording)
-
-
-def _pyskl(recording: Recording, T: int, M: int, options: Mapping[str, Any]) -> Row:
-    return pyskl_gendata.to_sample(recording, max_frame=T, num_person=M)
-
-
-def _as_recorded(recording: Recording, T: int, M: int, options: Mapping[str, Any]) -> Row:
-    return to_row(recording.joints, T, M, recording.present)
-
-
-_PREPROCESSED = Script(partial(_ntu, preprocessed), ntu.NUM_FRAME, ntu.CHANNELS)
+_PREPROCESSED = Script(partial(_ntu, preprocessed), ntu.CHANNELS)
+_AS_RECORDED = Script(lambda recording, T, M, _: to_row(recording.joints, T, M, recording.present))
 SCRIPTS = {
     "preprocess.py": _PREPROCESSED,
     "demo_gendata.py": _PREPROCESSED,
-    "ntu_gendata.py": Script(partial(_ntu, plain), ntu.NUM_FRAME, ntu.CHANNELS),
-    "custom_gendata.py": Script(_custom),
-    "kinetics_gendata.py": Script(_kinetics, kinetics_gendata.NUM_FRAME, PICTURE),
-    "pyskl_gendata.py": Script(_pyskl),
-    "sbu_gendata.py": Script(_as_recorded),
-    "ucla_gendata.py": Script(_as_recorded),
+    "ntu_gendata.py": Script(partial(_ntu, plain), ntu.CHANNELS),
+    "custom_gendata.py": Script(
+        lambda recording, T, M, options: rows.row_of(recording, T, M, persons=options.get("persons", "auto"))
+    ),
+    "kinetics_gendata.py": Script(lambda recording, *_: kinetics_gendata.row_of(recording), PICTURE),
+    "pyskl_gendata.py": Script(
+        lambda recording, T, M, _: pyskl_gendata.to_sample(recording, max_frame=T, num_person=M)
+    ),
+    "sbu_gendata.py": _AS_RECORDED,
+    "ucla_gendata.py": _AS_RECORDED,
 }
 
 

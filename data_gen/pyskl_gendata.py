@@ -37,7 +37,7 @@ from feeders.arrays import JOINT
 from graph.channels import Channels
 from graph.common.words import plural
 
-_SPLIT = re.compile(r"(?:([A-Za-z0-9][\w-]*)_)?(train|val|test)(\d*)", re.ASCII)
+_SPLIT = re.compile(r"(?:([A-Za-z0-9][\w-]*)_)?(train|val|test)(\d*)", re.ASCII | re.IGNORECASE)
 
 
 def to_sample(recording: Recording, *, max_frame: int = 300, num_person: int = 2) -> Row:
@@ -161,7 +161,8 @@ def _place(split: Any, splits: dict[Any, Any]) -> Path:
     if match is None:
         raise ValueError("its name is not of the form xsub_train, train or train1 (or val, or test)")
     benchmark, part, number = match.groups(default="")
-    if part == "test" and f"{split[: match.start(2)]}val{number}" not in splits:
+    part, other = part.lower(), f"{split[: match.start(2)]}val{number}".lower()
+    if part == "test" and other not in (str(name).lower() for name in splits):
         part = "val"
     folder = f"{benchmark or 'split'}{number}".lower() if benchmark or number else ""
     return Path(folder, f"{part}_{JOINT}")

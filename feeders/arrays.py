@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from feeders.untrusted import load_pickle
 from graph import skeleton_of
 from graph.channels import Channels
-from graph.common.bounded_yaml import BoundedLoader, YamlError, read_text, told
+from graph.common.bounded_yaml import BoundedLoader, YamlError, read_text, yaml_errors
 from graph.common.words import plural
 from graph.custom import load_skeleton
 from graph.tools import Skeleton
@@ -71,12 +71,7 @@ def load_array(path: str | Path, *, mmap: bool = True) -> np.ndarray:
         ValueError: the file holds anything else, or samples without any number.
         OSError: the file cannot be read.
     """
-    try:
-        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged or forged file can raise anything
-        raise ValueError(f"{path} is not a complete .npy array of numbers; make it again") from error
+    array = _load(path, mmap=mmap)
     if not isinstance(array, np.ndarray) or array.ndim != 5 or array.dtype.kind != "f":
         raise ValueError(f"{path} {_what_it_is(array)}")
     if 0 in array.shape[1:]:
@@ -227,13 +222,18 @@ def pack_missing(missing: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.packbits(missing.reshape(len(missing), -1), axis=1)
 
 
-def _load_beside(path: Path) -> np.ndarray:
+def _load(path: str | Path, *, mmap: bool = True) -> Any:
+    """What a `.npy` file holds, or `.npz`, as it is."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except OSError:
         raise
     except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(f"{path} is not a complete .npy array of numbers; make it again") from error
+
+
+def _load_beside(path: Path) -> np.ndarray:
+    array = _load(path)
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{path} is not a .npy array of numbers; make it again")
     return array
@@ -252,13 +252,13 @@ def load_prepared(array: str | Path) -> Prepared | None:
     """What `prepared.yaml` beside an array says of it; None without the file.
 
     Raises:
-        ValueError: the file does not describe an array, or not one with so many channels.
+        ValueError: the file does not describe an array, or one with another number of channels.
     """
     path = beside(array, PREPARED)
     if not path.exists():
         return None
     try:
-        with told():
+        with yaml_errors():
             content = yaml.load(read_text(path), Loader=BoundedLoader)
         if not isinstance(content, dict) or "channels" not in content:
             raise ValueError("the key channels is missing; make the arrays again")
@@ -266,7 +266,7 @@ def load_prepared(array: str | Path) -> Prepared | None:
         if rate is not None and not (isinstance(rate, int | float) and 0 < rate < 1e6):
             raise ValueError(f"frame_rate: {rate!r} is no number of frames a second")
     except YamlError as error:
-        raise ValueError(f"{path}{f', line {error.line}' if error.line else ''}: {error.problem}") from error
+        raise ValueError(f"{path}{error.where}: {error.problem}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if Path(array).is_file() and (C := load_array(array).shape[1]) % len(channels.names):

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from feeders.augment import MIN_CROP
 from feeders.streams import STREAMS, Stream, names_in
 from graph.common.schema import Checked, Problem, option
 
-Sampling = Literal["crop", "even", "random", "resize", "uniform", "drawn"]
-Order = Literal["xyz", "xzy", "yxz", "yzx", "zxy", "zyx"]
-CenterPerson = Literal["first", "mean"]
-Derive = Literal["before", "after"]
 DRAWN = ("random", "uniform", "drawn")
-CHOICES = {
-    "sampling": get_args(Sampling),
-    "center_person": get_args(CenterPerson),
-    "derive": get_args(Derive),
-    "rotation_order": get_args(Order),
-}
 
 
 @dataclass(eq=False)
@@ -97,15 +87,15 @@ class FeederOptions(Checked):
     published: bool = False
     debug: bool = False
     mmap: bool = True
-    sampling: Sampling = "crop"
+    sampling: Literal["crop", "even", "random", "resize", "uniform", "drawn"] = "crop"
     p_interval: Sequence[float] = (1.0,)
     min_crop: int = option(MIN_CROP, low=1)
     num_clips: int | None = option(None, low=1)
     center: int | None = option(None, low=0)
-    center_person: CenterPerson = "first"
-    derive: Derive = "before"
+    center_person: Literal["first", "mean"] = "first"
+    derive: Literal["before", "after"] = "before"
     random_rotation: tuple[float, float, float] | None = option(None, low=0)
-    rotation_order: Order = "xyz"
+    rotation_order: Literal["xyz", "xzy", "yxz", "yzx", "zxy", "zyx"] = "xyz"
     random_shear: float = option(0.0, low=0, high=1)
     random_scaling: tuple[float, float] | None = None
     scale_axes: bool = False
@@ -124,8 +114,9 @@ class FeederOptions(Checked):
             names_in(self.stream, self.streams)
         except ValueError as error:
             yield ("stream",), str(error).removeprefix("stream: ")
-        for key, choices in CHOICES.items():
-            if getattr(self, key) not in choices:
+        for key, hint in get_type_hints(FeederOptions).items():
+            choices = get_args(hint)
+            if get_origin(hint) is Literal and getattr(self, key) not in choices:
                 yield (key,), f"{getattr(self, key)!r} is none of {', '.join(choices)}"
         yield from self._rotation_problems()
         if self.random_shift and self.sampling != "crop":

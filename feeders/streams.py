@@ -18,17 +18,16 @@ import numpy as np
 
 from feeders.arrays import present
 
-Stream = Callable[
-    [np.ndarray, Sequence[int]], np.ndarray
-]  # joints (..., C, T, V, M), parents (V,) -> (..., C', T, V, M)
+# joints (..., C, T, V, M), parents (V,) -> (..., C', T, V, M)
+Stream = Callable[[np.ndarray, Sequence[int]], np.ndarray]
 
 
 def ancestors(parents: Sequence[int], hops: int) -> Sequence[int]:
-    """The joint that is so many bones nearer to the root than each joint, or the root: (V,)."""
-    places = parents
+    """The joint that is `hops` bones nearer to the root than each joint, or the root: (V,)."""
+    joints = parents
     for _ in range(hops - 1):
-        places = [parents[v] for v in places]
-    return places
+        joints = [parents[v] for v in joints]
+    return joints
 
 
 def bones(joints: np.ndarray, parents: Sequence[int]) -> np.ndarray:
@@ -75,7 +74,7 @@ HOPS = (2, 3, 4)  # bones of a stream that are one vector, beside 1
 
 
 def _over(hops: int, of_bones: Stream, then: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Stream:
-    """A stream of `bones` or their scores, with so many bones as one."""
+    """A stream of vectors over `hops` bones, or of their scores."""
     return lambda x, parents: then(of_bones(x, ancestors(parents, hops)))
 
 

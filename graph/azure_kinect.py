@@ -21,6 +21,4 @@ SKELETON = Skeleton(
 
 
 class Graph(SkeletonGraph):
-    """`Graph(labeling_mode="spatial")`: `A` (K, 32, 32)."""
-
     skeleton = SKELETON

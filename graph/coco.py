@@ -19,6 +19,4 @@ SKELETON = Skeleton(
 
 
 class Graph(SkeletonGraph):
-    """`Graph(labeling_mode="spatial")`: `A` (K, 17, 17)."""
-
     skeleton = SKELETON

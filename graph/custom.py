@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from graph.common.bounded_yaml import BoundedLoader, YamlError, read_text, told
+from graph.common.bounded_yaml import BoundedLoader, YamlError, read_text, yaml_errors
 from graph.common.words import did_you_mean
 from graph.tools import Skeleton, SkeletonGraph
 
@@ -75,11 +75,10 @@ def _compose(path: Path) -> yaml.Node | None:
         )
     try:
         text = read_text(path)
-        with told():
+        with yaml_errors():
             return yaml.compose(text, Loader=BoundedLoader)
     except YamlError as error:
-        line = f", line {error.line}" if error.line else ""
-        raise ValueError(f"{path}{line}: {error.problem}") from error
+        raise ValueError(f"{path}{error.where}: {error.problem}") from error
 
 
 def _skeleton(root: yaml.Node | None, problems: _Problems) -> Skeleton | None:
@@ -91,7 +90,7 @@ def _skeleton(root: yaml.Node | None, problems: _Problems) -> Skeleton | None:
     name, root_name = (_text(fields[key], key, problems) if key in fields else None for key in ("name", "center"))
     joints = _joints(fields["joints"], problems) if "joints" in fields else []
     if not joints:
-        return None  # all else is told by the joints
+        return None  # without joints nothing else can be checked
     center = _find(root_name, fields["center"], joints, problems) if root_name else None
     bones = _bones(fields["bones"], joints, problems) if "bones" in fields else {}
     parents, apart = _hang(bones, len(joints), center or 0)
@@ -188,19 +187,17 @@ def _hang(bones: Iterable[tuple[int, int]], num_point: int, center: int) -> tupl
         near[a].append(b)
         near[b].append(a)
     parents: dict[int, int] = {}
-    apart: list[int] = []
+    reached = 0
     for root in (center, *range(num_point)):
-        if root in parents:
-            continue
-        parents[root], queue = root, [root]
+        queue = [] if root in parents else [root]
+        parents.setdefault(root, root)
         for joint in queue:
             for other in near[joint]:
                 if other not in parents:
                     parents[other] = joint
                     queue.append(other)
-        if root != center:
-            apart += queue
-    return [parents[joint] for joint in range(num_point)], apart
+        reached = reached or len(parents)
+    return [parents[joint] for joint in range(num_point)], list(parents)[reached:]
 
 
 def _shown(bone: yaml.Node) -> str:

@@ -17,6 +17,4 @@ SKELETON = Skeleton(
 
 
 class Graph(SkeletonGraph):
-    """`Graph(labeling_mode="spatial")`: `A` (K, 18, 18)."""
-
     skeleton = SKELETON

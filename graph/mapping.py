@@ -100,7 +100,7 @@ def in_metres(
 ) -> tuple[NDArray[np.floating], Channels]:
     """Joints (..., V, C) in space with their coordinates in metres, where these are millimetres; others as they are.
 
-    Azure Kinect gives millimetres. Where the unit is unknown, it is told by the size of bodies: nobody is 50 m high.
+    Azure Kinect gives millimetres. Where the unit is unknown, the size of bodies tells it: nobody is 50 m high.
 
     Raises:
         ValueError: the unit is said to be metres, but bodies have the size of millimetres.

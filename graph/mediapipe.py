@@ -24,6 +24,4 @@ SKELETON = Skeleton(
 
 
 class Graph(SkeletonGraph):
-    """`Graph(labeling_mode="spatial")`: `A` (K, 33, 33)."""
-
     skeleton = SKELETON

@@ -16,6 +16,4 @@ SKELETON = Skeleton(
 
 
 class Graph(SkeletonGraph):
-    """`Graph(labeling_mode="spatial")`: `A` (K, 20, 20)."""
-
     skeleton = SKELETON

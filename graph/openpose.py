@@ -20,6 +20,4 @@ SKELETON = Skeleton(
 
 
 class Graph(SkeletonGraph):
-    """`Graph(labeling_mode="spatial")`: `A` (K, 25, 25)."""
-
     skeleton = SKELETON

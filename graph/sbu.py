@@ -18,6 +18,4 @@ SKELETON = Skeleton(
 
 
 class Graph(SkeletonGraph):
-    """`Graph(labeling_mode="spatial")`: `A` (K, 15, 15)."""
-
     skeleton = SKELETON

@@ -11,7 +11,7 @@ Features are multiplied from the left, `(x·A)_w = sum_v x_v A_vw`. For an edge 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,14 @@ class Skeleton:
         return tuple((child, parent) for child, parent in enumerate(parents) if child != parent)
 
 
+def directed(edges: Iterable[tuple[int, int]], num_point: int) -> tuple[np.ndarray, np.ndarray]:
+    """The inward and the outward matrix (V, V) of (child, parent) edges."""
+    inward = np.zeros((num_point, num_point))
+    for child, parent in edges:
+        inward[parent, child] = 1
+    return inward, inward.T
+
+
 def normalize_columns(A: np.ndarray) -> np.ndarray:
     """Divide every column of `A` (V, V) by its sum; columns of zeros stay zero."""
     total = A.sum(axis=0)
@@ -70,10 +78,7 @@ def partitions(skeleton: Skeleton, labeling_mode: str = "spatial") -> np.ndarray
         ValueError: `labeling_mode` is not one of `LABELING_MODES`.
     """
     identity = np.eye(skeleton.num_point)
-    inward = np.zeros_like(identity)
-    for child, parent in skeleton.edges:
-        inward[parent, child] = 1
-    outward = inward.T
+    inward, outward = directed(skeleton.edges, skeleton.num_point)
     neighbours = inward + outward
     modes: dict[str, Callable[[], list[np.ndarray]]] = {
         "uniform": lambda: [normalize_columns(neighbours + identity)],
@@ -90,7 +95,7 @@ def partitions(skeleton: Skeleton, labeling_mode: str = "spatial") -> np.ndarray
 
 
 class SkeletonGraph:
-    """A skeleton's graph, the base class of `Graph` in each skeleton's module."""
+    """The base class of `Graph` in each skeleton's module: `Graph(labeling_mode="spatial").A` (K, V, V)."""
 
     skeleton: Skeleton
     A: np.ndarray  # (K, V, V) float32 adjacency partitions

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from graph.coco import SKELETON
-from graph.tools import SkeletonGraph
+from graph.tools import SkeletonGraph, directed
 
 EDGES = (
     (10, 8), (8, 6), (9, 7), (7, 5), (15, 13), (13, 11), (16, 14), (14, 12), (11, 5), (12, 6), (11, 12), (5, 6),
@@ -28,7 +28,4 @@ class AdjMatrixGraph(SkeletonGraph):
     def __init__(self, labeling_mode: str = "spatial") -> None:
         if labeling_mode != "spatial":
             raise ValueError(f"labeling_mode: {labeling_mode!r}; graph.volleyball.AdjMatrixGraph has spatial only")
-        inward = np.zeros((17, 17), np.float32)
-        for child, parent in EDGES:
-            inward[parent, child] = 1
-        self.A = np.stack([np.eye(17, dtype=np.float32), inward, inward.T])
+        self.A = np.stack([np.eye(17), *directed(EDGES, 17)]).astype(np.float32)

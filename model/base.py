@@ -36,7 +36,7 @@ class SkeletonModel(nn.Module):
         self.options = self.Options(**model_args)
 
     def input_shape(self, frames: int = 0) -> tuple[int, int, int, int]:
-        """(C, T, V, M) of a sample; where T may be any, it is `frames`, or 64 as far as the model takes so many."""
+        """(C, T, V, M) of a sample; a model of any T gets `frames`, or else 64 (its longest T where that is less)."""
         C, T, V, M = self.options.shape
         return C, T or (frames if frames > 0 else min(64, self.options.longest or 64)), V, M
 

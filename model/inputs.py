@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from einops import rearrange
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.layers.basic import normalise
 from model.options import ModelOptions
+
+
+def normalised(x: Tensor, bn: nn.BatchNorm1d | None) -> Tensor:
+    """(N, C, T, V, M) -> (N·M, T, V, C), normalised by the batch norm of persons, joints and channels."""
+    h = normalise(rearrange(x, "n c t v m -> n t (m v c)"), bn)
+    return rearrange(h, "n t (m v c) -> (n m) t v c", m=x.shape[-1], c=x.shape[1])
 
 
 def checked(x: Tensor, options: ModelOptions, dtype: torch.dtype, *, any_persons: bool = False) -> Tensor:

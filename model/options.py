@@ -114,7 +114,6 @@ class StTrOptions(ModelOptions):
     classifier_std: float | None = option(0.01, low=0, high=100)
 
     def problems(self) -> Iterator[Problem]:
-        """Values that are wrong, and combinations of values that contradict each other."""
         yield from super().problems()
         if len(self.channels) != 3 or min(self.channels, default=0) < 4:
             yield ("channels",), f"{self.channels} are not three widths of at least 4"
@@ -140,12 +139,10 @@ class StTrOptions(ModelOptions):
 
     @property
     def shape(self) -> tuple[int, int | None, int, int]:
-        """(C, T, V, M) of the input; T is None where it may be any."""
         return self.channel, self.window_size, self.num_point, self.num_person
 
     @property
     def title(self) -> str:
-        """The name that papers have for such a model."""
         names = {
             (True, True): "spatial and temporal attention in one stream (ST-TR-1s)",
             (True, False): "spatial attention (S-TR)",
@@ -195,7 +192,6 @@ class ZitZotOptions(ModelOptions):
     person_order: bool = False  # the original's: a `data_bn` for each person, and absent persons count
 
     def problems(self) -> Iterator[Problem]:
-        """Values that are wrong, and combinations of values that contradict each other."""
         yield from super().problems()
         if self.num_head > 0 and 12 % self.num_head:
             text = f"{self.num_head} does not divide the widths 48, 96, 192 and 276; take 1, 2, 3, 4, 6 or 12"
@@ -203,17 +199,14 @@ class ZitZotOptions(ModelOptions):
 
     @property
     def shape(self) -> tuple[int, int | None, int, int]:
-        """(C, T, V, M) of the input; T is None where it may be any."""
         return self.in_channels, None, self.num_point, self.num_person
 
     @property
     def longest(self) -> int | None:
-        """The most frames that the input may have; None: any number."""
         return self.max_T if self.temporal and self.relative else None
 
     @property
     def title(self) -> str:
-        """What the blocks are made of."""
         order = "parallel to" if self.parallel else "then"
         parts = ["spatial transformer" if self.spatial else "graph convolution"]
         parts += [f"{order} temporal transformer"] * self.temporal

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from graph import adjacency
 from model.base import SkeletonModel
 from model.drop_path import drop_paths
-from model.inputs import checked
+from model.inputs import checked, normalised
 from model.layers.attention import Attention
-from model.layers.basic import Dropout, Projection, normalise
+from model.layers.basic import Dropout, Projection
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
 from model.layers.tcn import TemporalConv
 from model.layers.terms import MaskedAdjacency, RelativeFrames, RelativeJoints
@@ -50,18 +50,13 @@ class Builder:
     def __init__(self, options: Options, A: Tensor) -> None:
         self.o = options
         self.A = A
-        self.share = options.n if options.more_channels else options.Nh  # a head has one part in so many of dk and dv
+        self.share = options.n if options.more_channels else options.Nh  # each head gets 1 / share of dk and dv
 
     def graph_unit(self, in_channels: int, out_channels: int) -> nn.Module:
         if self.o.agcn:
             return AdaptiveGCN(in_channels, out_channels, A=self.A)
-        return GCN(
-            in_channels,
-            out_channels,
-            A=self.A,
-            mask_learning=self.o.mask_learning,
-            local_bn=self.o.use_local_bn,
-        )
+        options = {"mask_learning": self.o.mask_learning, "local_bn": self.o.use_local_bn}
+        return GCN(in_channels, out_channels, A=self.A, **options)
 
     def block(self, in_channels: int, out_channels: int, *, stride: int, frames: int, drop_path: nn.Module) -> Block:
         """`frames`: how many the block gives."""
@@ -183,8 +178,7 @@ class Model(SkeletonModel):
         x = checked(x, self.options, self.fcn.weight.dtype)
         N, _, _, _, M = x.shape
         raw = rearrange(x, "n c t v m -> (n m) t v c")
-        h = normalise(rearrange(x, "n c t v m -> n t (m v c)"), self.data_bn)
-        h = rearrange(h, "n t (m v c) -> (n m) t v c", m=M, c=x.shape[1])
+        h = normalised(x, self.data_bn)
         if not self.options.all_layers:
             h = self.tcn0(self.gcn0(h))
         for i, block in enumerate(self.backbone):

@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model import st_tr
-from model.inputs import checked
-from model.layers.basic import norm_relu, normalise
+from model.inputs import checked, normalised
+from model.layers.basic import norm_relu
 from model.layers.gcn import AdaptiveGCN
 from model.layers.tcn import TemporalConv
 
@@ -102,7 +102,7 @@ class Stream:
         x = torch.cat([none, *self._pushed], dim=2)
         self._pushed = []
         raw = rearrange(x, "n c t v m -> (n m) t v c")
-        frames = Frames(self._normalised(x) if x.shape[2] else raw, x.shape[2])
+        frames = Frames(normalised(x, model.data_bn) if x.shape[2] else raw, x.shape[2])
         if not o.all_layers:
             frames = self._convolve("tcn0", model.tcn0, _each(model.gcn0, frames), end=end)
         for i, block in enumerate(model.backbone):
@@ -115,11 +115,6 @@ class Stream:
         self._total = self._total + features[:, : frames.sure].sum(dim=1)
         count = self._seen["mean"] = self._seen.get("mean", 0) + frames.sure
         return total / (count + frames.x.shape[1] - frames.sure)
-
-    def _normalised(self, x: Tensor) -> Tensor:
-        M, C = x.shape[-1], x.shape[1]
-        h = normalise(rearrange(x, "n c t v m -> n t (m v c)"), self.model.data_bn)
-        return rearrange(h, "n t (m v c) -> (n m) t v c", m=M, c=C)
 
     def _through(self, name: str, block: st_tr.Block, frames: Frames, *, end: bool) -> Frames:
         """A block, whose residual takes the frames 0, s, 2s, ... of the clip where its stride is s."""

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model import st_tr
-from model.layers.basic import norm_relu, normalise
+from model.inputs import normalised
+from model.layers.basic import norm_relu
 from model.layers.tcn import TemporalConv
 from model.streaming import streamable
 
@@ -99,8 +100,7 @@ class Step(nn.Module):
         raw, x = (kept["conv0"].new_zeros(N * M, 0, o.num_point, o.channel),) * 2
         if frame is not None:
             raw = rearrange(frame, "n c v m -> (n m) 1 v c")
-            x = normalise(rearrange(frame, "n c v m -> n 1 (m v c)"), self.model.data_bn)
-            x = rearrange(x, "n 1 (m v c) -> (n m) 1 v c", m=M, c=o.channel)
+            x = normalised(frame[:, :, None], self.model.data_bn)
         new["seen"] = seen + x.shape[1]
         frames = Frames(x, torch.full_like(seen, x.shape[1]), seen)
         for i, unit in enumerate(self.units):

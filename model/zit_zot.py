@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from graph import adjacency
 from model.base import SkeletonModel
 from model.drop_path import drop_paths
-from model.inputs import checked
+from model.inputs import checked, normalised
 from model.layers.attention import Attention
 from model.layers.basic import Dropout, Linear, Projection, add_relu, normalise
 from model.layers.gcn import AdaptiveGCN
@@ -60,7 +60,7 @@ class Transformer(nn.Module):
 
 
 class MultiScaleTCN(nn.Module):
-    """For each kernel a 1x1 convolution, then one over so many frames; side by side; batch norm.
+    """For each kernel a 1x1 convolution, then one over `kernel` frames; their channels side by side; batch norm.
 
     (B, T, V, in) -> (B, ceil(T / stride), V, out).
     """
@@ -207,9 +207,7 @@ class Model(SkeletonModel):
         x = checked(x, self.options, self.fc.weight.dtype, any_persons=not self.options.person_order)
         M = x.shape[-1]
         persons = x.new_ones(x.shape[0], M) if self.options.person_order else _present(x)
-        x = rearrange(x, "n c t v m -> n t (m v c)")
-        h = rearrange(normalise(x, self.data_bn), "n t (m v c) -> (n m) t v c", m=M, c=self.options.in_channels)
-        h = F.relu(self.tcn1(self.gcn1(h)))
+        h = F.relu(self.tcn1(self.gcn1(normalised(x, self.data_bn))))
         for block in self.zit:
             h = block(h)
         h = rearrange(h.mean(dim=2), "(n m) t c -> n t m c", m=M)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from graph.common.bounded_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, BoundedLoader, YamlError, read_text, told
+from graph.common.bounded_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, BoundedLoader, YamlError, read_text, yaml_errors
 
 
 def compose(text: str) -> yaml.Node | None:
-    with told():
+    with yaml_errors():
         return yaml.compose(text, Loader=BoundedLoader)
 
 
@@ -61,7 +61,7 @@ def test_what_is_sound_is_read() -> None:
     with pytest.raises(YamlError):
         compose(f"[{deep}]")
     names = "\n".join(f"- &n{i} {{<<: *base, number: {i}}}" for i in range(500))
-    with told():
+    with yaml_errors():
         content = yaml.load(f"base: &base {{a: 1, b: [1, 2]}}\nall:\n{names}\nagain: [*n3, *n4]", Loader=BoundedLoader)
     assert content["again"] == [{"a": 1, "b": [1, 2], "number": 3}, {"a": 1, "b": [1, 2], "number": 4}]
 

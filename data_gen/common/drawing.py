@@ -61,7 +61,7 @@ MOST_PIXELS = 8_000  # along a side
 
 _further: list[str] = []  # fonts that were found to have letters which those above lack
 _nowhere: set[str] = set()  # letters that no installed font has
-_told: set[str] = set()  # those that were told
+_warned: set[str] = set()  # letters that a warning named
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +110,8 @@ def shown(names: Sequence[str]) -> list[str]:
     """Names as they are drawn: on one line and cut; a name with letters that no font has gets its number before it."""
     lines = [" ".join(name.split()) for name in names]
     unknown = _unknown(set().union(*lines))
-    if letters := {c for c in unknown if c.isprintable()} - _told:
-        _told.update(letters)
+    if letters := {c for c in unknown if c.isprintable()} - _warned:
+        _warned.update(letters)
         some = " ".join(sorted(letters)[:10])
         log.warning("no font here has the letters %s; numbers stand for such names (install Noto Sans)", some)
     drawn = []

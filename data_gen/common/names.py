@@ -77,9 +77,8 @@ def _last(name: str) -> str:
 
 
 _Key = Callable[[str], str]
-_STEPS: tuple[
-    tuple[str, _Key, tuple[_Key, ...]], ...
-] = (  # in what names differ; what is equal, on the disk and listed
+# in what names differ; what is equal, on the disk and listed
+_STEPS: tuple[tuple[str, _Key, tuple[_Key, ...]], ...] = (
     ("", str, (str,)),
     ("Unicode form", nfc, (nfc,)),
     ("letter case", _fold, (_fold,)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,15 +33,21 @@ def check_size(path: Path, max_mb: int) -> None:
 
 
 def read_json(path: Path, max_mb: int) -> Any:
-    """What a JSON file holds.
+    """What a JSON file holds; of a file with a value on each line (JSON Lines), the list of them.
 
     Raises:
         ValueError: it is no JSON, or too large.
         OSError: it cannot be read.
     """
     check_size(path, max_mb)
+    content = path.read_bytes()
     try:
-        return json.loads(path.read_bytes())
+        with suppress(json.JSONDecodeError):
+            return json.loads(content)
+        if len(lines := [line for line in content.splitlines() if line.strip()]) > 1:
+            with suppress(json.JSONDecodeError):
+                return [json.loads(line) for line in lines]
+        return json.loads(content)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: no JSON ({error.msg})") from error
     except (ValueError, RecursionError) as error:  # no Unicode; a number of thousands of digits; lists in lists
@@ -62,25 +69,23 @@ def read_text(path: Path, what: str) -> str:
         raise ValueError(f"{path}, line {line}: this is not UTF-8; save it again as UTF-8") from error
 
 
-def read_numbers(line: bytes, number: int) -> list[float]:
-    """The numbers of the line of this number, separated by commas; an empty field is NaN.
-
-    Raises:
-        ValueError: a field is no number.
-    """
-    fields = [field.strip() for field in line.split(b",")]
-    if wrong := [field for field in fields if field and not is_number(field)]:
-        raise ValueError(f"line {number}: {wrong[0][:20].decode('latin-1')!a} is no number")
-    return [float(field or b"nan") for field in fields]
-
-
 def is_number(field: bytes | str) -> bool:
-    """Whether a field is a number as Python writes it."""
+    """Whether a field is a number as Python writes it, without underscores."""
     try:
         float(field)
     except ValueError:
         return False
-    return True
+    return "_" not in str(field)
+
+
+def by_frame(bodies: np.ndarray, frames: np.ndarray, num_frame: int) -> np.ndarray:
+    """Bodies (K, ...) of the frames (K,) as (T, M, ...), in their order within each frame; NaN where there is none."""
+    order = np.argsort(frames, kind="stable")
+    frames = frames[order].astype(int)
+    rank = np.arange(len(frames)) - np.searchsorted(frames, frames)
+    joints = missing((num_frame, int(rank.max(initial=0)) + 1, *bodies.shape[1:]))
+    joints[frames, rank] = bodies[order]
+    return joints
 
 
 def missing(shape: tuple[int, ...]) -> np.ndarray:

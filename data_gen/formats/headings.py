@@ -21,12 +21,14 @@ _CHANNEL = {name: name for name in "xyz"} | dict.fromkeys(
     ("score", "scores", "conf", "confidence", "c", "v", "vis", "visibility", "visible", "likelihood", "prob", "p"),
     "score",
 )
-_FRAME = ("frame", "frame id", "frame number", "frame index", "frame idx", "frameid", "frame num", "frame no", "f")
-_PERSON = ("person", "person id", "personid", "track", "track id", "body", "body id", "bodyid", "subject id", "player")
-_JOINT = (
-    *("joint", "joint id", "joint name", "joint index", "jointid", "part", "body part", "bodypart", "kp", "marker"),
-    *("landmark", "landmark id", "landmark index", "landmark name", "keypoint", "keypoint id", "keypoint name"),
-)
+_ROLES = {  # headings of columns that say which frame, person or joint a line is of
+    "frame": re.compile("f|frame ?(id|number|index|idx|num|no)?"),
+    "person": re.compile("(person|track|body) ?(id)?|subject id|player"),
+    "joint": re.compile("(joint|landmark|keypoint) ?(id|name|index)?|(body ?)?part|kp|marker"),
+}
+_PERSONS = ("person", "p", "body", "player", "skeleton")  # before the number of a person
+_UNITS = {"m", "mm", "cm", "px", "pixel", "pixels"}  # behind a channel
+_NO_NAMES = {"pos", "position", "coord", "coordinate"}  # words that name no joint
 _NO_JOINT = {"bbox", "box"}
 
 
@@ -58,7 +60,7 @@ def columns_of(heading: Sequence[str], skeleton: Skeleton | None) -> Columns:
     doubled: dict[tuple[int, str], str] = {}
     for column, text in enumerate(heading):
         words = words_of(text)
-        role = next((role for role, known in _ROLES.items() if " ".join(words) in known), None)
+        role = next((role for role, names in _ROLES.items() if names.fullmatch(" ".join(words))), None)
         if role and roles[role] is None:
             roles[role] = column
             continue
@@ -90,21 +92,23 @@ def columns_of(heading: Sequence[str], skeleton: Skeleton | None) -> Columns:
     return Columns(names, places, len(persons), roles["frame"], roles["person"], roles["joint"], extra)
 
 
-_ROLES = {"frame": _FRAME, "person": _PERSON, "joint": _JOINT}
-
-
 def _cell(words: list[str]) -> tuple[int, str, str] | None:
     """Person, joint and channel of a heading, or None if it names no channel."""
+    words = [word for word in words if word not in _NO_NAMES]
+    if len(words) > 1 and words[-1] in _UNITS and {words[0], words[-2]} & _CHANNEL.keys():
+        words = words[:-1]
+    person, words = _person(words, 3)  # before p is taken for a probability
     place = next((place for place in (len(words) - 1, 0) if words and words[place] in _CHANNEL), None)
-    if place is None:
+    if place is None or _NO_JOINT & set(words):
         return None
-    rest = words[:place] + words[place + 1 :]
-    person = 0
-    if len(rest) > 2 and rest[0] in ("person", "p", "body", "player", "skeleton") and rest[1].isdigit():
-        person, rest = int(rest[1]), rest[2:]
-    if _NO_JOINT & set(rest):
-        return None
-    return person, " ".join(rest), _CHANNEL[words[place]]
+    number, rest = _person(words[:place] + words[place + 1 :], 2)
+    return person or number, " ".join(rest), _CHANNEL[words[place]]
+
+
+def _person(words: list[str], least: int) -> tuple[int, list[str]]:
+    """The person at the begin of more than `least` words, or else 0, and the other words."""
+    is_person = len(words) > least and words[0] in _PERSONS and words[1].isdigit()
+    return (int(words[1]), words[2:]) if is_person else (0, words)
 
 
 def _channel_names(cells: dict[tuple[int, str], dict[str, int]]) -> tuple[str, ...]:
@@ -125,32 +129,31 @@ def ordered(joints: Iterable[str], skeleton: Skeleton | None) -> list[str]:
     joints = list(joints)
     known: dict[str, int] = {}
     if skeleton:
-        known = {_key(name): place for place, name in enumerate(skeleton.joints)}
+        known = {joint_key(name): place for place, name in enumerate(skeleton.joints)}
         own = canonical_names(Skeleton("", tuple(joints), (0,) * len(joints)))
         for keys, places in (
-            ([_key(joint) for joint in joints], known),
+            ([joint_key(joint) for joint in joints], known),
             (own, {name: place for place, name in enumerate(canonical_names(skeleton))}),
         ):
             if set(keys) == places.keys() and len(joints) == len(places):
                 return [joint for _, joint in sorted(zip(map(places.__getitem__, keys), joints, strict=True))]
-    numbers = [re.findall(r"\d+", joint) for joint in joints]
-    if all(numbers) and len({re.sub(r"\d+$", "", joint) for joint in joints}) == 1:
-        by_number = sorted(joints, key=lambda joint: int(re.findall(r"\d+", joint)[-1]))
-        counted = [int(re.findall(r"\d+", joint)[-1]) for joint in by_number]
+    numbers = {joint: int(found[0]) for joint in joints if (found := re.search(r"\d+$", joint))}
+    if len(numbers) == len(joints) and len({re.sub(r"\d+$", "", joint) for joint in joints}) == 1:
+        by_number, counted = sorted(joints, key=numbers.__getitem__), sorted(numbers.values())
         if counted[0] in (0, 1) and counted == list(range(counted[0], counted[0] + len(counted))):
             return by_number
         gap = next((number for number in range(counted[-1]) if number not in counted and number >= 1), counted[0])
         raise ValueError(f"its joints are numbered from {counted[0]} to {counted[-1]}, and {gap} is not there")
     if skeleton is None:
         return joints
-    lacking = next((name for name in skeleton.joints if _key(name) not in map(_key, joints)), None)
-    strange = next((joint for joint in joints if _key(joint) not in known), joints[0])
+    lacking = next((name for name in skeleton.joints if joint_key(name) not in map(joint_key, joints)), None)
+    strange = next((joint for joint in joints if joint_key(joint) not in known), joints[0])
     told = f", and {lacking!r} of the skeleton is not there{did_you_mean(lacking, joints)}" if lacking else ""
     raise ValueError(
         f"the order of its {plural(len(joints), 'joint')} cannot be told: {strange!r} is no joint of the skeleton{told}"
     )
 
 
-def _key(name: str) -> str:
+def joint_key(name: str) -> str:
     """A joint's name without signs and letter case: `Left Shoulder`, `left_shoulder` and `leftShoulder` are one."""
     return re.sub(r"[\W_]", "", name).lower()

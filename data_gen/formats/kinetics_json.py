@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from data_gen.formats.files import Source, read_json
+from data_gen.formats.files import Source, by_frame, read_json
 from data_gen.formats.recording import Recording
 from graph.channels import Channels
 from graph.kinetics import SKELETON
@@ -83,14 +83,9 @@ def read_kinetics(source: Source) -> Iterator[Recording]:
     Errors are those of `read_clip`.
     """
     clip = read_clip(source.path)
-    order = np.argsort(clip.frame, kind="stable")
-    frame = clip.frame[order]
-    rank = np.arange(len(frame)) - np.searchsorted(frame, frame)
-    T, M = min(clip.num_frame, NUM_FRAME), int(rank.max(initial=0)) + 1
-    joints = np.full((T, M, SKELETON.num_point, 3), np.nan)
-    values = np.concatenate([clip.pose, clip.score[..., None]], axis=2)[order]
+    values = np.concatenate([clip.pose, clip.score[..., None]], axis=2)
     values[values[..., 2] == 0] = np.nan
-    joints[frame, rank] = values
+    joints = by_frame(values, clip.frame, min(clip.num_frame, NUM_FRAME))
     channels = Channels(("x", "y", "score"), "normalised")
     yield Recording.of(source.name, joints, channels, label=clip.label, skeleton=SKELETON)
 

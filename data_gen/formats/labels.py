@@ -1,6 +1,6 @@
 """What recordings show, and the part that each belongs to: from a list of labels, their names, or themselves.
 
-Lists of labels are told by what they hold:
+The content of a list of labels tells its format:
 
     CSV          file,label,split[,start,end] in its first line
     UTKinect     actionLabel.txt: the recording on a line (s01_e01), then its actions (walk: 252 390)
@@ -24,6 +24,7 @@ from data_gen.formats.splits import NamePattern
 from graph.common.words import plural
 
 PART_OF_SPLIT = {"train": "train", "val": "val", "test": "val"}
+_SPLITS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}  # how some write them
 COLUMNS = ("file", "label")
 SPLIT = "split"
 SPAN = ("start", "end")  # further columns of recordings that show several actions
@@ -89,12 +90,10 @@ def labels_in_names(pattern: NamePattern, names: Iterable[str], report: Report) 
     """
     if LABEL not in pattern.fields:
         raise ValueError(f"--names {pattern.text} has no {{{LABEL}}}; name the list of labels with --label_path")
-    names = list(names)
     lines = [_Written(name, name, pattern.fields_of(name).get(LABEL, "")) for name in names]
     if left := [line.file for line in lines if not line.label]:
         if len(left) == len(lines):
-            example = f"{left[0]} is none" if left else "there are no files"
-            raise ValueError(f"--names {pattern.text}: no recording has such a name; {example}")
+            raise ValueError(f"--names {pattern.text}: no recording has such a name; {left[0]} is none")
         are = plural(len(left), "file is", "files are")
         report.notes.append(f"{are} left out, not named {pattern.text} ({left[0]} ...)")
     return _numbered((line for line in lines if line.label), "the names", report, numbers_are_names=True)
@@ -154,23 +153,17 @@ def _numbered(written: Iterable[_Written], source: str, report: Report, *, numbe
         raise ValueError(f"{source}: labels are numbers ({least}) and names ({names[0]}); give one kind on all lines")
     classes = [str(label) for label in range(1 + max(map(int, numbers)))] if numbers else words
     number = {word: int(word) if numbers else label for label, word in enumerate(words)}
-    return Labels(
-        classes,
-        {
-            name: Line(
-                line.file,
-                number[line.label],
-                PART_OF_SPLIT[line.split] if line.split else None,
-                (int(line.span[0]), int(line.span[1])) if line.span else None,
-            )
-            for name, line in kept.items()
-        },
-    )
+    lines = {}
+    for name, line in kept.items():
+        part = PART_OF_SPLIT[line.split] if line.split else None
+        lines[name] = Line(line.file, number[line.label], part, line.span and (int(line.span[0]), int(line.span[1])))
+    return Labels(classes, lines)
 
 
 def _csv_lines(path: Path, text: str, report: Report) -> Iterator[_Written]:
     """The lines of a CSV file; backslashes in a file's name become slashes."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    delimiter = max(",;\t", key=re.split("[\r\n]", text, maxsplit=1)[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [word.strip().lower() for word in next(reader, [])]
         if any(header.count(column) != 1 for column in COLUMNS) or header.count(SPLIT) > 1:
@@ -182,7 +175,8 @@ def _csv_lines(path: Path, text: str, report: Report) -> Iterator[_Written]:
             if len(row) == len(header):
                 cell = {column: field.strip() for column, field in zip(header, row, strict=True)}
                 span = (cell["start"], cell["end"]) if has_span and cell["start"] + cell["end"] else None
-                split = cell[SPLIT].lower() if SPLIT in cell else None
+                word = cell[SPLIT].lower() if SPLIT in cell else None
+                split = _SPLITS.get(word, word) if word is not None else None
                 yield _Written(place, cell["file"].replace("\\", "/"), " ".join(cell["label"].split()), split, span)
             elif row:
                 report.skip(f"{place}: {plural(len(row), 'field')} where the first line has {len(header)}")

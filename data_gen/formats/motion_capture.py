@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from data_gen.formats.files import Source, check_size, missing
-from data_gen.formats.headings import ordered
+from data_gen.formats.headings import joint_key, ordered
 from data_gen.formats.recording import Recording
 from graph.channels import Channels, Unit
 from graph.tools import Skeleton
@@ -44,7 +44,7 @@ def read_bvh(source: Source) -> Iterator[Recording]:
     try:
         content = bvhio.readAsBvh(str(source.path))
         root = bvhio.readAsHierarchy(str(source.path))
-        layout = [(joint, parent) for joint, parent in _walk(root, None)]
+        layout = list(_walk(root, None))
         T = int(content.FrameCount)
         positions = missing((T, 1, len(layout), 3))
         for frame in range(T):
@@ -90,10 +90,9 @@ def _named(
     """The recording of joints with names, in the order of the source's skeleton where it has one."""
     wanted = source.skeleton
     if wanted:
-        keys = {name.lower().replace("_", " "): place for place, name in enumerate(names)}
-        lacking = [name for name in wanted.joints if name.lower().replace("_", " ") not in keys]
-        if not lacking:
-            positions = positions[:, :, [keys[name.lower().replace("_", " ")] for name in wanted.joints]]
+        place = {joint_key(name): number for number, name in enumerate(names)}
+        if all(joint_key(name) in place for name in wanted.joints):  # others, such as further markers, are left out
+            positions = positions[:, :, [place[joint_key(name)] for name in wanted.joints]]
         else:
             positions = positions[:, :, [names.index(name) for name in ordered(names, wanted)]]
     return Recording.of(source.name, positions, Channels(unit=unit), skeleton=wanted or own, **fields)

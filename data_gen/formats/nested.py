@@ -11,18 +11,21 @@ all zero is absent. `.npz` holds
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from data_gen.formats.files import Source, check_size, missing
+from data_gen.formats.headings import ordered
 from data_gen.formats.recording import Recording
 from graph.channels import Channels, Unit
 from graph.common.words import plural
+from graph.tools import Skeleton
 
 _MAX_SCORE = 1.1
 _MAX_NPZ_MB = 16_384  # the joints of NTU RGB+D 120 take 10 GB
+_NO_LISTS = "not nested lists of numbers [T][V][C] or [T][M][V][C], of equal lengths"
 _JOINTS, _SCORES = ("keypoints", "keypoint", "joints", "data", "arr_0"), ("scores", "keypoint_scores", "keypoint_score")
 
 
@@ -79,7 +82,7 @@ def read_npz(source: Source) -> Iterator[Recording]:
     """Arrays of many recordings with their classes, or of one."""
     check_size(source.path, _MAX_NPZ_MB)
     arrays = _Arrays(source)
-    if "x_train" not in arrays:
+    if not arrays.keys() & {"x_train", "x_test"}:
         yield _one_of(arrays, source)
         return
     for part, split in (("train", "train"), ("val", "val"), ("test", "val")):
@@ -87,7 +90,7 @@ def read_npz(source: Source) -> Iterator[Recording]:
             yield from _many_of(arrays, part, split, source)
 
 
-def _one_of(arrays: _Arrays, source: Source) -> Recording:
+def _one_of(arrays: Mapping[str, Any], source: Source, **fields: Any) -> Recording:
     key = next((key for key in _JOINTS if key in arrays), None)
     if key is None:
         raise ValueError(f"it holds {', '.join(sorted(arrays))}: neither x_train and y_train, nor keypoints")
@@ -96,7 +99,7 @@ def _one_of(arrays: _Arrays, source: Source) -> Recording:
     if scores is not None and scores.shape == joints.shape[:-1] and joints.shape[-1] in (2, 3):
         channels = Channels((*"xyz"[: joints.shape[-1]], "score"), guess_channels(joints).unit)
         joints = np.concatenate([joints, scores[..., None]], axis=-1)
-    return recording_of(source.name, joints, source, channels=channels)
+    return recording_of(source.name, joints, source, channels=channels, **fields)
 
 
 def _many_of(arrays: _Arrays, part: str, split: str, source: Source) -> Iterator[Recording]:
@@ -106,7 +109,7 @@ def _many_of(arrays: _Arrays, part: str, split: str, source: Source) -> Iterator
     y = np.asarray(range(0)) if y is None else _numbers(y)
     if len(y) != len(x) or y.ndim not in (1, 2):
         raise ValueError(f"y_{part} has shape {y.shape}, classes of {plural(len(x), 'recording')} are expected")
-    labels = y.argmax(axis=1) if y.ndim == 2 else y.astype(np.int64)
+    labels = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.astype(np.int64).reshape(-1)
     shape = _person_shape(x.shape[2], source)
     for number, (numbers, label) in enumerate(zip(x, labels.tolist(), strict=True)):
         length = len(numbers) - int(numbers.any(axis=1)[::-1].argmax())
@@ -141,47 +144,73 @@ class _Arrays(dict[str, np.ndarray]):
 
 
 def read_nested(source: Source) -> Iterator[Recording]:
-    """Nested lists [T][V][C] or [T][M][V][C], alone or under one key; persons may come and go, a frame may be empty."""
-    content, fields = source.json, {}
-    if isinstance(content, dict):
-        lists = {key: value for key, value in content.items() if isinstance(value, list) and _depth(value) >= 3}
-        if len(lists) != 1:
-            raise ValueError("not nested lists of numbers [T][V][C] or [T][M][V][C], of equal lengths")
-        fields = {"label": content["label"]} if isinstance(content.get("label"), int | str) else {}
-        (content,) = lists.values()
-    yield recording_of(source.name, _nested(content), source, **fields)
+    """Nested lists [T][V][C] or [T][M][V][C], alone or under a key; persons may come and go, a frame may be empty.
+
+    A mapping may stand for a list: of frames or persons by their numbers, of joints by the skeleton's names, of
+    coordinates by x, y and z. The scores of joints may be under another key.
+    """
+    content: Any = source.json
+    if not isinstance(content, dict) or all(map(str.isdecimal, content)):
+        yield recording_of(source.name, _nested(content, source), source)
+        return
+    lists = [value for value in content.values() if _depth(value) >= 3]
+    if len(lists) != 1:
+        raise ValueError(_NO_LISTS)
+    arrays = {"keypoints": _nested(lists[0], source)}
+    if scores := next((content[key] for key in _SCORES if isinstance(content.get(key), list)), None):
+        arrays["scores"] = np.array(scores, np.float64)
+    label = content.get("label")
+    yield _one_of(arrays, source, label=label if isinstance(label, int | str) else None)
 
 
-def _nested(content: Any) -> np.ndarray:
-    """Lists as an array (T, V, C), or (T, M, V, C) where a person who is not there is NaN."""
-    problem = ValueError("not nested lists of numbers [T][V][C] or [T][M][V][C], of equal lengths")
+def _nested(content: Any, source: Source) -> np.ndarray:
+    """Lists as an array (T, V, C), or (T, M, V, C) where a person who is not there is NaN; null is missing anywhere."""
     try:
-        if not isinstance(content, list):
-            return np.asarray(content, np.float64)
-        frames = [np.asarray(frame or [], np.float64) for frame in content]
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise problem from error
-    shapes = {frame.shape for frame in frames if frame.size}
-    if len(shapes) == 1 and all(frame.size for frame in frames):
-        return np.stack(frames)
-    shapes = {shape[-2:] for shape in shapes}
-    ndims = {frame.ndim for frame in frames if frame.size}
-    if len(shapes) != 1 or len(ndims) != 1 or not ndims <= {2, 3}:
-        raise problem
-    persons = [frame.reshape(-1, *next(iter(shapes))) if frame.size else frame for frame in frames]
-    most = max(map(len, persons))
-    joints = missing((len(frames), most, *next(iter(shapes))))
-    for place, frame in zip(joints, persons, strict=True):
-        if frame.size:
-            place[: len(frame)] = frame
+        return np.asarray(content, np.float64)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        pass  # persons come and go, something is null or a mapping
+    content = _as_lists(content, source.skeleton)
+    try:
+        frames = [frame or [] for frame in content]
+        depth = max(map(_depth, frames), default=0)
+        people = [[frame] if depth == 2 else [person or [] for person in frame] for frame in frames]
+        bodies = [joints for frame in people for joints in frame if joints]
+        V, C = len(bodies[0]), max(len(joint) for joint in bodies[0] if joint)
+        joints = missing((len(people), max(map(len, people)), V, C))
+        for place, frame in zip(joints, people, strict=True):
+            for m, person in enumerate(frame):
+                body = np.array([joint or [np.nan] * C for joint in person], np.float64)
+                if person and body.shape != (V, C):
+                    raise ValueError(f"a person has joints of shape {body.shape}, another of {(V, C)}")
+                place[m] = body if person else np.nan
+    except (TypeError, ValueError, OverflowError, RecursionError, IndexError, AttributeError) as error:
+        raise ValueError(_NO_LISTS) from error
     return joints
 
 
+def _as_lists(value: Any, skeleton: Skeleton | None) -> Any:
+    """`value` with lists in the place of mappings; errors as `ordered`."""
+    if isinstance(value, list):
+        return [_as_lists(item, skeleton) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if {"x", "y"} <= value.keys():
+        return [value[name] for name in ("x", "y", "z", "score", "confidence", "visibility") if name in value]
+    is_numbered = all(map(str.isdecimal, value))
+    if not is_numbered and skeleton is None:
+        raise ValueError("its joints have names; give a skeleton, which says their order")
+    keys = sorted(value, key=int) if is_numbered else ordered(value, skeleton)
+    return [_as_lists(value[key], skeleton) for key in keys]
+
+
 def _depth(value: Any) -> int:
-    """How deep lists are nested, along their first elements that are no empty lists."""
+    """How deep lists and mappings are nested, along their first elements that are neither empty nor null."""
     depth = 0
-    while isinstance(value, list) and value:
-        depth, value = depth + 1, next((item for item in value if item not in ([], None)), None)
+    while isinstance(value, list | dict) and value:
+        if isinstance(value, dict) and {"x", "y"} <= value.keys():
+            return depth + 1
+        items = value.values() if isinstance(value, dict) else value
+        depth, value = depth + 1, next((item for item in items if item not in ([], {}, None)), None)
     return depth
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data_gen.formats.files import is_number
 from graph.common.words import plural
 
 NUM_JOINT, FRAME_RATE = 25, 30
@@ -235,17 +236,9 @@ def _first_wrong(lines: Sequence[bytes], rows: np.ndarray, width: int) -> tuple[
         tokens = lines[row].split()
         if len(tokens) != width:
             return row + 1, f"{width} numbers expected, found {len(tokens)}"
-        if not _are_numbers(lines[row], width):
-            wrong = next(token for token in tokens if not _are_numbers(token, 1))
-            return row + 1, f"{_excerpt(wrong)} is no number"
+        if wrong := [token for token in tokens if not is_number(token)]:
+            return row + 1, f"{_excerpt(wrong[0])} is no number"
     raise AssertionError("each line is right, but all together are not")
-
-
-def _are_numbers(text: bytes, count: int) -> bool:
-    try:
-        return np.loadtxt([text], comments=None, ndmin=1).size == count
-    except ValueError:
-        return False
 
 
 def _broken(line: int, problem: str) -> ValueError:

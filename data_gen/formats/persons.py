@@ -2,8 +2,8 @@
 
 Pose estimators list the persons of each frame in any order. `follow` gives each person one place for the whole
 recording: by the tracker's number where there is one, and otherwise to the place whose last joints are nearest, on
-average over the joints that both have. A person further away than a body is long takes a place nobody had yet, while
-there is one. There are as many places as the fullest frame has persons; who is seen in most frames comes first.
+average over the joints that both have. A person who is further away than the length of a body takes an empty place,
+if there is one. There are as many places as the fullest frame has persons; who is seen in most frames comes first.
 `Tracker` numbers persons while their frames come, in input that may have no end.
 Axis legend: T frames, M persons, V joints, C channels.
 """

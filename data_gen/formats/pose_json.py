@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_gen.formats.files import Source, check_size, missing, natural_key, read_json
+from data_gen.formats.files import Source, check_size, is_number, missing, natural_key, read_json
 from data_gen.formats.nested import guess_channels
 from data_gen.formats.recording import Recording
 from graph import coco, kinetics, mediapipe, openpose
@@ -36,11 +36,13 @@ from graph.channels import Channels, Unit
 _FRAMES = ("instance_info", "annotations", "frames", "data", "predictions", "poses", "results")
 _PEOPLE = ("people", "bodies", "instances", "persons", "skeleton", "predictions", "detections", "poses")
 _POINTS = ("pose_keypoints_2d", "pose_keypoints_3d", "pose_keypoints", "keypoints", "joints", "pose_world_landmarks",
-           "pose_landmarks", "landmarks", "landmark", "world_landmarks", "pose")  # fmt: skip
+           "pose_landmarks", "landmarks", "landmark", "world_landmarks", "poseWorldLandmarks", "poseLandmarks",
+           "pose")  # fmt: skip
 _SCORES = ("keypoint_scores", "scores", "score", "visible", "confidence", "visibility", "keypoints_visible")
 _IDENTITY = ("track_id", "person_id", "idx", "trackid")
 _NUMBER = ("frame_id", "frame_index", "frame_idx", "frame", "frame_number", "image_id", "frame_num")
 _SKELETONS = {module.SKELETON.num_point: module.SKELETON for module in (coco, kinetics, openpose, mediapipe)}
+_FRAME = re.compile(rb'\s*\{(\s*"\w+"\s*:\s*[\w".-]+\s*,)*\s*"people"')  # a mapping with people, behind numbers or text
 _MAX_FRAME_MB = 4  # of a folder's file; 100 persons with face and hands have 0.5
 
 
@@ -52,55 +54,72 @@ class Person(NamedTuple):
     identity: int  # -1: not told
 
 
-def looks_like_poses(source: Source, program: str) -> bool:
-    """Whether a JSON file or a folder is what this program writes."""
-    content = source.json if source.is_json else None
-    listed = _listed(content) if content else []
-    first = next((entry for entry in (listed.values() if isinstance(listed, dict) else listed) if entry), None)
-    match program:
-        case "openpose":
-            return _is_openpose(content) or any(map(_is_openpose_file, _first(source, ".json")))
-        case "yolo-txt":
-            return any(map(_is_yolo_file, _first(source, ".txt")))
-        case "mmskeleton":
-            return isinstance(content, dict) and "annotations" in content and "info" in content
-        case "mmpose":
-            return isinstance(first, dict) and ("instances" in first or "keypoint_scores" in first)
-        case "alphapose":
-            openlike = isinstance(content, dict) and isinstance(first, dict) and bool({"people", "bodies"} & set(first))
-            return openlike or (isinstance(first, dict) and "image_id" in first and "keypoints" in first)
-        case "yolo":
-            person = first[0] if isinstance(first, list) else first
-            return isinstance(person, dict) and isinstance(person.get("keypoints"), dict)
-        case _:
-            return bool(re.search(rb'"(visibility|landmarks?|pose_(world_)?landmarks)"', source.head))
+def is_openpose(source: Source) -> bool:
+    """Whether a file is a frame, or one of the first files of a folder."""
+    return _is_frame(source.json) if source.is_json else any(map(_has_people, source.members[:10]))
 
 
-def _is_openpose(content: Any) -> bool:
-    return isinstance(content, dict) and isinstance(content.get("people"), list)
-
-
-def _first(source: Source, suffix: str) -> list[Path]:
-    """The first file of a folder with this suffix, or none."""
-    return [path for path in source.members if path.suffix.lower() == suffix][:1]
-
-
-def _is_openpose_file(path: Path) -> bool:
+def is_yolo_text(source: Source) -> bool:
+    """Whether the first text of a folder that is not empty is lines of class, box and joints, as fractions."""
+    path = next((path for path in source.members if path.suffix.lower() == ".txt" and path.stat().st_size), None)
+    if path is None:
+        return False
     with path.open("rb") as file:
-        return b'"people"' in file.read(4096)
+        words = file.readline(1 << 16).split()
+    if len(words) < 5 + 2 * 5 or not words[0].isdigit() or not all(map(is_number, words)):
+        return False
+    return all(-0.5 <= float(word) <= 1.5 for word in words[1:-1])  # the last may be the tracker's number
 
 
-def _is_yolo_file(path: Path) -> bool:
-    check_size(path, _MAX_FRAME_MB)
-    words = (path.read_bytes().splitlines() or [b""])[0].split()
-    return len(words) >= 5 + 2 * 5
+def is_mmskeleton(source: Source) -> bool:
+    return source.is_json and isinstance(source.json, dict) and {"info", "annotations"} <= source.json.keys()
+
+
+def is_mmpose(source: Source) -> bool:
+    return bool({"instances", "keypoint_scores"} & _first_entry(source).keys())
+
+
+def is_alphapose(source: Source) -> bool:
+    entry = _first_entry(source)
+    return isinstance(entry.get("keypoints"), list) or bool({"people", "bodies", "image_id"} & entry.keys())
+
+
+def is_yolo(source: Source) -> bool:
+    return isinstance(_first_entry(source).get("keypoints"), dict)
+
+
+def is_mediapipe(source: Source) -> bool:
+    names = rb'"(visibility|landmarks?|pose_?(world_?)?landmarks)"'
+    return source.is_json and bool(re.search(names, source.head, re.IGNORECASE))
+
+
+def _first_entry(source: Source) -> dict[str, Any]:
+    """The first frame, or person, of a JSON file that is a mapping with anything in it."""
+    listed = _listed(source.json) if source.is_json else []
+    entry = next((entry for entry in (listed.values() if isinstance(listed, dict) else listed) if entry), None)
+    while isinstance(entry, list) and entry:
+        entry = entry[0]
+    return entry if isinstance(entry, dict) else {}
+
+
+def _is_frame(content: Any) -> bool:
+    """Whether this is the content of a file of OpenPose."""
+    return isinstance(content, dict) and "people" in content
+
+
+def _has_people(path: Path) -> bool:
+    """Whether a file is OpenPose's, as far as its first bytes tell."""
+    if path.suffix.lower() != ".json":
+        return False
+    with path.open("rb") as file:
+        return bool(_FRAME.match(file.read(4096)))
 
 
 def read_poses(source: Source) -> Iterator[Recording]:
     """The recording of a JSON file; errors as `Recording.of`, or another form."""
     content = source.json
     fields, picture = _facts(content)
-    listed = [content] if _is_openpose(content) else _listed(content)
+    listed = [content] if _is_frame(content) else _listed(content)
     yield _recording(source, _frames(listed), picture=picture, **fields)
 
 
@@ -111,11 +130,11 @@ def read_openpose_folder(source: Source) -> Iterator[Recording]:
         return
     frames: list[tuple[Any, list[Person]]] = []
     for path in source.members:
-        if path.suffix.lower() == ".json":
-            try:
-                frames.append((path.stem.removesuffix("_keypoints"), _people(read_json(path, _MAX_FRAME_MB))))
-            except ValueError as error:
-                raise ValueError(f"{path.name}: {error}") from error
+        try:
+            if path.suffix.lower() == ".json" and _is_frame(content := read_json(path, _MAX_FRAME_MB)):
+                frames.append((path.stem.removesuffix("_keypoints"), _people(content)))
+        except ValueError as error:
+            raise ValueError(f"{path.name}: {error}") from error
     yield _recording(source, frames)
 
 
@@ -260,7 +279,7 @@ def _recording(
         frames.setdefault(number, []).extend(people)
     persons = [person for people in frames.values() for person in people]
     if not persons:
-        raise ValueError("nobody is in any frame")
+        raise ValueError("nobody is in any frame; persons without joints, such as boxes, do not count")
     forms = {(person.joints.shape, person.names) for person in persons}
     if len(forms) > 1:
         (a, _), (b, _), *_ = sorted(forms)

@@ -16,13 +16,13 @@ Axis legend: M persons, T frames, V joints, C channels. Nothing that a pickle na
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_gen.formats.files import Source, missing
+from data_gen.formats.files import Source, by_frame
 from data_gen.formats.nested import guess_channels
 from data_gen.formats.recording import MAX_VALUE, Recording
 from feeders.untrusted import load_pickle
@@ -46,14 +46,13 @@ def load_annotations(path: Path) -> Annotations:
     Raises:
         ValueError: another form of file; the message names it.
     """
-    splits: dict[Any, Any] | None
-    match load_pickle(path):
-        case {"split": dict(splits), "annotations": list(annotations)}:
-            pass
-        case list(annotations) if annotations and all(isinstance(item, dict) for item in annotations):
-            splits = None
-        case _:
-            raise ValueError(f"{path}: split and annotations, or a list of annotations, are expected")
+    content = load_pickle(path)
+    annotations, splits = content, None
+    if isinstance(content, dict):
+        annotations, splits = content.get("annotations"), content.get("split")
+    is_list = isinstance(annotations, list | tuple) and (annotations is not content or _are_mappings(annotations))
+    if not is_list or not isinstance(splits, dict | None):
+        raise ValueError(f"{path}: split and annotations, or a list of annotations, are expected")
     by_name: dict[str, dict[str, Any]] = {}
     problems = []
     for index, annotation in enumerate(annotations):
@@ -69,6 +68,10 @@ def load_annotations(path: Path) -> Annotations:
     return Annotations(by_name, splits, problems)
 
 
+def _are_mappings(annotations: Sequence[Any]) -> bool:
+    return bool(annotations) and all(isinstance(item, dict) for item in annotations)
+
+
 def names_of(listed: Any) -> list[str]:
     """The names of a split, which may be any iterable of text.
 
@@ -80,7 +83,7 @@ def names_of(listed: Any) -> list[str]:
     names = list(listed)
     if not all(isinstance(name, str) for name in names):
         raise ValueError("a list of frame_dirs is expected")
-    return [str(name) for name in names]  # numpy's text too
+    return list(map(str, names))  # numpy's text too
 
 
 def part_of_file(path: Path) -> str | None:
@@ -98,9 +101,9 @@ def read_pyskl(source: Source) -> Iterator[Recording]:
     split_of: dict[str, str | None] = {}
     if content.splits is None:
         split_of = dict.fromkeys(content.by_name, part_of_file(source.path))
-    elif sum("train" in str(split) for split in content.splits) == 1:
+    elif sum("train" in str(split).lower() for split in content.splits) == 1:
         for split, listed in content.splits.items():
-            part = next((part for part in ("train", "val", "test") if part in str(split)), None)
+            part = next((part for part in ("train", "val", "test") if part in str(split).lower()), None)
             split_of |= dict.fromkeys(names_of(listed), part) if part else {}
     body_file = BodyFiles(source.path.parent)
     for name, annotation in content.by_name.items():
@@ -165,7 +168,7 @@ def recording_of(
     channels = guess_channels(joints) if joints.size else Channels(("x", "y", "z")[:C])
     if "frame_inds" in annotation and C == 3:
         channels = Channels(("x", "y", "score"))
-    if "keypoint_score" in annotation:
+    if "keypoint_score" in annotation and "frame_inds" not in annotation:
         score = _array(annotation, "keypoint_score", "MTV")
         if score.shape != (joints.shape[1], T, joints.shape[2]):
             keypoint_shape = (joints.shape[1], T, *joints.shape[2:])
@@ -193,17 +196,13 @@ def _without_missing(joints: np.ndarray, channels: Channels) -> np.ndarray:
 def _unpacked(annotation: dict[str, Any], T: int) -> np.ndarray:
     """The bodies (K, V, C) of frames `frame_inds` (K,) as joints (T, M, V, C), in the file's order in each frame."""
     bodies, frames = _array(annotation, "keypoint", "KVC"), _array(annotation, "frame_inds", "K")
+    if "keypoint_score" in annotation and len(score := _array(annotation, "keypoint_score", "KV")) == len(bodies):
+        bodies = np.concatenate([bodies[..., :2], score[..., None]], axis=2)
     if frames.dtype.kind not in "iu" or len(frames) != len(bodies) or not ((frames >= 0) & (frames < T)).all():
         raise ValueError(f"frame_inds are not the frames, of {T}, of {plural(len(bodies), 'body', 'bodies')}")
-    rank = np.zeros(len(frames), int)
-    seen = np.zeros(T, int)
-    for place, frame in enumerate(frames.tolist()):
-        rank[place], seen[frame] = seen[frame], seen[frame] + 1
     if not len(bodies):
         raise ValueError("no body in any frame")
-    joints = missing((T, int(seen.max()), *bodies.shape[1:]))
-    joints[frames.astype(int), rank] = bodies
-    return joints
+    return by_frame(bodies, frames, T)
 
 
 def _field(annotation: dict[str, Any], key: str) -> Any:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from data_gen.formats import pose_json
 from data_gen.formats.counted_text import is_counted, read_counted
 from data_gen.formats.files import Source
 from data_gen.formats.kinetics_json import is_kinetics, read_kinetics
 from data_gen.formats.motion_capture import is_bvh, is_c3d, read_bvh, read_c3d
 from data_gen.formats.nested import read_nested, read_npy, read_npz
 from data_gen.formats.nw_ucla import is_nw_ucla, read_nw_ucla
-from data_gen.formats.pose_json import looks_like_poses, read_openpose_folder, read_poses, read_yolo_folder
+from data_gen.formats.pose_json import read_openpose_folder, read_poses, read_yolo_folder
 from data_gen.formats.pyskl import read_pyskl
 from data_gen.formats.recording import Recording
 from data_gen.formats.sbu import is_sbu, read_sbu
@@ -31,29 +31,21 @@ class Format(NamedTuple):
     many: bool = False  # whether a file holds many recordings
 
 
-def _poses(program: str) -> Callable[[Source], bool]:
-    return partial(_is_written_by, program)
-
-
-def _is_written_by(program: str, source: Source) -> bool:
-    return looks_like_poses(source, program)
-
-
 FORMATS = {  # the first that recognises a file reads it
     "npy": Format(lambda source: source.head.startswith(b"\x93NUMPY"), read_npy),
     "npz": Format(lambda source: source.head.startswith(b"PK"), read_npz, many=True),
     "pyskl": Format(lambda source: source.head.startswith((b"\x80", b"(d", b"(l")), read_pyskl, many=True),
     "c3d": Format(is_c3d, read_c3d),
     "bvh": Format(is_bvh, read_bvh),
-    "openpose": Format(_poses("openpose"), read_openpose_folder),
-    "yolo-txt": Format(_poses("yolo-txt"), read_yolo_folder),
+    "openpose": Format(pose_json.is_openpose, read_openpose_folder),
+    "yolo-txt": Format(pose_json.is_yolo_text, read_yolo_folder),
     "kinetics": Format(is_kinetics, read_kinetics),
     "nw-ucla": Format(is_nw_ucla, read_nw_ucla),
-    "mmskeleton": Format(_poses("mmskeleton"), read_poses),
-    "mmpose": Format(_poses("mmpose"), read_poses),
-    "alphapose": Format(_poses("alphapose"), read_poses),
-    "yolo": Format(_poses("yolo"), read_poses),
-    "mediapipe": Format(lambda source: source.is_json and looks_like_poses(source, "mediapipe"), read_poses),
+    "mmskeleton": Format(pose_json.is_mmskeleton, read_poses),
+    "mmpose": Format(pose_json.is_mmpose, read_poses),
+    "alphapose": Format(pose_json.is_alphapose, read_poses),
+    "yolo": Format(pose_json.is_yolo, read_poses),
+    "mediapipe": Format(pose_json.is_mediapipe, read_poses),
     "json": Format(lambda source: source.is_json, read_nested),
     "ntu": Format(is_counted, read_counted),
     "sbu": Format(is_sbu, read_sbu),
@@ -89,6 +81,11 @@ def read(
         raise
     except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(f"it is not of the format {name} ({type(error).__name__})") from error
+
+
+def is_folder_of_frames(path: Path) -> bool:
+    """Whether the files of a folder are the frames of one recording."""
+    return any(FORMATS[name].recognise(Source(path)) for name in ("openpose", "yolo-txt"))
 
 
 def format_of(source: Source) -> str:

@@ -76,7 +76,7 @@ def in_places(recording: Recording, persons: Persons) -> tuple[Recording, bool, 
 
 
 def row_of(recording: Recording, num_frame: int, num_person: int, *, persons: Persons = "auto") -> Row:
-    """A recording as a row of so many frames and persons.
+    """A recording as a row of `num_frame` frames and `num_person` persons.
 
     Raises:
         ValueError: no joint is left; the message is the rest of a sentence that names the recording.
@@ -85,10 +85,10 @@ def row_of(recording: Recording, num_frame: int, num_person: int, *, persons: Pe
     return to_row(recording.joints, num_frame, num_person, recording.present)
 
 
-def read_kept(
+def read_facts(
     listed: Listed, *, persons: Persons, max_frame: int | None, num_person: int | None, **options: Any
-) -> tuple[Row, Facts]:
-    """A recording as a row, in which missing joints are zero, and what is known of it; None: as many as it has.
+) -> Facts:
+    """What is known of a recording, of which `max_frame` frames and `num_person` persons are kept (None: all).
 
     Raises:
         ValueError: the file has another form, or no joint is left; the message is the rest of a sentence that names it.
@@ -96,27 +96,21 @@ def read_kept(
     """
     recording, changes, tracked = in_places(load(listed, **options), persons)
     T, M = recording.joints.shape[:2]
-    row = to_row(recording.joints, max_frame or T, num_person or M, recording.present)
-    num_missing = 0 if row.missing is None else int(row.missing.sum())
-    return row, Facts(
-        T,
-        M,
-        num_missing,
-        recording.channels,
-        recording.frame_rate,
-        recording.format,
-        changes,
-        tracked,
-        recording.outside(),
-        recording.notes,
+    missing = to_row(recording.joints, max_frame or T, num_person or M, recording.present).missing
+    return Facts(
+        num_frame=T,
+        num_person=M,
+        num_missing=0 if missing is None else int(missing.sum()),
+        channels=recording.channels,
+        frame_rate=recording.frame_rate,
+        format=recording.format,
+        changes=changes,
+        is_tracked=tracked,
+        outside=recording.outside(),
+        notes=recording.notes,
     )
 
 
-def read_facts(listed: Listed, **options: Any) -> Facts:
-    """What is known of a recording; arguments and errors as `read_kept`."""
-    return read_kept(listed, **options)[1]
-
-
-def read_row(listed: Listed, **options: Any) -> Row:
-    """A recording as a row; arguments and errors as `read_kept`."""
-    return read_kept(listed, **options)[0]
+def read_row(listed: Listed, *, persons: Persons, max_frame: int, num_person: int, **options: Any) -> Row:
+    """A recording as a row; arguments and errors as `read_facts`."""
+    return row_of(load(listed, **options), max_frame, num_person, persons=persons)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_gen.formats.files import Source, check_size, is_number, read_numbers
+from data_gen.formats.files import Source, check_size, is_number
 from data_gen.formats.recording import Recording
 from graph.channels import Channels
 from graph.sbu import SKELETON
@@ -35,16 +35,23 @@ def read_sbu(source: Source) -> Iterator[Recording]:
     lines = source.path.read_bytes().rstrip().splitlines()
     if not lines:
         raise ValueError("the file is empty")
-    for number, line in enumerate(lines, 1):
-        if (count := line.count(b",") + bool(line.strip())) != _FIELDS:
-            raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {count}")
-    rows = np.array([read_numbers(line, number) for number, line in enumerate(lines, 1)])
+    rows = np.array([_numbers(line, number) for number, line in enumerate(lines, 1)])
     _check(rows)
     recorded = rows[:, 1:].reshape(-1, NUM_PERSON, SKELETON.num_point, 3)
     recorded[(recorded == 0).all(axis=3)] = np.nan
     x, y, z = np.moveaxis(recorded, -1, 0)
     joints = np.stack([1.28 - 2.56 * x, 0.96 - 1.92 * y, 1.28 * z], axis=-1)
     yield Recording.of(source.name, joints, Channels(unit="metres"), skeleton=SKELETON)
+
+
+def _numbers(line: bytes, number: int) -> list[float]:
+    """The numbers of the line of this number; an empty field is NaN."""
+    fields = [field.strip() for field in line.split(b",")] if line.strip() else []
+    if len(fields) != _FIELDS:
+        raise ValueError(f"line {number}: {_FIELDS} numbers expected, found {len(fields)}")
+    if wrong := [field for field in fields if field and not is_number(field)]:
+        raise ValueError(f"line {number}: {wrong[0][:20].decode('latin-1')!a} is no number")
+    return [float(field or b"nan") for field in fields]
 
 
 def _check(rows: np.ndarray) -> None:

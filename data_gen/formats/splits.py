@@ -19,7 +19,7 @@ _HEADING = re.compile(r"^\s*(train|val|test)[^:,]*:", re.IGNORECASE | re.MULTILI
 
 
 class NamePattern:
-    """A pattern of names: `{field}` stands for a part that is told, `*` for any other part.
+    """A pattern of names: `{field}` stands for a part of the name that is read, `*` for any other text.
 
     A pattern without `/` is that of a file's name, with `/` also that of its folders. The suffix may be left out.
 
@@ -50,7 +50,7 @@ class NamePattern:
 
 
 def validation(which: str, names: Iterable[str], pattern: NamePattern | None) -> set[str]:
-    """Those of the recordings `names` that are for validation.
+    """The names among `names` of the recordings that are for validation.
 
     Args:
         which: `field=values`, where a value is text, a number or `6-10`; or a text file: names of recordings for

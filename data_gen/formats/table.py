@@ -19,6 +19,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,8 @@ from graph.channels import Channels
 from graph.common.words import plural
 from graph.ntu_rgb_d import SKELETON as KINECT_V2
 
-_MISSING = {"", "none", "null", "na", "n/a", "#n/a", "-", "nan", "<na>"}
+_MISSING = {"", "none", "null", "na", "n/a", "#n/a", "-", "nan", "<na>", "-1.#ind", "1.#qnan"}
+_EXCEL = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # its first line may name the separator
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 
@@ -60,51 +62,57 @@ def read_table(source: Source) -> Iterator[Recording]:
 
 
 def split_fields(text: str) -> Table:
-    """The fields of all lines that are not blank; an empty last column is dropped.
+    """The fields of all lines that are neither blank nor comments; an empty last column is dropped.
 
     Raises:
         ValueError: it is no CSV, or lines have different numbers of fields.
     """
-    lines = [(number, line.strip("\r")) for number, line in enumerate(text.split("\n"), 1)]
-    if "\n" not in text.strip() and "\r" in text.strip():
-        lines = list(enumerate(text.split("\r"), 1))
-    lines = [(number, line) for number, line in lines if line.strip()]
-    if lines and lines[0][1].startswith("#"):  # numpy.savetxt writes a heading so
-        lines[0] = (lines[0][0], lines[0][1].lstrip("# "))
-    sample = lines[min(1, len(lines) - 1)][1] if lines else ""
-    delimiter = next((mark for mark in (";", "\t", ",") if mark in sample), None)
-    if delimiter == "," and re.search(r"\d,\d+\s+[+-]?\d+,\d", sample):
-        delimiter = None  # blanks between numbers with decimal commas
-    if delimiter == "\t" and re.search(r"\d +[-+.\d]", sample):
-        delimiter = None  # blanks and tabs
+    lines = [(number, line) for number, line in enumerate(re.split(r"\r\n?|\n", text), 1) if line.strip()]
+    delimiter = None
+    if lines and (told := _EXCEL.fullmatch(lines[0][1])):
+        delimiter = told[1]
+        lines.pop(0)
+    comments = [text for _, text in takewhile(lambda line: line[1].lstrip().startswith("#"), lines)]
+    lines = [line for line in lines if not line[1].lstrip().startswith("#")]
+    if not lines:
+        return Table(None, [], [])
+    delimiter = delimiter or _delimiter(lines[min(1, len(lines) - 1)][1])
     numbers = [number for number, _ in lines]
+    rows = _rows([line for _, line in lines], delimiter, numbers)
+    heading = None
+    if any(rows[0]) and not any(map(is_number, filter(None, rows[0]))):
+        heading = rows.pop(0)
+    elif comments:  # numpy.savetxt writes a heading as a comment
+        (heading,) = _rows([comments[-1].lstrip("# ")], delimiter, [0])
+        heading = heading if len(heading) == len(rows[0]) and not any(map(is_number, heading)) else None
+    if heading is None and _counts_columns(rows[0]):  # pandas names columns so that have no names
+        rows.pop(0)
+    return _even(heading, rows, numbers[len(numbers) - len(rows) :])
+
+
+def _delimiter(line: str) -> str | None:
+    """What stands between the fields of a line; None: blanks."""
+    mark = next((mark for mark in ";\t|," if mark in line), None)
+    if mark == "," and re.search(r"\d,\d+\s+[+-]?\d+,\d", line):
+        return None  # blanks between numbers with decimal commas
+    if mark == "\t" and re.search(r"\d +[-+.\d]", line):
+        return None  # blanks and tabs
+    return mark
+
+
+def _rows(lines: Sequence[str], delimiter: str | None, numbers: Sequence[int]) -> list[list[str]]:
+    """The fields of lines, decimal commas as points; `numbers` are those of the lines."""
     if delimiter is None:
-        rows = [line.split() for _, line in lines]
+        rows = [line.split() for line in lines]
     else:
-        reader = csv.reader((line for _, line in lines), delimiter=delimiter, skipinitialspace=True)
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
         try:
             rows = [[field.strip() for field in row] for row in reader]
         except csv.Error as error:
             raise ValueError(f"line {numbers[min(reader.line_num, len(numbers)) - 1]}: no CSV ({error})") from error
-    if len(rows) != len(numbers):
+    if len(rows) != len(lines):
         raise ValueError("a quotation mark is not closed on its line")
-    rows, numbers = _without_preamble(rows, numbers)
-    rows = [[_number_text(field) for field in row] for row in rows]
-    heading = rows.pop(0) if rows and not any(map(is_number, filter(None, rows[0]))) and any(rows[0]) else None
-    if heading is None and rows and _counts_columns(rows[0]):  # pandas names columns so that have no names
-        rows.pop(0)
-    numbers = numbers[len(numbers) - len(rows) :]
-    return Table(*_trimmed(heading, rows), numbers) if _fit(heading, rows, numbers) else Table(heading, [], [])
-
-
-def _without_preamble(rows: list[list[str]], numbers: list[int]) -> tuple[list[list[str]], list[int]]:
-    """Without lines of comments."""
-    kept = [place for place, row in enumerate(rows) if not row[0].startswith("#")]
-    return [rows[place] for place in kept], [numbers[place] for place in kept]
-
-
-def _number_text(field: str) -> str:
-    return field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field
+    return [[field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field for field in row] for row in rows]
 
 
 def _counts_columns(row: Sequence[str]) -> bool:
@@ -112,25 +120,26 @@ def _counts_columns(row: Sequence[str]) -> bool:
     return len(fields) > 3 and list(fields) == [str(number) for number in range(len(fields))]
 
 
-def _fit(heading: list[str] | None, rows: list[list[str]], numbers: list[int]) -> bool:
-    """Whether there are rows; those of another width raise ValueError."""
+def _even(heading: list[str] | None, rows: list[list[str]], numbers: list[int]) -> Table:
+    """The table of rows without empty columns at their ends, which a separator there makes, and of equal widths."""
     if not rows:
-        return False
+        return Table(heading, [], [])
+    if heading:
+        while not heading[-1] and not any(any(row[len(heading) - 1 :]) for row in rows):
+            heading.pop()
+    else:
+        while len(rows[0]) > 1 and not any(row[0] for row in rows):
+            rows = [row[1:] for row in rows]
     width = len(heading or rows[0])
+    while not heading and width > 1 and not any(any(row[width - 1 :]) for row in rows):
+        width -= 1
     for row, number in zip(rows, numbers, strict=True):
+        while len(row) > width and not row[-1]:
+            row.pop()
         if len(row) != width:
             where = "in the heading" if heading else f"on line {numbers[0]}"
             raise ValueError(f"line {number}: {plural(len(row), 'field')}, {width} {where}")
-    return True
-
-
-def _trimmed(heading: list[str] | None, rows: list[list[str]]) -> tuple[list[str] | None, list[list[str]]]:
-    """Without empty first and last columns, which a separator at the ends of each line makes."""
-    while len(rows[0]) > 1 and not any(row[0] for row in rows) and heading is None:
-        rows = [row[1:] for row in rows]
-    while len(rows[0]) > 1 and not any(row[-1] for row in rows) and not (heading and heading[-1]):
-        heading, rows = heading and heading[:-1], [row[:-1] for row in rows]
-    return heading, rows
+    return Table(heading, rows, numbers)
 
 
 def _numbers(table: Table, columns: Sequence[int]) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""YAML of files that nobody vouches for: bytes, nesting and aliases are bounded before anything is made of them.
+"""YAML of files that are not trusted: bytes, nesting and aliases are limited before an object is made of them.
 
-Everything here that reads YAML does so by `BoundedLoader`, inside `told`. Nodes are counted with all that their aliases
+The whole project reads YAML with `BoundedLoader`, inside `yaml_errors`. Nodes are counted with all that their aliases
 stand for: ten lines of aliases of aliases are as many nodes as a disk has bytes.
 """
 
@@ -24,10 +24,11 @@ class YamlError(ValueError):
     def __init__(self, problem: str, line: int | None = None) -> None:
         super().__init__(problem)
         self.problem, self.line = problem, line
+        self.where = f", line {line}" if line else ""  # behind the file's name
 
 
 class BoundedLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses what is too deep or too large; use it inside `told`."""
+    """PyYAML's safe loader, which refuses what is too deep or too large; use it inside `yaml_errors`."""
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_BYTES:
@@ -71,7 +72,7 @@ class BoundedLoader(yaml.SafeLoader):
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def yaml_errors() -> Iterator[None]:
     """Whatever PyYAML raises inside becomes a `YamlError`."""
     try:
         yield

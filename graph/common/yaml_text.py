@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from graph.common.bounded_yaml import BoundedLoader, told
+from graph.common.bounded_yaml import BoundedLoader, yaml_errors
 
 COMMAND_LINE = "command line"
 LONGEST_KEY = 200
@@ -125,7 +125,7 @@ def load(text: str, place: str, problems: list[str]) -> Any:
     Raises:
         YamlError: it is not valid.
     """
-    with told():
+    with yaml_errors():
         loader = Loader(text, place, problems)
         node = loader.get_single_node()
         return node and loader.value(node)
@@ -139,7 +139,7 @@ def load_word(word: str, problems: list[str]) -> Any:
     """
     if word.startswith(("[", "{", '"', "'")):
         return load(word, COMMAND_LINE, problems)
-    with told():
+    with yaml_errors():
         loader = Loader(word, COMMAND_LINE, problems)
         return loader.value(yaml.ScalarNode(loader.resolve(yaml.ScalarNode, word, (True, False)), word))
 

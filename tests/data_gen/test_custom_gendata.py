@@ -409,6 +409,14 @@ def test_labels_of_every_dialect_are_read(tmp_path: Path, mark: str, end: str) -
     assert report.notes == ["labels.csv names test and val: val_data_joint.npy holds both together"]
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_labels_may_be_separated_as_excel_does_and_splits_written_out(tmp_path: Path, mark: str) -> None:
+    rows = [["file", "label", "split"], ["a.npy", "wave", "Training"], ["b.npy", "1,5 m", "validation"]]
+    labels, _ = labels_of(tmp_path, "\n".join(mark.join(row) for row in rows))
+    assert labels.classes == ["1,5 m", "wave"]
+    assert [line.part for line in labels.lines.values()] == ["train", "val"]
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
@@ -437,7 +445,7 @@ def test_a_line_that_makes_no_sense_is_named_and_skipped(tmp_path: Path, row: st
     ("content", "problem"),
     [
         ("", "the first line must be file,label,split, separated by commas; it is ''"),
-        ("file;label;split\na;b;val", "it is 'file;label;split'"),
+        ("file|label|split\na|b|val", r"it is 'file\|label\|split'"),
         ("file,label,split,file\n", "the first line must be"),
         ("file,label,split\na,wave,val\nb,3,val\n", r"labels are numbers \(3\) and names \(wave\)"),
         (b"file,label,split\n\xe4,wave,val\n", "line 2: this is not UTF-8"),
@@ -639,6 +647,27 @@ def test_folders_may_be_classes(folder: Folder) -> None:
     report = convert_raw(folder, "--names", "{label}/{take}")
     assert folder.labels() == (["sit down/1.txt", "walk/1.txt", "walk/2.txt"], [0, 1, 1])
     assert any("tells no splits, and --val is not given: all recordings are train" in note for note in report.notes)
+
+
+def test_names_of_folders_with_a_file_for_each_frame_tell_labels(folder: Folder) -> None:
+    for name in ("walk_1", "sit_1", "walk_2"):
+        (folder.path / "raw" / name).mkdir()
+        for t in range(2):
+            content = {"people": [{"pose_keypoints_2d": [100.0 + t, 50.0, 0.9] * 4}]}
+            (folder.path / "raw" / name / f"{name}_{t:012}_keypoints.json").write_text(json.dumps(content))
+    convert_raw(folder, "--names", "{label}_{take}", "--val", "take=2", "--strict")
+    assert folder.labels() == (["sit_1", "walk_1"], [0, 1])
+    assert folder.labels("val") == (["walk_2"], [1])
+
+
+def test_a_list_without_any_use_is_named(folder: Folder) -> None:
+    move(folder.path / "raw" / "a_1.txt")
+    (folder.path / "Label").mkdir()
+    (folder.path / "Label" / "a_1.txt").write_text("1 2 10\n")
+    with pytest.raises(
+        ValueError, match=r"lists can be used; the last problem is a_1\.txt, line 1: '1 2 10' is no label"
+    ):
+        convert_raw(folder, "--label_path", folder.path / "Label", "--names", "a_{take}", "--val", "take=1")
 
 
 def test_the_labels_of_utkinect_are_read(folder: Folder) -> None:

@@ -106,13 +106,13 @@ def test_failing_midway_leaves_finished_bones_alone(tmp_path: Path, monkeypatch:
     write_joints(tmp_path / "train_data_joint.npy", (80, 3, 2, 25, 1))
     calls = []
 
-    def bones(joints: np.ndarray, _: object) -> np.ndarray:
+    def bones(joints: np.ndarray, *_: object, **__: object) -> np.ndarray:
         calls.append(len(joints))
         if len(calls) == 2:
             raise KeyboardInterrupt
         return joints
 
-    monkeypatch.setattr(ntu_gen_bones, "bones", bones)
+    monkeypatch.setattr(ntu_gen_bones.streams, "derive", bones)
     with pytest.raises(KeyboardInterrupt):
         gen_bones(tmp_path)
     assert calls == [64, 16]

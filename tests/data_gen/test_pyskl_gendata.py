@@ -275,7 +275,7 @@ def test_names_and_annotations_that_do_not_meet_are_told(tmp_path: Path) -> None
         "split 'train': gone has no annotation",
         "split 'xsub_val': a list of frame_dirs is expected",
         "split 'xset_val': a list of frame_dirs is expected",
-        "split 'TRAIN': its name is not of the form xsub_train, train or train1 (or val, or test)",
+        "split 'TRAIN': another split goes to train_data_joint.npy",
     ]
     assert report.notes == [
         "2 classes, labels 0 to 1",
@@ -294,6 +294,31 @@ def test_long_clips_are_cut_and_said(tmp_path: Path) -> None:
     np.testing.assert_array_equal(array[0, :, :, :, 0], clips[0]["keypoint"][0, :300].transpose(2, 0, 1))
     assert report.skipped == ["late: no body in any frame"]
     assert "1 clip has more than 300 frames; the first 300 are kept" in report.notes
+
+
+@pytest.mark.parametrize(
+    "make", [lambda clips: {"annotations": clips}, lambda clips: {"split": None, "annotations": clips}, tuple]
+)
+def test_a_file_may_have_no_splits(tmp_path: Path, make: Any) -> None:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(make([clip_3d("a"), clip_3d("b", label=1)])))
+    report = gendata(tmp_path / "a.pkl", tmp_path / "out")
+    assert report.notes[0] == "a.pkl has no splits: all its clips are train"
+    assert read(tmp_path / "out", "train")[1:] == (["a", "b"], [0, 1])
+
+
+def test_capital_letters_name_splits_too(tmp_path: Path) -> None:
+    gendata(write(tmp_path / "a.pkl", {"Train": ["a"], "Test": ["b"]}, [clip_3d("a"), clip_3d("b")]), tmp_path / "out")
+    assert read(tmp_path / "out", "val")[1] == ["b"]
+
+
+def test_bodies_by_frame_may_have_their_scores_beside_them(tmp_path: Path) -> None:
+    clip = {"frame_dir": "a", "label": 0, "total_frames": 4, "img_shape": (200, 400), "frame_inds": np.array([3, 0, 3])}
+    clip["keypoint"] = np.stack([np.full((17, 2), 100.0 * (1 + body)) for body in range(3)])
+    clip["keypoint_score"] = np.full((3, 17), 0.5)
+    gendata(write(tmp_path / "a.pkl", {"train": ["a"]}, [clip]), tmp_path / "out")
+    array, _, _ = read(tmp_path / "out", "train")
+    assert array[0, :, 0, 0].T.tolist() == [[0.0, -0.5, 0.5], [0.0, 0.0, 0.0]]
+    assert array[0, :, 3, 0].T.tolist() == [[-0.25, 0.0, 0.5], [0.25, -1.0, 0.5]]
 
 
 class Calls:

@@ -220,6 +220,53 @@ def test_the_one_picture_of_several_persons_is_one_frame(tmp_path: Path) -> None
     assert read_content(tmp_path, persons).joints.shape == (1, 2, 17, 3)
 
 
+@pytest.mark.parametrize("nest", [lambda frames: frames, lambda frames: {"predictions": frames}])
+def test_lists_of_frames_may_be_in_any_mapping(tmp_path: Path, nest: Any) -> None:
+    """OpenPose's frames in one list, and persons of earlier versions of MMPose: x, y, score, and a track."""
+    frames = [frame_of([FLAT, FLAT_OTHER]), frame_of([]), frame_of([FLAT])]
+    persons = [[{"keypoints": JOINTS.tolist(), "track_id": 3}, {"keypoints": OTHER, "track_id": 5}], [],
+               [{"keypoints": JOINTS.tolist(), "track_id": 3}]]  # fmt: skip
+    for content in (frames, persons):
+        recording = read_content(tmp_path, nest(content))
+        assert recording.present.any(axis=2).tolist() == [[True, True], [False, False], [True, False]]
+        np.testing.assert_allclose(recording.joints[0], [JOINTS, OTHER], rtol=1e-6)
+    assert recording.identity is not None
+    assert recording.identity.tolist() == [[3, 5], [-1, -1], [3, -1]]
+
+
+def test_other_files_beside_frames_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "a_2_keypoints.json").write_text(json.dumps(frame_of([FLAT])))
+    (tmp_path / "a.json").write_text('{"fps": 30}')
+    assert one(tmp_path).joints.shape == (1, 1, 17, 3)
+
+
+def test_files_of_several_frames_are_no_frames(tmp_path: Path) -> None:
+    for name, content in (("a", [frame_of([FLAT])]), ("b", {"0.json": frame_of([FLAT])})):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="its files are frames of no known format"):
+        one(tmp_path)
+
+
+def test_the_first_frames_of_yolo_may_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "a_1.txt").write_text("")
+    (tmp_path / "a_2.txt").write_text("0 0.5 0.5 0.2 0.3 " + " ".join(["0.4 0.6 0.9"] * 17))
+    recording = one(tmp_path)
+    assert (recording.format, recording.joints.shape) == ("yolo-txt", (2, 1, 17, 3))
+    (tmp_path / "a_2.txt").write_text(" ".join(map(str, range(100, 161))))  # a frame of UTKinect
+    with pytest.raises(ValueError, match="its files are frames of no known format"):
+        one(tmp_path)
+
+
+def test_boxes_are_nobody(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nobody is in any frame; persons without joints, such as boxes, do not"):
+        read_content(tmp_path, [{"image_id": "0.jpg", "box": [1, 2, 3, 4], "score": 2.5}])
+
+
+def test_mediapipe_for_the_web_writes_other_names(tmp_path: Path) -> None:
+    points = [{"x": 0.25, "y": 0.5, "z": -0.1, "visibility": 0.9}] * 33
+    assert read_content(tmp_path, [{"poseLandmarks": points}]).joints.shape == (1, 1, 33, 4)
+
+
 def uav_human(width: int) -> str:
     """Two frames of UAV-Human: one body, then two; the second of them lost joint 3."""
     lines = ["2"]

@@ -39,8 +39,50 @@ def test_lists_may_hold_any_number_of_persons(tmp_path: Path) -> None:
     assert recording.present.any(axis=2).tolist() == [[True, False], [False, False], [True, True], [False, False]]
     np.testing.assert_array_equal(recording.joints[2, 1], np.float32(b))
     assert read_content(tmp_path, {"label": "wave", "skeleton": [a, b]}).label == "wave"
-    with pytest.raises(ValueError, match="of equal lengths"):
-        read_content(tmp_path, [[a], [a[:4]]])
+    for other in (a[:4], np.reshape(a, (3, 5)).tolist(), a[:1]):
+        with pytest.raises(ValueError, match="of equal lengths"):
+            read_content(tmp_path, [[a], [other]])
+
+
+def test_a_joint_or_a_person_may_be_null(tmp_path: Path) -> None:
+    a, b = moves(2, 5, 3).tolist()
+    recording = read_content(tmp_path, [[a, None], [[*b[:2], None, *b[3:]], a]])
+    assert np.argwhere(~recording.present).tolist() == [[0, 1, v] for v in range(5)] + [[1, 0, 2]]
+    np.testing.assert_array_equal(recording.joints[1, 1], np.float32(a))
+
+
+def test_mappings_of_joints_and_frames_are_lists_in_their_order(tmp_path: Path) -> None:
+    joints = moves(12, 3, 2)
+    named = [{f"j{v}": list(frame[v]) for v in (2, 0, 1)} for frame in joints.tolist()]
+    by_number = {str(t): frame for t, frame in enumerate(joints.tolist())}
+    axes = [{f"j{v}": dict(zip("xy", frame[v], strict=True)) for v in (1, 2, 0)} for frame in joints.tolist()]
+    for content in (named, by_number, dict(sorted(by_number.items())), axes, {"frames": named}):
+        recording = read_content(tmp_path, content, skeleton=chain(3))
+        np.testing.assert_array_equal(recording.joints[:, 0], np.float32(joints))
+    with pytest.raises(ValueError, match="its joints have names; give a skeleton"):
+        read_content(tmp_path, named)
+    with pytest.raises(ValueError, match="the order of its 3 joints cannot be told: 'a' is no joint of the skeleton"):
+        read_content(tmp_path, [{key: [1.0, 2.0] for key in "abc"}], skeleton=chain(3))
+
+
+def test_scores_beside_joints_are_kept(tmp_path: Path) -> None:
+    content = {"keypoints": moves(4, 3, 2).tolist(), "scores": (moves(4, 3) / 2).tolist()}
+    recording = read_content(tmp_path, content)
+    assert recording.channels.names == ("x", "y", "score")
+    np.testing.assert_array_equal(recording.joints[:, 0, :, 2], np.float32(content["scores"]))
+
+
+def test_a_file_may_have_a_frame_on_each_line(tmp_path: Path) -> None:
+    joints = moves(4, 5, 3)
+    text = "".join(f"{json.dumps(frame)}\n" for frame in joints.tolist())
+    np.testing.assert_array_equal(read_text(tmp_path, text, "a.jsonl").joints[:, 0], np.float32(joints))
+    with pytest.raises(ValueError, match="line 2, column 1: no JSON"):
+        read_text(tmp_path, text + "[[1, 2")
+
+
+def test_classes_of_npz_may_be_a_column(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x_test=moves(3, 2, 75), y_test=np.array([[2.0], [0.0], [1.0]]))
+    assert [(r.label, r.split) for r in read(tmp_path / "a.npz")] == [(2, "val"), (0, "val"), (1, "val")]
 
 
 def test_pixels_and_scores_are_told_by_their_numbers(tmp_path: Path) -> None:

@@ -32,6 +32,15 @@ def csv_of(joints: np.ndarray, names: list[str] | None = None, mark: str = ",") 
         csv_of(JOINTS, None, " ").replace(".", ","),
         csv_of(JOINTS, None, "  "),
         csv_of(JOINTS, NAMES).replace("\n", ",\n"),
+        csv_of(JOINTS, NAMES).replace("\n", ",\n").replace("z2,", "z2"),  # behind the numbers alone
+        csv_of(JOINTS, NAMES).replace("z2", "z2,"),  # behind the heading alone
+        csv_of(JOINTS, NAMES, "|"),
+        csv_of(JOINTS, None, "|"),
+        "sep=;\n" + csv_of(JOINTS, NAMES, ";").replace(".", ","),
+        "# written by me\n# on Monday\n" + csv_of(JOINTS),
+        "# written by me\n# " + csv_of(JOINTS, NAMES),
+        csv_of(JOINTS, [f"{name[0]}{name[1]} (m)" for name in NAMES]),
+        csv_of(JOINTS, [f"pos_{name[0]}_{name[1]}" for name in NAMES]),
         csv_of(JOINTS, NAMES).replace("\n", "\r\n"),
         csv_of(JOINTS, NAMES).replace("\n", "\r"),
         csv_of(JOINTS, NAMES).replace("\n", "\n\n"),
@@ -173,3 +182,14 @@ def test_more_persons_and_frames_than_memory_holds_are_refused(tmp_path: Path) -
     lines = [f"{number},{number},1,2,3,4" for number in range(6000)]
     with pytest.raises(ValueError, match="6,000 frames of 6,000 persons are too many for one recording"):
         read_text(tmp_path, "\n".join(["frame,person,x0,y0,x1,y1", *lines]), skeleton=chain(2))
+
+
+def test_the_number_of_a_person_may_begin_a_heading(tmp_path: Path) -> None:
+    joints = moves(2, 2, 3, 2)
+    names = [f"p{m}_{axis}{v}" for m in (1, 2) for v in range(3) for axis in "xy"]
+    np.testing.assert_array_equal(read_text(tmp_path, csv_of(joints, names)).joints, joints.astype(np.float32))
+
+
+def test_what_some_programs_write_for_no_number_is_missing(tmp_path: Path) -> None:
+    text = csv_of(JOINTS, NAMES).replace(f"{JOINTS[1, 0, 2, 0]}", "-1.#IND")
+    assert np.argwhere(~read_text(tmp_path, text).present).tolist() == [[1, 0, 2]]
