@@ -234,7 +234,7 @@ def test_what_cannot_be_reported(tmp_path: Path) -> None:
 def test_letters_of_other_fonts_are_drawn_and_those_of_none_are_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("_further", "_nowhere", "_told"):
+    for name in ("_further", "_nowhere", "_warned"):
         monkeypatch.setattr(drawing, name, type(getattr(drawing, name))())
     letter, unknown = "\u2a4d", "\U0003fff0"  # a sign of STIX, which comes with matplotlib; no letter at all
     shipped = [entry for entry in drawing.fontManager.ttflist if "mpl-data" in entry.fname]
