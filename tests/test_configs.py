@@ -96,12 +96,14 @@ def test_modern_settings_are_beside_the_published_ones(folder: str) -> None:
 def test_studies_name_their_runs() -> None:
     jobs = jobs_of(load_study(["--config", "config/nw_ucla/study.yaml", "--study.seeds", "0", "1"]))
     assert [job.name for job in jobs] == [
-        "s-tr/joint/seed0", "s-tr/bone/seed0", "t-tr/joint/seed0", "t-tr/bone/seed0",
-        "s-tr/joint/seed1", "s-tr/bone/seed1", "t-tr/joint/seed1", "t-tr/bone/seed1",
-    ]  # fmt: skip
+        f"{model}/{stream}/seed{seed}"
+        for seed in (0, 1)
+        for model in ("s-tr", "t-tr")
+        for stream in ("joint", "bone", "joint_motion")
+    ]
     assert jobs[-1].config.model_args["tcn_attention"] is True
     assert [part["stream"] for part in (jobs[-1].config.train_feeder_args, jobs[-1].config.test_feeder_args)] == [
-        "bone", "bone",
+        "joint_motion", "joint_motion",
     ]  # fmt: skip
     study = load_study(["--config", "config/sbu/study.yaml"])
     names = [job.name for job in jobs_of(study)]
