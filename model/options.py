@@ -130,6 +130,9 @@ class StTrOptions(ModelOptions):
                 if getattr(self, name) and not self._splits(dk, dv):
                     shares = f"shares of 1 / n, n={self.n}, for" if self.more_channels else "equal parts for"
                     text = f"{dk} key and {dv} value channels of {width} do not give {shares} Nh={self.Nh} heads"
+                    fitting = [str(n) for n in range(1, 17) if dk >= n and dk % n == dv % n == 0]
+                    if fitting and not self.more_channels:
+                        text += f"; Nh can be {', '.join(fitting)}"
                     yield (name, only, *keys), text
 
     def _splits(self, dk: int, dv: int) -> bool:

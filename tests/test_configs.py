@@ -135,7 +135,10 @@ def test_a_data_set_from_elsewhere_has_the_same_variants(tmp_path: Path, monkeyp
         ("sbu/zit-zot-head-3.yaml", "(did you mean 'zit-zot-heads-3.yaml'?)"),
         ("nturgbd/trian.yaml", "(did you mean 'train.yaml'?)"),
         ("kinetics/s-tr", "(did you mean 's-tr.yaml'?)"),
-        ("ntu60_xsub", "this is a folder; name a file in it (zit-zot, zit-zot-2d; or parts joined by hyphens: agcn, "),
+        (
+            "ntu60_xsub",
+            "this is a folder; name a file in it (zit-zot, zit-zot-2d; or parts of _st_tr joined by hyphens: agcn, ",
+        ),
         ("_st_tr/s-tr-bones.yaml", "No such file"),
     ],
 )

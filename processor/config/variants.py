@@ -48,7 +48,7 @@ def choices(folder: Path) -> str:
     files = _files(folder)
     names = [name for name in files if not name.startswith("_")]
     groups = [", ".join(names)] if names else []
-    groups += [f"parts joined by hyphens: {', '.join(parts)}" for _, parts in _shared(folder, files)]
+    groups += [f"parts of {name} joined by hyphens: {', '.join(parts)}" for name, parts in _shared(folder, files)]
     return f"; name a file in it ({'; or '.join(groups)})" if groups else ""
 
 

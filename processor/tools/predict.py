@@ -1,8 +1,8 @@
 """Labels for recordings: `Recognizer.load("last.pt")("walk.json")`, on the path that the data of a test take.
 
-A recording is read by `data_gen.formats`, made a row by the script that made the model's arrays
-(`data_gen.preparation`), written into a temporary folder as that script writes it, opened by the test's feeder with the
-test's arguments, and scored by `processor.engine.evaluate`; several models are fused by `processor.results.fusion`.
+A recording is read by `data_gen.formats`, made a row by the script that made the model's arrays (`preparation`),
+written into a temporary folder as that script writes it, opened by the test's feeder with the test's arguments, and
+scored by `processor.engine.evaluate`; several models are fused by `processor.results.fusion`.
 Axis legend: C channels, T frames, V joints, M persons.
 """
 

@@ -19,7 +19,6 @@ from data_gen.common.convert import Row, Sample, write_arrays
 from data_gen.formats.recording import Recording
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_merge_joint_bones import merge_joint_bones
-from data_gen.preparation import AS_RECORDED, PUBLISHED, SIZED, fitted_to, row_of, script_of
 from feeders.arrays import BONE, JOINT, JOINT_BONES, LABEL, SKELETON, beside, class_names_in
 from graph.common.imports import import_object
 from graph.common.words import plural
@@ -33,6 +32,7 @@ from processor.engine.models import model_of_weights
 from processor.runtime.device import choose_device, effective_precision
 from processor.state.data import TestData, channels_by_number, data_of, graph_skeleton
 from processor.state.weights import Weights, read_weights
+from processor.tools.preparation import AS_RECORDED, PUBLISHED, SIZED, fitted_to, row_of, script_of
 
 FEEDER = "feeders.feeder.Feeder"
 FAR = 20.0  # times that bodies are larger or smaller where their unit must be another

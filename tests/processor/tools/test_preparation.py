@@ -14,7 +14,6 @@ from recordings import random_bodies, skeleton_text
 from data_gen import custom_gendata, kinetics_gendata, ntu_gendata, preprocess, pyskl_gendata, ucla_gendata
 from data_gen.formats.reading import read
 from data_gen.formats.recording import Recording
-from data_gen.preparation import fitted_to, row_of
 from feeders.arrays import load_missing, load_prepared
 from graph import skeleton_of
 from graph.azure_kinect import SKELETON as AZURE
@@ -22,6 +21,7 @@ from graph.channels import Channels
 from graph.coco import SKELETON as COCO
 from graph.ntu_rgb_d import SKELETON as NTU
 from graph.tools import Skeleton
+from processor.tools.preparation import fitted_to, row_of
 
 METRES = Channels(unit="metres")
 PREPROCESSED: dict[str, Any] = {"script": "preprocess.py", "options": {}}
