@@ -290,8 +290,10 @@ class TestSignatures:
             "4: sede: unknown key",
             "5: model_args.aggcn: model.st_tr.Model takes no such argument (did you mean 'agcn'?)",
             "5: model_args.dropout: 2.0 must be from 0 to 0.95",
-            "5: model_args.attention: 32 key and 128 value channels of 128 do not give equal parts for Nh=7 heads; Nh "
-            + "can be 1, 2, 4, 8, 16",
+            (
+                "5: model_args.attention: 32 key and 128 value channels of 128 do not give equal parts for Nh=7 heads; "
+                "Nh can be 1, 2, 4, 8, 16"
+            ),
             "11: test_feeder_args.stream: 'bones' is none of joint, bone, joint_motion, bone_motion",
             "11: test_feeder_args.random_choose: chooses for sampling: crop, not for even; drop one",
             "7: train_feeder_args.sampling: 'evn' must be 'crop' or 'even' or 'random' or 'resize' or 'uniform'",
