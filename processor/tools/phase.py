@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import SUPPRESS, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +16,7 @@ class PhaseParser(Parser):
     def __init__(self, phase: str, **settings: Any) -> None:
         super().__init__(prog=f"python main.py --phase {phase}", allow_abbrev=False, **settings)
         self.phase = phase
-        self.option("phase", choices=[phase], required=True)
+        self.option("phase", choices=[phase], required=True, help=SUPPRESS)  # `prog` names it
         self.option("class_names", type=Path, help="text file with one class name a line, for weights without names")
         self.option("config", help="configuration, for weights that do not hold one, such as published ones")
 
