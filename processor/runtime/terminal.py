@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from data_gen.common.command_line import printing_anything
+from graph.common.files import ROOT
+
+log = logging.getLogger(__name__)
 
 PACKAGES = ("processor", "feeders", "model", "graph", "data_gen")
 
@@ -37,7 +43,7 @@ def spoken() -> Iterator[None]:
     root.setLevel(min(root.level, logging.INFO))
     logging.disable(logging.NOTSET)
     try:
-        with printing_anything():
+        with printing_anything(), _plain_warnings():
             yield
     finally:
         logging.disable(disabled)
@@ -45,6 +51,23 @@ def spoken() -> Iterator[None]:
         for logger, level, was_disabled, propagate, handlers in before:
             logger.handlers, logger.disabled, logger.propagate = handlers, was_disabled, propagate
             logger.setLevel(level)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Inside, warnings of this project are log lines, without the line of code that Python adds."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def shown(message: Warning | str, category: type[Warning], filename: str, *args: Any, **options: Any) -> None:
+            ours = any(Path(filename).is_relative_to(ROOT / name) for name in PACKAGES)
+            if ours and category is UserWarning:
+                log.warning("%s", message)
+            else:
+                show(message, category, filename, *args, **options)
+
+        warnings.showwarning = shown
+        yield
 
 
 def _prints(handler: logging.Handler) -> bool:

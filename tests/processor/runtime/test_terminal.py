@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,3 +127,13 @@ def test_a_terminal_may_lack_characters(monkeypatch: pytest.MonkeyPatch, encodin
     with printing_anything():
         streams[0].write("中")
         streams[0].close()
+
+
+def test_warnings_of_the_project_are_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = warnings.showwarning
+    with warnings.catch_warnings(record=True) as others, spoken():
+        warnings.warn_explicit("graph: taken instead", UserWarning, str(ROOT / "model" / "x.py"), 7)
+        warnings.warn_explicit("of another", UserWarning, str(ROOT / ".venv" / "torch.py"), 7)
+    assert [str(warning.message) for warning in others] == ["of another"]
+    assert capsys.readouterr().out == "graph: taken instead\n"
+    assert warnings.showwarning is shown
