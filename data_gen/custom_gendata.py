@@ -173,12 +173,10 @@ def _files(
     data_path: Path, label_path: Path | None, pattern: NamePattern | None, report: Report
 ) -> tuple[Labels, dict[str, Listed]]:
     """The labels of files or folders by their names relative to the data's folder, in order, and these."""
-    hidden = {label_path.resolve()} if label_path else set()
-    files = {
-        name: path
-        for name, path in files_below(data_path).items()
-        if not hidden & {real := path.resolve(), *real.parents}
-    }
+    files = files_below(data_path)
+    if label_path:  # it may lie among the recordings
+        hidden = label_path.resolve()
+        files = {name: path for name, path in files.items() if not path.resolve().is_relative_to(hidden)}
     holding = {_folder(name) for name in files} - {""}
     folders = {name: path for path in walk(data_path) if (name := path.relative_to(data_path).as_posix()) in holding}
     recordings: set[str] = set()

@@ -127,18 +127,17 @@ class StTrOptions(ModelOptions):
         for name, only in uses:
             for width in self.widths if self.all_layers else self.widths[1:]:
                 dk, dv = int(width * self.dk), self.value_channels(width, only=getattr(self, only))
-                if getattr(self, name) and not self._splits(dk, dv):
+                if getattr(self, name) and not self._splits(dk, dv, self.Nh):
                     shares = f"shares of 1 / n, n={self.n}, for" if self.more_channels else "equal parts for"
                     text = f"{dk} key and {dv} value channels of {width} do not give {shares} Nh={self.Nh} heads"
-                    fitting = [str(n) for n in range(1, 17) if dk >= n and dk % n == dv % n == 0]
-                    if fitting and not self.more_channels:
-                        text += f"; Nh can be {', '.join(fitting)}"
+                    if fitting := [heads for heads in range(1, 17) if self._splits(dk, dv, heads)]:
+                        text += f"; Nh can be {', '.join(map(str, fitting))}"
                     yield (name, only, *keys), text
 
-    def _splits(self, dk: int, dv: int) -> bool:
+    def _splits(self, dk: int, dv: int, heads: int) -> bool:
         if self.more_channels:
-            return min(dk, dv) >= self.n and dk >= self.Nh
-        return dk >= self.Nh and dk % self.Nh == 0 and dv % self.Nh == 0
+            return min(dk, dv) >= self.n and dk >= heads
+        return dk >= heads and dk % heads == 0 and dv % heads == 0
 
     @property
     def shape(self) -> tuple[int, int | None, int, int]:

@@ -38,7 +38,6 @@ def measure(setting: Setting) -> None:
         folder = Path(name)
         training = write_part(folder, "train", 48 if setting.rehearse else 1018, FORM, 10)
         test = write_part(folder, "val", 24 if setting.rehearse else 464, FORM, 10)
-        small = {"channels": [16, 32, 64]} if setting.rehearse else {}
         for name in NAMES[: 1 if setting.rehearse else None]:
             with setting.guarded(name):
                 setting.need(4)
@@ -47,7 +46,6 @@ def measure(setting: Setting) -> None:
                     usual,
                     train_feeder_args={**usual.train_feeder_args, **training},
                     test_feeder_args={**usual.test_feeder_args, **test},
-                    model_args={**usual.model_args, **small},
                     device=setting.device,
                     num_epoch=1 if setting.rehearse else 4,
                     warm_up_epoch=0,

@@ -42,12 +42,14 @@ def read_json(path: Path, max_mb: int) -> Any:
     check_size(path, max_mb)
     content = path.read_bytes()
     try:
-        with suppress(json.JSONDecodeError):
+        try:
             return json.loads(content)
-        if len(lines := [line for line in content.splitlines() if line.strip()]) > 1:
+        except json.JSONDecodeError:
+            lines = [line for line in content.splitlines() if line.strip()]
             with suppress(json.JSONDecodeError):
-                return [json.loads(line) for line in lines]
-        return json.loads(content)
+                if len(lines) > 1:
+                    return [json.loads(line) for line in lines]
+            raise
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: no JSON ({error.msg})") from error
     except (ValueError, RecursionError) as error:  # no Unicode; a number of thousands of digits; lists in lists

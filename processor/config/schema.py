@@ -276,9 +276,12 @@ def load_study(argv: Sequence[str]) -> Study:
 
 def _of_a_run(overrides: Section) -> str:
     """The configuration of the run that `weights` or `work_dir` names, or else an example."""
-    named = (plain(overrides.get(key)) for key in ("weights", "work_dir"))
-    paths = [Path(value) for value in named if isinstance(value, str)]
-    files = [folder / CONFIG for path in paths for folder in (path, path.parent)]
+    folders = []
+    if isinstance(weights := plain(overrides.get("weights")), str):
+        folders.append(Path(weights).parent)
+    if isinstance(work_dir := plain(overrides.get("work_dir")), str):
+        folders.append(Path(work_dir))
+    files = [folder / CONFIG for folder in folders]
     return next((file.as_posix() for file in files if file.is_file()), "config/demo/train.yaml")
 
 

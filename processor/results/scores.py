@@ -19,6 +19,7 @@ from feeders.arrays import checked_labels, checked_names
 from feeders.untrusted import load_pickle
 from graph.common.files import atomic_write
 from graph.common.words import plural
+from processor.config.schema import CONFIG
 
 SCORE = "test_score.npz"  # the file of scores in the folder of a run
 AVERAGED_SCORE = "ema_score.npz"  # those of averaged weights
@@ -113,8 +114,8 @@ def score_file(path: Path) -> Path:
     """
     if not path.is_dir() or (path / SCORE).is_file():
         return path / SCORE if path.is_dir() else path
-    if (path / "config.yaml").is_file():
-        command = f"python main.py --config {path / 'config.yaml'} --phase test"
+    if (path / CONFIG).is_file():
+        command = f"python main.py --config {path / CONFIG} --phase test"
         raise ValueError(f"{path} holds no {SCORE}; make it from the weights in there: {command}")
     runs = sorted(each.parent.as_posix() for each in path.glob(f"*/{SCORE}"))
     inner = f"; {', '.join(runs[:3])}{' ...' if len(runs) > 3 else ''} do" if runs else ""
