@@ -41,7 +41,7 @@ _SPLIT = re.compile(r"(?:([A-Za-z0-9][\w-]*)_)?(train|val|test)(\d*)", re.ASCII 
 
 
 def to_sample(recording: Recording, *, max_frame: int = 300, num_person: int = 2) -> Row:
-    """The first frames and persons as a row (C, T, V, M), in metres or in fractions of the picture.
+    """The first frames and persons as a row (C, T, V, M): fractions of the picture where its size is known.
 
     Raises:
         ValueError: no body at all.
@@ -57,9 +57,11 @@ def to_sample(recording: Recording, *, max_frame: int = 300, num_person: int = 2
 
 def kind(recording: Recording) -> str:
     """What all clips of a file must share."""
-    names = recording.channels.names
-    dimensions = "3-D" if "z" in names else "2-D" if "score" in names else "2-D without score"
-    return f"{plural(recording.joints.shape[2], 'joint')} in {dimensions}"
+    channels, joints = recording.channels, plural(recording.joints.shape[2], "joint")
+    if not channels.is_flat:
+        return f"{joints} in 3-D"
+    lacking = ["score"] * (channels.score is None) + ["img_shape"] * (channels.picture is None)
+    return f"{joints} in 2-D{' without ' * bool(lacking)}{' and '.join(lacking)}"
 
 
 def gendata(
@@ -120,6 +122,8 @@ def gendata(
         channels=channels,
         made=made_by("pyskl_gendata.py", max_frame=max_frame, num_person=num_person),
     )
+    if channels.is_flat and channels.unit != "normalised":
+        report.notes.append("no clip has an img_shape: coordinates stay as they are, with y downwards")
     report.notes += _notes(parts, clips, samples)
     report.notes += outside_notes((clips[name].outside() for name in samples), "clip")
     return report

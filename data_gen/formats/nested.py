@@ -1,8 +1,8 @@
 """Arrays of numbers: `.npy`, `.npz`, and nested lists in JSON.
 
-Axis legend: N recordings, T frames, M persons, V joints, C channels. A recording is (T, V, C) or (T, M, V, C); NaN and
-null are missing numbers; a joint whose numbers are all zero is a joint at the origin, but a person whose numbers are
-all zero is absent. `.npz` holds
+Axis legend: N recordings, T frames, M persons, V joints, C channels. A recording is (T, V, C), (T, M, V, C), or
+(T, M*V*C) in the order of these axes; NaN and null are missing numbers; a joint whose numbers are all zero is a joint
+at the origin, but a person whose numbers are all zero is absent. `.npz` holds
 - `x_train`, `y_train`, `x_test`, `y_test`, the form of CTR-GCN and its successors: x (N, T, M*V*C), y one-hot or
   classes; frames at the end without any number are padding;
 - or one recording: `keypoints` (or `keypoint`, `joints`, `data`), and scores as `scores` or `keypoint_scores`.
@@ -21,11 +21,12 @@ from data_gen.formats.headings import ordered
 from data_gen.formats.recording import Recording
 from graph.channels import Channels, Unit
 from graph.common.words import plural
+from graph.ntu_rgb_d import SKELETON as KINECT_V2
 from graph.tools import Skeleton
 
 _MAX_SCORE = 1.1
 _MAX_NPZ_MB = 16_384  # the joints of NTU RGB+D 120 take 10 GB
-_NO_LISTS = "not nested lists of numbers [T][V][C] or [T][M][V][C], of equal lengths"
+_NO_LISTS = "not nested lists of numbers [T][V][C], [T][M][V][C] or [T][M*V*C], of equal lengths"
 _JOINTS, _SCORES = ("keypoints", "keypoint", "joints", "data", "arr_0"), ("scores", "keypoint_scores", "keypoint_score")
 
 
@@ -49,12 +50,40 @@ def guess_channels(joints: np.ndarray) -> Channels:
     return Channels(tuple(names))
 
 
+def person_shape(frames: np.ndarray, source: Source) -> tuple[int, int, int]:
+    """(M, V, C) of the numbers (T, M*V*C) of frames that tell no shape.
+
+    Raises:
+        ValueError: they are not channels of each joint, or how many persons there are cannot be told.
+    """
+    if source.skeleton is None:
+        raise ValueError("only a skeleton tells how many joints a line of numbers has")
+    V, width = source.skeleton.num_point, frames.shape[1]
+    each, rest = divmod(width, V)
+    channel = source.channel
+    if channel is None and each == 6 and KINECT_V2.num_point == V and np.nanmax(np.abs(frames), initial=0) < 100:
+        channel = 3  # PKU-MMD: two persons in metres
+    told = plural(width, "number a frame is", "numbers a frame are")
+    joints = plural(V, "joint")
+    if rest or each < 2:
+        raise ValueError(f"{told} not 2 or more for each of {joints}")
+    if channel is None and each > 3:
+        raise ValueError(
+            f"{told} {each} for each of {joints}: give their channels with --channel, the rest are persons"
+        )
+    if each % (channel or each):
+        raise ValueError(f"{told} {each} for each of {joints}, not --channel {channel}")
+    return each // (channel or each), V, channel or each
+
+
 def recording_of(name: str, joints: np.ndarray, source: Source, **fields: Any) -> Recording:
-    """The recording of an array (T, V, C) or (T, M, V, C) whose channels have no names.
+    """The recording of an array (T, V, C), (T, M, V, C) or (T, M*V*C) whose channels have no names.
 
     Raises:
         ValueError: it has another shape, or joints or channels that are not expected.
     """
+    if joints.ndim == 2 and joints.size:
+        joints = joints.reshape(len(joints), *person_shape(joints, source))
     if joints.ndim not in (3, 4) or not joints.size:
         raise ValueError(f"shape (T, V, C) or (T, M, V, C) expected, found {joints.shape}")
     V, C = joints.shape[-2:]
@@ -110,7 +139,7 @@ def _many_of(arrays: _Arrays, part: str, split: str, source: Source) -> Iterator
     if len(y) != len(x) or y.ndim not in (1, 2):
         raise ValueError(f"y_{part} has shape {y.shape}, classes of {plural(len(x), 'recording')} are expected")
     labels = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.astype(np.int64).reshape(-1)
-    shape = _person_shape(x.shape[2], source)
+    shape = _npz_shape(x.shape[2], source)
     for number, (numbers, label) in enumerate(zip(x, labels.tolist(), strict=True)):
         length = len(numbers) - int(numbers.any(axis=1)[::-1].argmax())
         joints = numbers[:length].reshape(length, *shape)
@@ -118,7 +147,7 @@ def _many_of(arrays: _Arrays, part: str, split: str, source: Source) -> Iterator
         yield Recording.of(f"{part}_{number}", joints, guess_channels(joints), label=label, split=split)
 
 
-def _person_shape(width: int, source: Source) -> tuple[int, int, int]:
+def _npz_shape(width: int, source: Source) -> tuple[int, int, int]:
     """(M, V, C) of `width` numbers a frame, person by person, joint by joint."""
     V = source.skeleton.num_point if source.skeleton else 25
     each, rest = divmod(width, V)
@@ -144,16 +173,18 @@ class _Arrays(dict[str, np.ndarray]):
 
 
 def read_nested(source: Source) -> Iterator[Recording]:
-    """Nested lists [T][V][C] or [T][M][V][C], alone or under a key; persons may come and go, a frame may be empty.
+    """Nested lists [T][V][C], [T][M][V][C] or [T][M*V*C], alone or under a key.
 
-    A mapping may stand for a list: of frames or persons by their numbers, of joints by the skeleton's names, of
-    coordinates by x, y and z. The scores of joints may be under another key.
+    Persons may come and go, a frame may be empty. A mapping may stand for a list: of frames or persons by their
+    numbers, of joints by the skeleton's names, of coordinates by x, y and z. The scores of joints may be under another
+    key.
     """
     content: Any = source.json
     if not isinstance(content, dict) or all(map(str.isdecimal, content)):
         yield recording_of(source.name, _nested(content, source), source)
         return
-    lists = [value for value in content.values() if _depth(value) >= 3]
+    values = list(content.values())
+    lists = [value for value in values if _depth(value) >= 3] or [value for value in values if _depth(value) == 2]
     if len(lists) != 1:
         raise ValueError(_NO_LISTS)
     arrays = {"keypoints": _nested(lists[0], source)}

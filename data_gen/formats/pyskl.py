@@ -177,7 +177,7 @@ def recording_of(
             raise ValueError(f"with keypoint_score, keypoint has 2 channels, not {C}")
         joints = np.concatenate([joints, score.astype(np.float64).swapaxes(0, 1)[..., None]], axis=3)
         channels = Channels(("x", "y", "score"), channels.unit)
-    if channels.is_flat:
+    if channels.is_flat and "img_shape" in annotation:
         channels = Channels(channels.names, "pixels", _picture(annotation))
     if 0 in joints.shape:
         raise ValueError("no body in any frame")
@@ -227,9 +227,8 @@ def _array(annotation: dict[str, Any], key: str, axes: str) -> np.ndarray:
 
 def _picture(annotation: dict[str, Any]) -> tuple[int, int]:
     """Width and height in pixels."""
-    value = _field(annotation, "img_shape")
     try:
-        height, width = map(float, value)
+        height, width = map(float, annotation["img_shape"])
     except (TypeError, ValueError, OverflowError):
         height = width = 0.0
     if not (1 <= height < MAX_VALUE and 1 <= width < MAX_VALUE):

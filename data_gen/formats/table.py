@@ -26,11 +26,10 @@ import numpy as np
 
 from data_gen.formats.files import Source, is_number, missing
 from data_gen.formats.headings import Columns, columns_of, ordered, words_of
-from data_gen.formats.nested import guess_channels
+from data_gen.formats.nested import guess_channels, person_shape
 from data_gen.formats.recording import Recording
 from graph.channels import Channels
 from graph.common.words import plural
-from graph.ntu_rgb_d import SKELETON as KINECT_V2
 
 _MISSING = {"", "none", "null", "na", "n/a", "#n/a", "-", "nan", "<na>", "-1.#ind", "1.#qnan"}
 _EXCEL = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # its first line may name the separator
@@ -79,15 +78,43 @@ def split_fields(text: str) -> Table:
     delimiter = delimiter or _delimiter(lines[min(1, len(lines) - 1)][1])
     numbers = [number for number, _ in lines]
     rows = _rows([line for _, line in lines], delimiter, numbers)
-    heading = None
-    if any(rows[0]) and not any(map(is_number, filter(None, rows[0]))):
-        heading = rows.pop(0)
-    elif comments:  # numpy.savetxt writes a heading as a comment
+    heading = _take_heading(rows)
+    if heading is None and comments:  # numpy.savetxt writes a heading as a comment
         (heading,) = _rows([comments[-1].lstrip("# ")], delimiter, [0])
         heading = heading if len(heading) == len(rows[0]) and not any(map(is_number, heading)) else None
     if heading is None and _counts_columns(rows[0]):  # pandas names columns so that have no names
         rows.pop(0)
     return _even(heading, rows, numbers[len(numbers) - len(rows) :])
+
+
+def _take_heading(rows: list[list[str]]) -> list[str] | None:
+    """Take the heading from the begin of the rows: those without a number, down to the one that names x.
+
+    Several lines become one (DeepLabCut has scorer, individuals, bodyparts and coords; pandas and merged cells of a
+    spreadsheet are alike); an empty field has the name on its left.
+    """
+    taken: list[list[str]] = []
+    while rows and any(rows[0]) and not any(map(is_number, filter(None, rows[0]))):
+        taken.append(rows.pop(0))
+        if any("x" in words_of(field) for field in taken[-1]):
+            break
+    if len(taken) < 2:
+        return taken[0] if taken else None
+    names = [_filled(row) for row in taken[:-1] if row[0].lower() != "scorer"] + [taken[-1]]
+    for row in names:
+        if row[0].lower() == "individuals":
+            persons = list(dict.fromkeys(row[1:]))
+            row[:] = ["", *(f"person {persons.index(name) + 1}" for name in row[1:])]
+    heading = [" ".join(filter(None, column)) for column in zip(*names, strict=False)]
+    return ["frame", *heading[1:]] if names[-1][0].lower() == "coords" else heading
+
+
+def _filled(row: Sequence[str]) -> list[str]:
+    """A row whose empty fields have the text on their left."""
+    filled: list[str] = []
+    for text in row:
+        filled.append(text or (filled[-1] if filled else ""))
+    return filled
 
 
 def _delimiter(line: str) -> str | None:
@@ -223,7 +250,7 @@ def _without_heading(table: Table, source: Source) -> Recording:
     V, width = source.skeleton.num_point, len(table.rows[0])
     first = next((place for place in range(width) if not _is_text(table, place)), width)
     values = _numbers(table, range(first, width))
-    T, width = values.shape
+    width = values.shape[1]
     notes = (f"left out column{'s' * (first > 1)} 1{f' to {first}' * (first > 1)}, no numbers",) if first else ()
     if width <= 5 and width < 2 * V:
         return _joint_a_line(values, source, notes)
@@ -231,22 +258,7 @@ def _without_heading(table: Table, source: Source) -> Recording:
     frames = values[:, 0].astype(np.int64) if counted else None
     if counted:
         values, notes = values[:, 1:], (*notes, f"left out column {first + 1}, the numbers of frames")
-    each, rest = divmod(values.shape[1], V)
-    channel = source.channel
-    if channel is None and each == 6 and KINECT_V2.num_point == V and np.nanmax(np.abs(values), initial=0) < 100:
-        channel = 3  # PKU-MMD: two persons in metres
-    numbers_are = plural(values.shape[1], "number a line is", "numbers a line are")
-    joints = plural(V, "joint")
-    if rest or each < 2:
-        raise ValueError(f"{numbers_are} not 2 or more for each of {joints}")
-    if channel is None and each > 3:
-        raise ValueError(
-            f"{numbers_are} {each} for each of {joints}: give their channels with --channel, the rest are persons"
-        )
-    channel = channel or each
-    if each % channel:
-        raise ValueError(f"{numbers_are} {each} for each of {joints}, not --channel {channel}")
-    joints_of = values.reshape(T, each // channel, V, channel)
+    joints_of = values.reshape(len(values), *person_shape(values, source))
     return Recording.of(source.name, joints_of, guess_channels(joints_of), notes=notes, frames=frames)
 
 

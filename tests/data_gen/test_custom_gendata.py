@@ -206,7 +206,7 @@ def test_longer_sequences_and_further_persons_are_cut_and_told(folder: Folder) -
 BROKEN: dict[str, tuple[Any, str]] = {
     "25 joints.npy": (np.ones((3, 25, 3)), r"25 joints in shape \(3, 25, 3\), the skeleton has 4"),
     "axes.npy": (np.ones((3, 9, 4)), r"9 joints in shape \(3, 9, 4\), the skeleton has 4"),
-    "flat.npy": (np.ones((3, 12)), r"shape \(T, V, C\) or \(T, M, V, C\) expected, found \(3, 12\)"),
+    "flat.npy": (np.ones((3, 13)), "13 numbers a frame are not 2 or more for each of 4 joints"),
     "empty.npy": (np.ones((0, 4, 3)), r"found \(0, 4, 3\)"),
     "one channel.npy": (np.ones((3, 4, 1)), "1 channel in shape .*, at least 2 expected"),
     "other channels.npy": (np.ones((3, 4, 2)), r"2 channels \(x, y\), where most files have 3"),
@@ -226,9 +226,9 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "deep.json": (b"[" * 100_000, "no JSON that can be read"),
     "long number.json": (b"[[[1" + b"0" * 400 + b"]]]", "not nested lists of numbers"),
     "huge.json": (b"[[" + b"[1e7, 0, 0]," * 3 + b"[0, 0, 0]]]", r"beyond any measure \(1e\+06\)"),
-    "11 numbers.csv": (b"1,2,3,4,5,6,7,8,9,10,11\n", "11 numbers a line are not 2 or more for each of 4 joints"),
+    "11 numbers.csv": (b"1,2,3,4,5,6,7,8,9,10,11\n", "11 numbers a frame are not 2 or more for each of 4 joints"),
     "4 numbers.csv": (b"1,2,3,4\n", "1 line of 4 numbers is neither frames nor joints of 4 a frame"),
-    "persons.csv": (moves(0, 3, 2, 4, 3), "24 numbers a line are 6 for each of 4 joints: give .* with --channel"),
+    "persons.csv": (moves(0, 3, 2, 4, 3), "24 numbers a frame are 6 for each of 4 joints: give .* with --channel"),
     "ragged.csv": (b"1,2,3,4,5,6,7,8\n1,2,3,4,5,6,7\n", "line 2: 7 fields, 8 on line 1"),
     "short.csv": (b"x0,y0,x1,y1,x2,y2,x3,y3\n1,2,3,4,5,6,7\n", "line 2: 7 fields, 8 in the heading"),
     "strange.csv": (b"a x,a y,b x,b y,c x,c y,d x,d y\n1,2,3,4,5,6,7,8\n", "order of its 4 joints cannot be told: 'a'"),
@@ -264,7 +264,7 @@ def test_channels_that_are_given_are_those_of_all_files(folder: Folder) -> None:
     report = folder.convert("--channel", 3)
     assert report.skipped == [
         "a.npy: 2 channels in shape (3, 4, 2), 3 expected",
-        "c.csv: 8 numbers a line are 2 for each of 4 joints, not --channel 3",
+        "c.csv: 8 numbers a frame are 2 for each of 4 joints, not --channel 3",
     ]
     assert folder.array().shape == (1, 3, 3, 4, 2)
 

@@ -22,8 +22,8 @@ def clip_3d(name: str, num_frame: int = 4, num_person: int = 1, **changes: Any) 
     return {"frame_dir": name, "label": 0, "keypoint": keypoint, "total_frames": num_frame, **changes}
 
 
-def clip_2d(name: str, num_frame: int = 4, num_person: int = 1, **changes: Any) -> dict[str, Any]:
-    return {
+def clip_2d(name: str, num_frame: int = 4, num_person: int = 1, without: str = "", **changes: Any) -> dict[str, Any]:
+    clip = {
         "frame_dir": name,
         "label": 0,
         "img_shape": (1080, 1920),
@@ -33,6 +33,7 @@ def clip_2d(name: str, num_frame: int = 4, num_person: int = 1, **changes: Any) 
         "keypoint_score": rng.uniform(0.1, 1, (num_person, num_frame, 17)).astype(np.float16),
         **changes,
     }
+    return {key: value for key, value in clip.items() if key != without}
 
 
 def write(path: Path, split: Any, annotations: Any, protocol: int = 2) -> Path:
@@ -211,7 +212,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "list": (clip_3d("b", keypoint=[[[[1.0]]]]), "keypoint is no array of numbers (M, T, V, C)"),
     "text": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), "1")), "keypoint is no array of numbers"),
     "channels": (clip_3d("b", keypoint=np.ones((1, 4, 25, 4))), "keypoint has 4 channels, 2 or 3 are expected"),
-    "plane": (clip_3d("b", keypoint=np.ones((1, 4, 25, 2))), "it has no img_shape"),
+    "plane": (clip_3d("b", keypoint=np.ones((1, 4, 25, 2))), "25 joints in 2-D without score and img_shape, where"),
     "nan": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), np.nan)), "no body in any frame"),
     "infinite": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), -np.inf)), "a coordinate is beyond any measure"),
     "huge": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), 1e300)), "a coordinate is beyond any measure"),
@@ -225,7 +226,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "score nan": (clip_2d("b", keypoint_score=NAN_SCORE), "no body in any frame"),
     "score zero": (clip_2d("b", keypoint_score=np.zeros((1, 4, 17))), "no body in any frame"),
     "3-D with score": (clip_2d("b", keypoint=np.ones((1, 4, 17, 3))), "with keypoint_score, keypoint has 2 channels"),
-    "no picture": ({key: value for key, value in clip_2d("b").items() if key != "img_shape"}, "it has no img_shape"),
+    "no picture": (clip_2d("b", without="img_shape"), "17 joints in 2-D without img_shape, where most"),
     "picture zero": (clip_2d("b", img_shape=(0, 1920)), "img_shape is not (height, width) in pixels"),
     "picture nan": (clip_2d("b", img_shape=(float("nan"), 1920)), "img_shape is not (height, width) in pixels"),
     "picture three": (clip_2d("b", img_shape=(1, 2, 3)), "img_shape is not (height, width) in pixels"),
@@ -411,3 +412,11 @@ def test_anything_anywhere_is_a_sentence_or_a_skip(tmp_path: Path, where: str, v
         assert array.any(axis=(1, 2, 3, 4)).all()
         return
     assert "a.pkl: " in message
+
+
+def test_clips_without_img_shape_stay_in_pixels(tmp_path: Path) -> None:
+    clips = [clip_2d(name, without="img_shape") for name in "ab"]
+    report = gendata(write(tmp_path / "a.pkl", {"train": ["a"], "val": ["b"]}, clips), tmp_path / "out")
+    assert "no clip has an img_shape: coordinates stay as they are, with y downwards" in report.notes
+    array, _, _ = read(tmp_path / "out", "val")
+    np.testing.assert_array_equal(array[0, :2, :4, :, 0], clips[1]["keypoint"][0].transpose(2, 0, 1))

@@ -80,6 +80,18 @@ def test_a_file_may_have_a_frame_on_each_line(tmp_path: Path) -> None:
         read_text(tmp_path, text + "[[1, 2")
 
 
+def test_a_frame_may_be_a_row_of_numbers(tmp_path: Path) -> None:
+    joints = moves(4, 5, 3)
+    rows = joints.reshape(4, 15).tolist()
+    for content in (rows, {"fps": 30, "data": rows}):
+        recording = read_content(tmp_path, content, skeleton=chain(5))
+        np.testing.assert_array_equal(recording.joints[:, 0], np.float32(joints))
+    with pytest.raises(ValueError, match="15 numbers a frame are not 2 or more for each of 4 joints"):
+        read_content(tmp_path, rows, skeleton=chain(4))
+    with pytest.raises(ValueError, match="only a skeleton tells how many joints"):
+        read_content(tmp_path, rows)
+
+
 def test_classes_of_npz_may_be_a_column(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_test=moves(3, 2, 75), y_test=np.array([[2.0], [0.0], [1.0]]))
     assert [(r.label, r.split) for r in read(tmp_path / "a.npz")] == [(2, "val"), (0, "val"), (1, "val")]

@@ -168,7 +168,7 @@ def test_a_heading_without_joints_is_a_joint_a_line(tmp_path: Path) -> None:
         ("frame,person,x0,y0,x1,y1\n0,1,1,2,3,4\n0,1,1,2,3,4\n", "two lines are of the same frame and person"),
         ("joint,x,y\n0,1,2\n1,3,4\n", r"its lines are joints \(joint\), and no column counts the frames"),
         ("a,b,c\n1,2,3\n", "no column of its heading is x or y of a joint"),
-        ("1,2,3,4,5,6,7,8\n", "8 numbers a line are 4 for each of 2 joints: give their channels with --channel"),
+        ("1,2,3,4,5,6,7,8\n", "8 numbers a frame are 4 for each of 2 joints: give their channels with --channel"),
         ('x0,y0,x1,y1\n1,2,"3,4\n', "a quotation mark is not closed on its line|fields"),
     ],
 )
@@ -193,3 +193,32 @@ def test_the_number_of_a_person_may_begin_a_heading(tmp_path: Path) -> None:
 def test_what_some_programs_write_for_no_number_is_missing(tmp_path: Path) -> None:
     text = csv_of(JOINTS, NAMES).replace(f"{JOINTS[1, 0, 2, 0]}", "-1.#IND")
     assert np.argwhere(~read_text(tmp_path, text).present).tolist() == [[1, 0, 2]]
+
+
+DEEP_LAB_CUT = """scorer,DLC_net,DLC_net,DLC_net,DLC_net,DLC_net,DLC_net
+bodyparts,nose,nose,nose,tail,tail,tail
+coords,x,y,likelihood,x,y,likelihood
+7,1,2,0.9,3,4,0.8
+9,5,6,0.7,,,
+"""
+SEVERAL_MICE = """scorer,net,net,net,net,net,net,net,net
+individuals,lou,lou,lou,lou,max,max,max,max
+bodyparts,nose,nose,tail,tail,nose,nose,tail,tail
+coords,x,y,x,y,x,y,x,y
+0,1,2,3,4,5,6,7,8
+"""
+MOUSE = Skeleton("mouse", ("tail", "nose"), (0, 0))
+
+
+def test_a_heading_may_have_several_lines(tmp_path: Path) -> None:
+    recording = read_text(tmp_path, DEEP_LAB_CUT, skeleton=MOUSE)
+    assert recording.channels.names == ("x", "y", "score")
+    np.testing.assert_allclose(
+        recording.joints[:, 0], [[[3, 4, 0.8], [1, 2, 0.9]], [[0, 0, 0], [5, 6, 0.7]]], rtol=1e-6
+    )
+    assert recording.present[:, 0].tolist() == [[True, True], [False, True]]
+    mice = read_text(tmp_path, SEVERAL_MICE, skeleton=MOUSE)
+    assert mice.joints.tolist() == [[[[3, 4], [1, 2]], [[7, 8], [5, 6]]]]
+    merged = read_text(tmp_path, "Frame,nose,,tail,\n,X,Y,X,Y\n1,1,2,3,4\n2,5,6,7,8\n", skeleton=MOUSE)
+    assert merged.joints[:, 0].tolist() == [[[3, 4], [1, 2]], [[7, 8], [5, 6]]]
+    assert merged.notes == ("left out the columns Frame",)
