@@ -127,7 +127,6 @@ def gendata(
             f"{data_path}: kinetics_train and kinetics_val are not there; unpack Kinetics-skeleton, "
             "or name the folder that holds them with --data_path"
         )
-    out_folder.mkdir(parents=True, exist_ok=True)
     require_space(out_folder, _BYTES * sum(map(len, parts.values())))
     for part, clips in parts.items():
         array = f"{part}_{JOINT}"

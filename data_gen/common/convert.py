@@ -171,7 +171,6 @@ def write_arrays(
         ValueError: the disk has no room.
         OSError: the disk became full while writing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     capacity = Counter(array for sample in samples for array in sample.arrays)
     row_bytes = 4 * math.prod(row_shape) + math.ceil(math.prod(row_shape[1:]) / 8)
     require_space(folder, row_bytes * capacity.total())

@@ -149,9 +149,12 @@ def require_space(folder: Path, num_bytes: int) -> None:
     """Check that the disk has room for the output, before hours are spent on it.
 
     Raises:
-        ValueError: the disk of `folder` has less than `num_bytes` free.
+        ValueError: the disk of `folder` has less than `num_bytes` free, or the folder cannot be made because of a file.
     """
-    free = shutil.disk_usage(folder).free
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    if not place.is_dir():
+        raise ValueError(f"{place} is a file, no folder for arrays")
+    free = shutil.disk_usage(place).free
     if free < num_bytes:
         raise ValueError(
             f"{folder}: {num_bytes / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "

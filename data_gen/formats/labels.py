@@ -75,8 +75,10 @@ def read_labels(path: Path, report: Report) -> Labels:
     if path.is_dir():
         return _numbered(_segments_in(path, report), str(path), report, numbers_are_names=True)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such CSV file of labels ({','.join((*COLUMNS, SPLIT))})")
-    text = read_text(path, "CSV file of labels")
+        raise FileNotFoundError(
+            f"{path} does not exist; --label_path is a CSV file ({','.join((*COLUMNS, SPLIT))}) or a list of a data set"
+        )
+    text = read_text(path, "list of labels")
     if _RECORDING.fullmatch(text.lstrip().partition("\n")[0].strip()):
         return _numbered(_utkinect(path, text, report), str(path), report, numbers_are_names=True)
     return _numbered(_csv_lines(path, text, report), str(path), report)

@@ -22,10 +22,11 @@ VERSION = "0.1.0"  # of the project, as in setup.py
 def atomic_write(path: Path, *, suffix: str = "") -> Iterator[Path]:
     """A temporary path beside `path` to write to; it is renamed to `path` when the block ends, deleted if it raises.
 
-    The folder is made if it is missing. When the block has ended, content and name are on the disk. The temporary file
-    is locked meanwhile, so that another process which writes `path` knows that it is in use. Its name ends with
-    `suffix`, for libraries that tell a format by the name.
+    The folder is made if it is missing, and removed again if nothing comes into it. When the block has ended, content
+    and name are on the disk. The temporary file is locked meanwhile, so that another process which writes `path` knows
+    that it is in use. Its name ends with `suffix`, for libraries that tell a format by the name.
     """
+    new_folders = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     delete_leftovers(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{suffix}")
@@ -44,6 +45,8 @@ def atomic_write(path: Path, *, suffix: str = "") -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a failing disk: the first error is the one to tell
             temporary.unlink(missing_ok=True)
+            for folder in new_folders:
+                folder.rmdir()  # an error, if it holds a file
 
 
 def delete_leftovers(path: Path) -> None:

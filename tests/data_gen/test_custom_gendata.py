@@ -469,7 +469,7 @@ def test_nothing_to_convert_is_named(folder: Folder) -> None:
     for name, problem in (
         ("raw", "is no folder"),
         ("arm.yaml", "no such skeleton"),
-        ("labels.csv", "no such CSV file"),
+        ("labels.csv", "does not exist; --label_path is a CSV file"),
     ):
         (folder.path / name).rename(folder.path / "away")
         words = ["--data_path", "raw", "--label_path", "labels.csv", "--skeleton", "arm.yaml", "--out_folder", "out"]

@@ -456,6 +456,9 @@ def test_a_folder_of_broken_files_does_not_empty_finished_output(tmp_path: Path)
     with pytest.raises(ValueError, match=f"no file can be used; the last problem is {GOOD[0]}: line 2"):
         preprocess(raw, out)
     assert contents(out) == finished
+    with pytest.raises(ValueError, match="no file can be used"):
+        preprocess(raw, tmp_path / "other" / "place")
+    assert not (tmp_path / "other").exists()
 
 
 def test_bones_of_earlier_joints_are_pointed_out(tmp_path: Path) -> None:
@@ -485,7 +488,7 @@ def test_bones_of_earlier_joints_are_pointed_out(tmp_path: Path) -> None:
         ),
         (["--data_path", "raw", "--ignored-sample-path", "absent.txt"], "absent.txt: no such list of samples"),
         (["--data_path", "raw", "--ignored_sample_path", "raw/" + GOOD[0]], "no line of it names a sample"),
-        (["--data-path", "raw", "--out-folder", "raw/" + GOOD[0]], "exists"),
+        (["--data-path", "raw", "--out-folder", "raw/" + GOOD[0]], "is a file, no folder for arrays"),
     ],
 )
 def test_mistakes_are_answered_in_one_sentence(
