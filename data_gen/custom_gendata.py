@@ -14,6 +14,8 @@ Writes, in the order of the recordings' names, which keep their suffix:
   recording of both parts or `--max_frame`, M the most persons or `--num_person`; the rest is zero.
 - the files that belong to them (`feeders/arrays.py`): `{part}_label.pkl`, `{part}_length.npy`, `{part}_missing.npy`,
   `classes.txt`, `prepared.yaml`, and `skeleton.yaml`, a copy of the skeleton file.
+- `_base.yaml`, a configuration for these arrays, which `main.py --config {out_folder}/s-tr.yaml` and other models build
+  on; a file of this name stays as it is.
 
 A missing joint is zero in all channels, and the report counts missing joints. A recording without any joint is
 skipped. Every file is read twice, for its size and for its numbers, so that memory holds one recording at a time.
@@ -21,6 +23,7 @@ skipped. Every file is read twice, for its size and for its numbers, so that mem
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -38,10 +41,15 @@ from data_gen.formats.reading import is_folder_of_frames, read
 from data_gen.formats.recording import Recording, outside_notes
 from data_gen.formats.rows import Facts, Listed, Persons, forget, read_facts, read_row
 from data_gen.formats.splits import NamePattern, validation
-from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON
+from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON, beside
+from feeders.arrays import LABEL as LABELS
 from graph.channels import Channels
 from graph.common.words import plural
+from graph.common.yaml_text import dump
 from graph.custom import load_skeleton
+from graph.tools import Skeleton
+
+CONFIG = "_base.yaml"  # what the names of configurations in its folder build on
 
 
 def gendata(
@@ -113,6 +121,13 @@ def gendata(
     channels = _common_channels(facts)
     row_shape = (len(channels.names), T, bones.num_point, M)
     rates = {fact.frame_rate for fact in facts.values()}
+    model_args = _model_args(out_folder, row_shape, len(labels.classes))
+    texts = {
+        CLASSES: "".join(f"{name}\n" for name in labels.classes),
+        SKELETON: Path(skeleton).read_text(encoding="utf-8"),
+    }
+    if is_new := not (out_folder / CONFIG).exists():
+        texts[CONFIG] = _config(out_folder, bones, model_args, has_depth=not channels.is_flat)
     convert_files(
         partial(read_row, persons=persons, max_frame=T, num_person=M, **reading),
         {name: sources[name] for name in facts},
@@ -125,10 +140,7 @@ def gendata(
         task="write",
         unit="recording",
         num_worker=num_worker,
-        texts={
-            CLASSES: "".join(f"{name}\n" for name in labels.classes),
-            SKELETON: Path(skeleton).read_text(encoding="utf-8"),
-        },
+        texts=texts,
         channels=channels,
         frame_rate=rates.pop() if len(rates) == 1 else None,
         made=made_by(
@@ -143,7 +155,9 @@ def gendata(
         ),
     )
     report.notes += _notes(facts, labels, channels)
-    report.notes.append(_model_args(out_folder, row_shape, len(labels.classes)))
+    if not is_new:
+        report.notes.append(f"{CONFIG} stays as it is; the model_args of these arrays are {json.dumps(model_args)}")
+    report.notes.append(f"train a model with  python main.py --config {(out_folder / 's-tr.yaml').as_posix()}")
     return report
 
 
@@ -153,13 +167,35 @@ def _check_options(**options: int | None) -> None:
             raise ValueError(f"--{option} {value} must be at least {least}")
 
 
-def _model_args(out_folder: Path, row_shape: tuple[int, int, int, int], num_class: int) -> str:
+def _model_args(out_folder: Path, row_shape: tuple[int, int, int, int], num_class: int) -> dict[str, Any]:
     """What a configuration says of these arrays."""
-    (C, _, V, M), path = row_shape, (out_folder / SKELETON).as_posix()
-    return (
-        f"model_args: {{num_class: {num_class}, channel: {C}, num_point: {V}, num_person: {M}, "
-        f"graph: graph.custom.Graph, graph_args: {{path: {path}}}}}; {CLASSES} holds the classes' names"
-    )
+    C, _, V, M = row_shape
+    graph = {"graph": "graph.custom.Graph", "graph_args": {"path": (out_folder / SKELETON).as_posix()}}
+    return {"num_class": num_class, "channel": C, "num_point": V, "num_person": M, **graph}
+
+
+def _config(out_folder: Path, skeleton: Skeleton, model_args: dict[str, Any], *, has_depth: bool) -> str:
+    """The text of a configuration for these arrays."""
+    center = next(joint for joint, parent in enumerate(skeleton.parents) if joint == parent)
+    feeder_args: dict[str, dict[str, Any]] = {}
+    for part in PARTS:
+        array = out_folder / f"{part}_{JOINT}"
+        paths = {"data_path": array.as_posix(), "label_path": beside(array, LABELS).as_posix()}
+        feeder_args[part] = {**paths, "center": center}
+    turns = {"random_rotation": [0, 30, 0]} if has_depth else {}
+    feeder_args["train"] |= {**turns, "random_scaling": [0.8, 1.2]}
+    fields = {
+        "_base_": "config/custom/_base.yaml",
+        "train_feeder_args": feeder_args["train"],
+        "test_feeder_args": feeder_args["val"],
+        "model_args": model_args,
+    }
+    notes = [
+        "Training on the recordings that custom_gendata.py converted; docs/training.md describes all keys.",
+        f"center: the origin of a sequence is joint {center}, {skeleton.joints[center]}, of its first frame.",
+        *(["random_rotation: largest degrees about x, y and z; here y points upwards."] if has_depth else []),
+    ]
+    return "".join(f"# {note}\n" for note in notes) + dump(fields)
 
 
 def _labels(path: Path | None, pattern: NamePattern | None, names: Iterable[str], report: Report) -> Labels | None:

@@ -136,6 +136,9 @@ def check(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         return
     rest = [CONFIG if word in ("FILE", "...") and rest[i - 1] == "--config" else word for i, word in enumerate(rest)]
     rest = ["4" if word == "N" else word for word in rest]
+    rest = [
+        re.sub("^data/custom/(.*[.]yaml)$", r"config/ntu60_xsub/\1", word) for word in rest
+    ]  # it is made by a script
     if program == "st-tr" and not rest[0].startswith("-"):
         script, *rest = rest
         program = {"ensemble": "ensemble.py", "compare": "processor/tools/compare.py"}.get(

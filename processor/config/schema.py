@@ -9,6 +9,7 @@ touched, and torch is not imported unless the configuration names a class from e
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import textwrap
@@ -321,10 +322,16 @@ def _checked(section: Section, path: Path | None, check: Check, complete: bool) 
 def default_work_dir(path: Path) -> Path:
     """`work_dir` for a file that does not name one: `work_dir/ntu60_xsub/s-tr` for `config/ntu60_xsub/s-tr.yaml`.
 
-    It has the file's path inside the nearest folder `config`, or where there is none, its name alone.
+    It has the file's path inside the nearest folder `config`, or else inside the working directory; of a file elsewhere
+    its name alone.
     """
-    *folders, name = path.absolute().with_suffix("").parts
-    inside = folders[len(folders) - folders[::-1].index("config") :] if "config" in folders else []
+    path = Path(os.path.abspath(path))
+    *folders, name = path.with_suffix("").parts
+    if "config" in folders:
+        inside = folders[len(folders) - folders[::-1].index("config") :]
+    else:
+        here = Path.cwd()
+        inside = folders[len(here.parts) :] if path.is_relative_to(here) else []
     return Path("work_dir", *inside, name)
 
 

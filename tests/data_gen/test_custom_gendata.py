@@ -155,10 +155,7 @@ def test_sequences_of_all_forms_make_one_array_ordered_by_name(folder: Folder) -
     assert skeleton_of_array(folder.path / "out" / "train_data_joint.npy", 4).joints[3] == "hand"
     assert report.skipped == []
     out = folder.path / "out"
-    assert report.notes[-1] == (
-        "model_args: {num_class: 3, channel: 3, num_point: 4, num_person: 2, graph: graph.custom.Graph, "
-        f"graph_args: {{path: {out.as_posix()}/skeleton.yaml}}}}; classes.txt holds the classes' names"
-    )
+    assert report.notes[-1] == f"train a model with  python main.py --config {out.as_posix()}/s-tr.yaml"
     x, label, _ = Feeder(str(out / "train_data_joint.npy"), str(out / "train_label.pkl"), window_size=4)[1]
     np.testing.assert_array_equal(x, expected[1, :, :4])
     assert label == 2
@@ -486,7 +483,7 @@ def test_a_second_run_gives_the_same_and_a_failing_one_changes_nothing(folder: F
     first = folder.contents()
     folder.convert()
     assert folder.contents() == first
-    assert len(first) == 9
+    assert len(first) == 10
     folder.add("c.npy", b"")
     with pytest.raises(ValueError, match=r"^c\.npy"):
         folder.convert("--strict")
@@ -587,14 +584,33 @@ def test_a_model_is_trained_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     exec(made, {})
     words = ["--data_path", "recordings", "--label_path", "labels.csv", "--skeleton", str(EXAMPLE)]
     main([*words, "--out_folder", "data/custom", "--strict"])
-    small = {"channels": "[8, 8, 16]", "Nh": "2", "window_size": "8", "graph_args.path": str(EXAMPLE)}
+    small = {"channels": "[8, 8, 16]", "Nh": "2", "window_size": "8"}
     options = [word for key, value in small.items() for word in (f"--model_args.{key}", value)]
     options += ["--train_feeder_args.window_size", "8", "--test_feeder_args.window_size", "8"]
-    config = str(ROOT / "config" / "custom" / "train.yaml")
-    assert load_config(["--config", config]).class_names == Path("data/custom/classes.txt").read_text().splitlines()
+    config = "data/custom/s-tr.yaml"
     options += ["--num_epoch", "1", "--device", "cpu", "--num_worker", "0", "--precision", "float32"]
     assert program.main(["--config", config, *options]) == 0
-    assert (tmp_path / "work_dir" / "custom" / "s-tr" / "test_score.npz").is_file()
+    written = tmp_path / "work_dir" / "data" / "custom" / "s-tr"
+    assert (written / "test_score.npz").is_file()
+    assert "clap hands" in (written / "per_class_accuracy.csv").read_text()
+
+
+def test_a_configuration_is_written_once(folder: Folder) -> None:
+    folder.add("a.npy", moves(0, 5, 2, 4, 2), "wave", "train")
+    folder.add("b.npy", moves(1, 3, 1, 4, 2), "clap", "val")
+    folder.convert()
+    out = folder.path / "out"
+    config = load_config(["--config", str(out / "t-tr.yaml")])
+    assert config.model_args["num_person"] == 2
+    assert config.model_args["channel"] == 2
+    assert config.model_args["tcn_attention"]
+    assert config.train_feeder_args["center"] == 0
+    assert "random_rotation" not in config.train_feeder_args
+    assert config.test_feeder_args["label_path"] == str(out / "val_label.pkl")
+    (out / "_base.yaml").write_text("mine", encoding="utf-8")
+    report = folder.convert()
+    assert report.notes[-2].startswith('_base.yaml stays as it is; the model_args of these arrays are {"num_class": 2,')
+    assert (out / "_base.yaml").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.slow

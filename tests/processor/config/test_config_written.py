@@ -198,7 +198,13 @@ class TestPaths:
 class TestWorkDir:
     @pytest.mark.parametrize(
         ("file", "place"),
-        [("mine.yaml", "mine"), ("config/a/b.yaml", "a/b"), ("x/config/c.d.yaml", "c.d"), ("sets/e.yaml", "e")],
+        [
+            ("mine.yaml", "mine"),
+            ("config/a/b.yaml", "a/b"),
+            ("x/config/c.d.yaml", "c.d"),
+            ("sets/e.yaml", "sets/e"),
+            ("../elsewhere/f.yaml", "f"),
+        ],
     )
     def test_it_is_where_the_file_is(self, file: str, place: str) -> None:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
