@@ -6,10 +6,10 @@
         logits = stream.logits()  # model(x[:, :, :t]) of the t frames so far
 
 In evaluation mode attention, graph convolution and batch norm of S-TR act inside a frame. Only temporal convolutions
-and the mean over time see several frames. So each convolution keeps the inputs that its next outputs need (eight
-frames), what is added to its output (a block's residual) or taken later (the raw input of the fourth block) waits as
-long, and the mean is a running sum: memory does not grow with the number of frames. `logits` adds what the zeros beyond
-the end of a clip give, and keeps nothing of that.
+and the mean over time see several frames. So each convolution keeps the sums of the outputs that later inputs complete
+(eight frames at most), what is added to its output (a block's residual) or taken later (the raw input of the fourth
+block) waits as long, and the mean is a running sum: memory does not grow with the number of frames. In `logits`, where
+the clip ends, the outputs are complete as they are, for the zeros beyond the end add nothing.
 
 A model that attends over frames, or whose graph is made of all frames, cannot do this: `Window` gives the logits of the
 last frames, computed anew.
@@ -25,7 +25,6 @@ from typing import NamedTuple, cast
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from model import st_tr
 from model.inputs import checked, normalised
@@ -43,6 +42,49 @@ class Frames(NamedTuple):
     sure: int
 
 
+class _Convolution:
+    """A temporal convolution, batch norm and ReLU whose inputs come piece by piece.
+
+    Each input is multiplied with the matrix of each place in the kernel, and added to the outputs that see it. So no
+    input is multiplied twice, and the outputs at the end of a clip need no zeros beyond it.
+    """
+
+    def __init__(self, tcn: TemporalConv) -> None:
+        self._tcn = tcn
+        self._weight = tcn.conv.weight.detach()[..., 0].permute(2, 1, 0).contiguous()  # (kernel, in, out)
+        self._seen = self._given = 0  # sure inputs so far, and outputs that are complete
+        self._sums: Tensor | None = None  # (B, P, V, out) of the outputs after these
+
+    def __call__(self, frames: Frames, *, end: bool) -> Frames:
+        """The outputs that the inputs so far complete, with `end` all of them."""
+        (x, sure), conv, n = frames, self._tcn.conv, self._seen
+        kernel, stride, padding = int(conv.kernel_size[0]), int(conv.stride[0]), int(conv.padding[0])
+        B, T, V, _ = x.shape
+        reached = (n + T - 1 + padding) // stride + 1 - self._given  # outputs that see an input
+        bias = x.new_zeros(conv.out_channels) if conv.bias is None else conv.bias
+        kept = 0 if self._sums is None else self._sums.shape[1]
+        sums = bias.expand(B, max(reached - kept, 0), V, -1)
+        sums = sums.clone() if self._sums is None else torch.cat([self._sums, sums], dim=1)
+        y = sums.clone() if sure < T else sums
+        complete = max((n + sure + padding - kernel) // stride + 1, 0) - self._given
+        count = -(-(n + T) // stride) - self._given if end else complete  # outputs of the clip so far
+        for shift, matrix in enumerate(self._weight):  # an output o sees the input o * stride + shift - padding
+            first = max(-(-(n + padding - shift) // stride), 0)
+            begin = first * stride + shift - padding - n
+            first -= self._given
+            certain = max(-(-(sure - begin) // stride), 0)
+            rows = x[:, begin::stride][:, : max(certain, count - first)] if begin < T else x[:, :0]
+            product = (rows.flatten(0, 2) @ matrix).view(B, -1, V, conv.out_channels)
+            y[:, first : first + rows.shape[1]] += product
+            if sure < T:
+                sums[:, first : first + certain] += product[:, :certain]
+        self._seen += sure
+        self._given += complete
+        self._sums = sums[:, complete:].clone()
+        y = y[:, :count]
+        return Frames(norm_relu(y, self._tcn.bn) if count else y, complete)
+
+
 class Stream:
     """The logits of a growing clip, exactly: after t frames those of `model(x[:, :, :t])`, as far as rounding goes.
 
@@ -58,7 +100,12 @@ class Stream:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all frames."""
+        """Forgets all frames, and takes the weights that the model has now."""
+        self._convolutions = {
+            name: _Convolution(module)
+            for name, module in self.model.named_modules()
+            if isinstance(module, TemporalConv)
+        }
         self._pushed: list[Tensor] = []  # frames that nothing was computed of
         self._waiting: dict[str, Tensor] = {}  # by unit: frames (N·M, T, V, C) that it needs later
         self._seen: dict[str, int] = {}  # by block: how many sure frames reached it
@@ -104,7 +151,7 @@ class Stream:
         raw = rearrange(x, "n c t v m -> (n m) t v c")
         frames = Frames(normalised(x, model.data_bn) if x.shape[2] else raw, x.shape[2])
         if not o.all_layers:
-            frames = self._convolve("tcn0", model.tcn0, _each(model.gcn0, frames), end=end)
+            frames = self._convolutions["tcn0"](_each(model.gcn0, frames), end=end)
         for i, block in enumerate(model.backbone):
             if i == model.joined:
                 joined = self._delayed("raw", Frames(raw, raw.shape[1]), frames)
@@ -123,23 +170,8 @@ class Stream:
         skip = -seen % stride
         residual = Frames(frames.x[:, skip:], max(frames.sure - skip, 0))
         residual = _each(block.down1, residual, stride)
-        y = self._convolve(name, cast(TemporalConv, block.tcn1), _each(block.gcn1, frames), end=end)
+        y = self._convolutions[f"{name}.tcn1"](_each(block.gcn1, frames), end=end)
         return y._replace(x=y.x + self._delayed(f"{name}.down1", residual, y))
-
-    def _convolve(self, name: str, tcn: TemporalConv, frames: Frames, *, end: bool) -> Frames:
-        """The outputs of a convolution that its inputs so far make possible, with `end` all of them."""
-        kernel, stride, padding = tcn.conv.kernel_size[0], tcn.conv.stride[0], tcn.conv.padding[0]
-        beyond = frames.x.new_zeros(frames.x.shape[0], int(padding), *frames.x.shape[2:])
-        before = self._waiting.get(name, beyond)
-        x = torch.cat([before, frames.x, *([beyond] if end else [])], dim=1)
-        sure = before.shape[1] + frames.sure
-        count, certain = (max((T - kernel) // stride + 1, 0) for T in (x.shape[1], sure))
-        self._waiting[name] = x[:, certain * stride : sure].clone()
-        if not count:
-            return Frames(x.new_zeros(len(x), 0, x.shape[2], tcn.conv.out_channels), 0)
-        y = rearrange(x[:, : (count - 1) * stride + kernel], "b t v c -> b c t v")
-        y = F.conv2d(y, tcn.conv.weight, tcn.conv.bias, stride=tcn.conv.stride)
-        return Frames(norm_relu(rearrange(y, "b c t v -> b t v c"), tcn.bn), certain)
 
     def _delayed(self, name: str, frames: Frames, late: Frames) -> Tensor:
         """The frames beside those that came `late`; those whose time has not come wait."""
