@@ -1,9 +1,8 @@
 """`norm_relu`, `add_relu` and `dropout` of `layers.basic`: backward keeps a byte a number and multiplies it as bits.
 
 ReLU overwrites what was computed for it alone, and keeps its mask, a quarter of the memory of its result. Dropout on a
-CPU draws 16 bits a number (`p` to
-1 / 65536) in a third of the time that torch takes, and multiplies by bytes: numbers times bool take up to six times as
-long (docs/benchmarks.md).
+CPU draws 16 bits a number (`p` to 1 / 65536) in a third of the time that torch takes, and multiplies by bytes: numbers
+times bool take up to six times as long (docs/benchmarks.md).
 """
 
 from __future__ import annotations
