@@ -126,8 +126,12 @@ def gendata(
         CLASSES: "".join(f"{name}\n" for name in labels.classes),
         SKELETON: Path(skeleton).read_text(encoding="utf-8"),
     }
-    if is_new := not (out_folder / CONFIG).exists():
-        texts[CONFIG] = _config(out_folder, bones, model_args, has_depth=not channels.is_flat)
+    config, place = _config(out_folder, bones, model_args, has_depth=not channels.is_flat), out_folder / CONFIG
+    if not place.exists():
+        texts[CONFIG] = config
+    elif place.read_text(encoding="utf-8", errors="replace") != config:
+        told = json.dumps(model_args, ensure_ascii=False)
+        report.notes.append(f"{CONFIG} stays as it is, though other arrays or a person wrote it; these need {told}")
     convert_files(
         partial(read_row, persons=persons, max_frame=T, num_person=M, **reading),
         {name: sources[name] for name in facts},
@@ -155,9 +159,10 @@ def gendata(
         ),
     )
     report.notes += _notes(facts, labels, channels)
-    if not is_new:
-        report.notes.append(f"{CONFIG} stays as it is; the model_args of these arrays are {json.dumps(model_args)}")
-    report.notes.append(f"train a model with  python main.py --config {(out_folder / 's-tr.yaml').as_posix()}")
+    if any(labels.lines[name].part == "val" for name in facts):
+        report.notes.append(f"train a model with  python main.py --config {(out_folder / 's-tr.yaml').as_posix()}")
+    else:
+        report.notes.append("no recording is for validation: give a split or --val before you train a model")
     return report
 
 
@@ -193,7 +198,7 @@ def _config(out_folder: Path, skeleton: Skeleton, model_args: dict[str, Any], *,
     notes = [
         "Training on the recordings that custom_gendata.py converted; docs/training.md describes all keys.",
         f"center: the origin of a sequence is joint {center}, {skeleton.joints[center]}, of its first frame.",
-        *(["random_rotation: largest degrees about x, y and z; here y points upwards."] if has_depth else []),
+        *(["random_rotation: degrees about x, y and z; [0, 0, 30] if z points upwards."] if has_depth else []),
     ]
     return "".join(f"# {note}\n" for note in notes) + dump(fields)
 

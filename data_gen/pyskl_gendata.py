@@ -41,7 +41,7 @@ _SPLIT = re.compile(r"(?:([A-Za-z0-9][\w-]*)_)?(train|val|test)(\d*)", re.ASCII 
 
 
 def to_sample(recording: Recording, *, max_frame: int = 300, num_person: int = 2) -> Row:
-    """The first frames and persons as a row (C, T, V, M): fractions of the picture where its size is known.
+    """The first frames and persons as a row (C, T, V, M): fractions of a picture of known size, else as in the file.
 
     Raises:
         ValueError: no body at all.
@@ -61,7 +61,8 @@ def kind(recording: Recording) -> str:
     if not channels.is_flat:
         return f"{joints} in 3-D"
     lacking = ["score"] * (channels.score is None) + ["img_shape"] * (channels.picture is None)
-    return f"{joints} in 2-D{' without ' * bool(lacking)}{' and '.join(lacking)}"
+    unit = " in pixels" * (channels.unit == "pixels" and channels.picture is None)
+    return f"{joints} in 2-D{unit}{' without ' * bool(lacking)}{' and '.join(lacking)}"
 
 
 def gendata(
@@ -123,7 +124,8 @@ def gendata(
         made=made_by("pyskl_gendata.py", max_frame=max_frame, num_person=num_person),
     )
     if channels.is_flat and channels.unit != "normalised":
-        report.notes.append("no clip has an img_shape: coordinates stay as they are, with y downwards")
+        downwards = ", with y downwards" * (channels.unit == "pixels")
+        report.notes.append(f"no clip has an img_shape: coordinates stay as they are{downwards}")
     report.notes += _notes(parts, clips, samples)
     report.notes += outside_notes((clips[name].outside() for name in samples), "clip")
     return report

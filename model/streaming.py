@@ -6,7 +6,7 @@
         logits = stream.logits()  # model(x[:, :, :t]) of the t frames so far
 
 In evaluation mode attention, graph convolution and batch norm of S-TR act inside a frame. Only temporal convolutions
-and the mean over time see several frames. So each convolution keeps the sums of the outputs that later inputs complete
+and the mean over time see several frames. So each convolution keeps sums of the outputs that later inputs complete
 (eight frames at most), what is added to its output (a block's residual) or taken later (the raw input of the fourth
 block) waits as long, and the mean is a running sum: memory does not grow with the number of frames. In `logits`, where
 the clip ends, the outputs are complete as they are, for the zeros beyond the end add nothing.
@@ -45,8 +45,8 @@ class Frames(NamedTuple):
 class _Convolution:
     """A temporal convolution, batch norm and ReLU whose inputs come piece by piece.
 
-    Each input is multiplied with the matrix of each place in the kernel, and added to the outputs that see it. So no
-    input is multiplied twice, and the outputs at the end of a clip need no zeros beyond it.
+    Each sure input meets each matrix of the kernel once, and the sums are kept until all inputs of an output have come.
+    So the outputs at the end of a clip need no inputs before, and no zeros beyond it.
     """
 
     def __init__(self, tcn: TemporalConv) -> None:
@@ -79,8 +79,8 @@ class _Convolution:
             if sure < T:
                 sums[:, first : first + certain] += product[:, :certain]
         self._seen += sure
+        self._sums = sums[:, complete : (self._seen - 1 + padding) // stride + 1 - self._given].clone()
         self._given += complete
-        self._sums = sums[:, complete:].clone()
         y = y[:, :count]
         return Frames(norm_relu(y, self._tcn.bn) if count else y, complete)
 
@@ -89,7 +89,7 @@ class Stream:
     """The logits of a growing clip, exactly: after t frames those of `model(x[:, :, :t])`, as far as rounding goes.
 
     Args:
-        model: S-TR in evaluation mode, with any weights.
+        model: S-TR in evaluation mode, with any weights; a stream takes them with its first frame.
 
     Raises:
         ValueError: this model sees all frames at once, or is in training mode.
@@ -100,12 +100,8 @@ class Stream:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all frames, and takes the weights that the model has now."""
-        self._convolutions = {
-            name: _Convolution(module)
-            for name, module in self.model.named_modules()
-            if isinstance(module, TemporalConv)
-        }
+        """Forgets all frames."""
+        self._convolutions: dict[str, _Convolution] = {}
         self._pushed: list[Tensor] = []  # frames that nothing was computed of
         self._waiting: dict[str, Tensor] = {}  # by unit: frames (N·M, T, V, C) that it needs later
         self._seen: dict[str, int] = {}  # by block: how many sure frames reached it
@@ -123,6 +119,9 @@ class Stream:
         shape = (len(x), x.shape[-1])
         if self._shape not in ((), shape):
             raise ValueError(f"push: {len(x)} streams, after {self._shape[0]}; call reset() before other streams")
+        if not self._shape:
+            convolutions = ((name, unit) for name, unit in self.model.named_modules() if isinstance(unit, TemporalConv))
+            self._convolutions = {name: _Convolution(unit) for name, unit in convolutions}
         self._shape = shape
         self._pushed.append(x)
         if sum(x.shape[2] for x in self._pushed) >= TOGETHER:

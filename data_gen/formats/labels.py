@@ -76,7 +76,8 @@ def read_labels(path: Path, report: Report) -> Labels:
         return _numbered(_segments_in(path, report), str(path), report, numbers_are_names=True)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} does not exist; --label_path is a CSV file ({','.join((*COLUMNS, SPLIT))}) or a list of a data set"
+            f"{path} does not exist; --label_path is a CSV file ({','.join((*COLUMNS, SPLIT))}), "
+            "or the list that comes with a data set"
         )
     text = read_text(path, "list of labels")
     if _RECORDING.fullmatch(text.lstrip().partition("\n")[0].strip()):

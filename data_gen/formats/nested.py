@@ -57,7 +57,7 @@ def person_shape(frames: np.ndarray, source: Source) -> tuple[int, int, int]:
         ValueError: they are not channels of each joint, or how many persons there are cannot be told.
     """
     if source.skeleton is None:
-        raise ValueError("only a skeleton tells how many joints a line of numbers has")
+        raise ValueError("only a skeleton tells how many joints a frame of numbers has")
     V, width = source.skeleton.num_point, frames.shape[1]
     each, rest = divmod(width, V)
     channel = source.channel
@@ -82,10 +82,9 @@ def recording_of(name: str, joints: np.ndarray, source: Source, **fields: Any) -
     Raises:
         ValueError: it has another shape, or joints or channels that are not expected.
     """
-    if joints.ndim == 2 and joints.size:
-        joints = joints.reshape(len(joints), *person_shape(joints, source))
+    joints = _unrolled(joints, source)
     if joints.ndim not in (3, 4) or not joints.size:
-        raise ValueError(f"shape (T, V, C) or (T, M, V, C) expected, found {joints.shape}")
+        raise ValueError(f"shape (T, V, C), (T, M, V, C) or (T, M*V*C) expected, found {joints.shape}")
     V, C = joints.shape[-2:]
     if source.skeleton and source.skeleton.num_point != V:
         raise ValueError(f"{plural(V, 'joint')} in shape {joints.shape}, the skeleton has {source.skeleton.num_point}")
@@ -123,12 +122,20 @@ def _one_of(arrays: Mapping[str, Any], source: Source, **fields: Any) -> Recordi
     key = next((key for key in _JOINTS if key in arrays), None)
     if key is None:
         raise ValueError(f"it holds {', '.join(sorted(arrays))}: neither x_train and y_train, nor keypoints")
-    joints, channels = _numbers(arrays[key]), None
+    joints, channels = _unrolled(_numbers(arrays[key]), source), None
     scores = next((_numbers(arrays[key]) for key in _SCORES if key in arrays), None)
-    if scores is not None and scores.shape == joints.shape[:-1] and joints.shape[-1] in (2, 3):
+    if scores is not None and joints.shape[-1] in (2, 3):
+        if scores.size != joints[..., 0].size or len(scores) != len(joints):
+            raise ValueError(f"scores of shape {scores.shape} do not fit joints of shape {joints.shape}")
         channels = Channels((*"xyz"[: joints.shape[-1]], "score"), guess_channels(joints).unit)
-        joints = np.concatenate([joints, scores[..., None]], axis=-1)
+        joints = np.concatenate([joints, scores.reshape(*joints.shape[:-1], 1)], axis=-1)
     return recording_of(source.name, joints, source, channels=channels, **fields)
+
+
+def _unrolled(joints: np.ndarray, source: Source) -> np.ndarray:
+    """Rows (T, M*V*C) as (T, M, V, C), anything else as it is; errors as `person_shape`."""
+    is_rows = joints.ndim == 2 and joints.size
+    return joints.reshape(len(joints), *person_shape(joints, source)) if is_rows else joints
 
 
 def _many_of(arrays: _Arrays, part: str, split: str, source: Source) -> Iterator[Recording]:
@@ -183,8 +190,9 @@ def read_nested(source: Source) -> Iterator[Recording]:
     if not isinstance(content, dict) or all(map(str.isdecimal, content)):
         yield recording_of(source.name, _nested(content, source), source)
         return
-    values = list(content.values())
-    lists = [value for value in values if _depth(value) >= 3] or [value for value in values if _depth(value) == 2]
+    named = [content[key] for key in _JOINTS if isinstance(content.get(key), list | dict)]
+    deep = [value for key, value in content.items() if key not in _SCORES and _depth(value) >= 2]
+    lists = named[:1] or [value for value in deep if _depth(value) >= 3] or deep
     if len(lists) != 1:
         raise ValueError(_NO_LISTS)
     arrays = {"keypoints": _nested(lists[0], source)}
@@ -195,7 +203,7 @@ def read_nested(source: Source) -> Iterator[Recording]:
 
 
 def _nested(content: Any, source: Source) -> np.ndarray:
-    """Lists as an array (T, V, C), or (T, M, V, C) where a person who is not there is NaN; null is missing anywhere."""
+    """Lists as an array (T, V, C), (T, M, V, C) or (T, M*V*C); who or what is not there, or null, is NaN."""
     try:
         return np.asarray(content, np.float64)
     except (TypeError, ValueError, OverflowError, RecursionError):
@@ -204,6 +212,9 @@ def _nested(content: Any, source: Source) -> np.ndarray:
     try:
         frames = [frame or [] for frame in content]
         depth = max(map(_depth, frames), default=0)
+        if depth == 1:
+            width = max(map(len, frames))
+            return np.array([frame or [np.nan] * width for frame in frames], np.float64)
         people = [[frame] if depth == 2 else [person or [] for person in frame] for frame in frames]
         bodies = [joints for frame in people for joints in frame if joints]
         V, C = len(bodies[0]), max(len(joint) for joint in bodies[0] if joint)

@@ -2,7 +2,7 @@
 
     {split: {name: [frame_dir, ...]}, annotations: [annotation, ...]}, or of the list of annotations alone;
     annotation: {frame_dir or filename, total_frames, label, keypoint (M, T, V, C), keypoint_score (M, T, V),
-                 img_shape (height, width)}.
+                 img_shape (height, width), which may be missing}.
 
 - C = 3 without score is 3-D, except where the third channel lies between 0 and 1 and x and y are pixels: x, y, score.
 - C = 2 is 2-D, with or without score.
@@ -177,7 +177,7 @@ def recording_of(
             raise ValueError(f"with keypoint_score, keypoint has 2 channels, not {C}")
         joints = np.concatenate([joints, score.astype(np.float64).swapaxes(0, 1)[..., None]], axis=3)
         channels = Channels(("x", "y", "score"), channels.unit)
-    if channels.is_flat and "img_shape" in annotation:
+    if channels.is_flat and annotation.get("img_shape") is not None:
         channels = Channels(channels.names, "pixels", _picture(annotation))
     if 0 in joints.shape:
         raise ValueError("no body in any frame")

@@ -33,6 +33,7 @@ from graph.common.words import plural
 
 _MISSING = {"", "none", "null", "na", "n/a", "#n/a", "-", "nan", "<na>", "-1.#ind", "1.#qnan"}
 _EXCEL = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # its first line may name the separator
+_MAX_HEADING = 5  # lines
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 
@@ -88,25 +89,38 @@ def split_fields(text: str) -> Table:
 
 
 def _take_heading(rows: list[list[str]]) -> list[str] | None:
-    """Take the heading from the begin of the rows: those without a number, down to the one that names x.
+    """Take the heading from the first rows: those without a number, down to the one that names x.
 
     Several lines become one (DeepLabCut has scorer, individuals, bodyparts and coords; pandas and merged cells of a
-    spreadsheet are alike); an empty field has the name on its left.
+    spreadsheet are alike); an empty field has the name on its left. A row of the index's name alone may follow.
     """
     taken: list[list[str]] = []
-    while rows and any(rows[0]) and not any(map(is_number, filter(None, rows[0]))):
+    is_deep_lab_cut = bool(rows[0]) and rows[0][0].lower() == "scorer"
+    while len(taken) < _MAX_HEADING and rows and any(rows[0]) and not any(map(is_number, filter(None, rows[0]))):
         taken.append(rows.pop(0))
-        if any("x" in words_of(field) for field in taken[-1]):
+        last = taken[-1][0].lower() == "coords" if is_deep_lab_cut else _names_x(taken[-1])
+        if last:
             break
     if len(taken) < 2:
         return taken[0] if taken else None
-    names = [_filled(row) for row in taken[:-1] if row[0].lower() != "scorer"] + [taken[-1]]
+    index = taken[-1][0]
+    if rows and rows[0][0] and not any(rows[0][1:]) and not is_number(rows[0][0]):
+        index = rows.pop(0)[0]
+    width = max(map(len, taken))
+    names = [row + [""] * (width - len(row)) for row in taken[is_deep_lab_cut:]]
+    names = [*map(_filled, names[:-1]), names[-1]]
     for row in names:
         if row[0].lower() == "individuals":
             persons = list(dict.fromkeys(row[1:]))
             row[:] = ["", *(f"person {persons.index(name) + 1}" for name in row[1:])]
-    heading = [" ".join(filter(None, column)) for column in zip(*names, strict=False)]
-    return ["frame", *heading[1:]] if names[-1][0].lower() == "coords" else heading
+    heading = [" ".join(filter(None, column)) for column in zip(*names, strict=True)]
+    if is_deep_lab_cut or index != taken[-1][0]:
+        heading[0] = "frame" if is_deep_lab_cut else index
+    return heading
+
+
+def _names_x(row: Sequence[str]) -> bool:
+    return any("x" in words_of(field) for field in row)
 
 
 def _filled(row: Sequence[str]) -> list[str]:

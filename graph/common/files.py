@@ -42,11 +42,12 @@ def atomic_write(path: Path, *, suffix: str = "") -> Iterator[Path]:
                 file.close()  # Windows renames no open file
             os.replace(temporary, path)
         sync_folder(path.parent)
-    finally:
+    except BaseException:
         with suppress(OSError):  # a failing disk: the first error is the one to tell
             temporary.unlink(missing_ok=True)
             for folder in new_folders:
                 folder.rmdir()  # an error, if it holds a file
+        raise
 
 
 def delete_leftovers(path: Path) -> None:

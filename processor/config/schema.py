@@ -9,7 +9,6 @@ touched, and torch is not imported unless the configuration names a class from e
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import textwrap
@@ -323,16 +322,17 @@ def default_work_dir(path: Path) -> Path:
     """`work_dir` for a file that does not name one: `work_dir/ntu60_xsub/s-tr` for `config/ntu60_xsub/s-tr.yaml`.
 
     It has the file's path inside the nearest folder `config`, or else inside the working directory; of a file elsewhere
-    its name alone.
+    it has the folder and the name.
     """
-    path = Path(os.path.abspath(path))
-    *folders, name = path.with_suffix("").parts
+    folder, here = path.parent.resolve(), Path.cwd().resolve()
+    folders = folder.parts
     if "config" in folders:
         inside = folders[len(folders) - folders[::-1].index("config") :]
+    elif folder.is_relative_to(here):
+        inside = folder.relative_to(here).parts
     else:
-        here = Path.cwd()
-        inside = folders[len(here.parts) :] if path.is_relative_to(here) else []
-    return Path("work_dir", *inside, name)
+        inside = folders[1:][-1:]
+    return Path("work_dir", *inside, path.stem)
 
 
 def remarks(config: Config, given: Collection[str]) -> Iterator[str]:

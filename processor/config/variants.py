@@ -19,6 +19,7 @@ from pathlib import Path
 from graph.common.files import ROOT
 
 BASE = "_base"
+OTHERS = ("prepared", "plain_prepared", "skeleton")  # files of prepared arrays, beside which a _base.yaml may lie
 
 
 def variant(path: Path) -> list[Path]:
@@ -53,7 +54,8 @@ def choices(folder: Path) -> str:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    return {file.stem: file for file in sorted(folder.glob("*.yaml"), key=lambda file: file.stem)}
+    files = sorted(folder.glob("*.yaml"), key=lambda file: file.stem)
+    return {file.stem: file for file in files if file.stem not in OTHERS}
 
 
 def _shared(folder: Path, files: Collection[str]) -> list[tuple[str, dict[str, Path]]]:

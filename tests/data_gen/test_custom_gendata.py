@@ -607,9 +607,14 @@ def test_a_configuration_is_written_once(folder: Folder) -> None:
     assert config.train_feeder_args["center"] == 0
     assert "random_rotation" not in config.train_feeder_args
     assert config.test_feeder_args["label_path"] == str(out / "val_label.pkl")
+    assert "stays as it is" not in str(folder.convert().notes)
     (out / "_base.yaml").write_text("mine", encoding="utf-8")
     report = folder.convert()
-    assert report.notes[-2].startswith('_base.yaml stays as it is; the model_args of these arrays are {"num_class": 2,')
+    note = next(note for note in report.notes if note.startswith("_base.yaml stays as it is"))
+    assert note.endswith(
+        f'these need {{"num_class": 2, "channel": 2, "num_point": 4, "num_person": 2, '
+        f'"graph": "graph.custom.Graph", "graph_args": {{"path": "{out.as_posix()}/skeleton.yaml"}}}}'
+    )
     assert (out / "_base.yaml").read_text(encoding="utf-8") == "mine"
 
 

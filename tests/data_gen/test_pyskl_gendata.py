@@ -226,7 +226,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "score nan": (clip_2d("b", keypoint_score=NAN_SCORE), "no body in any frame"),
     "score zero": (clip_2d("b", keypoint_score=np.zeros((1, 4, 17))), "no body in any frame"),
     "3-D with score": (clip_2d("b", keypoint=np.ones((1, 4, 17, 3))), "with keypoint_score, keypoint has 2 channels"),
-    "no picture": (clip_2d("b", without="img_shape"), "17 joints in 2-D without img_shape, where most"),
+    "no picture": (clip_2d("b", without="img_shape"), "17 joints in 2-D in pixels without img_shape, wh"),
     "picture zero": (clip_2d("b", img_shape=(0, 1920)), "img_shape is not (height, width) in pixels"),
     "picture nan": (clip_2d("b", img_shape=(float("nan"), 1920)), "img_shape is not (height, width) in pixels"),
     "picture three": (clip_2d("b", img_shape=(1, 2, 3)), "img_shape is not (height, width) in pixels"),
@@ -416,6 +416,7 @@ def test_anything_anywhere_is_a_sentence_or_a_skip(tmp_path: Path, where: str, v
 
 def test_clips_without_img_shape_stay_in_pixels(tmp_path: Path) -> None:
     clips = [clip_2d(name, without="img_shape") for name in "ab"]
+    clips[0]["img_shape"] = None
     report = gendata(write(tmp_path / "a.pkl", {"train": ["a"], "val": ["b"]}, clips), tmp_path / "out")
     assert "no clip has an img_shape: coordinates stay as they are, with y downwards" in report.notes
     array, _, _ = read(tmp_path / "out", "val")

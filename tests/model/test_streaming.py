@@ -83,13 +83,22 @@ def test_single_precision_of_a_long_stream() -> None:
         torch.testing.assert_close(stream.logits(), model(x), rtol=0, atol=1e-5)
 
 
+def test_a_stream_takes_the_weights_of_its_first_frame() -> None:
+    stream, other, x = Stream(model := model_of()), model_of(), torch.randn(1, 3, 12, 15, 2)
+    model.load_state_dict(other.state_dict())
+    stream.push(x)
+    with torch.no_grad():
+        torch.testing.assert_close(stream.logits(), other(x), rtol=0, atol=1e-5)
+
+
 def test_memory_does_not_grow() -> None:
     stream, sizes = Stream(model_of()), []
     for t in range(160):
         stream.push(torch.randn(1, 3, 15, 2))
         if t % 3 == 0:
             stream.logits()
-        sizes.append(sum(x.numel() for x in (*stream._waiting.values(), *stream._pushed)))
+        sums = [unit._sums for unit in stream._convolutions.values() if unit._sums is not None]
+        sizes.append(sum(x.numel() for x in (*stream._waiting.values(), *stream._pushed, *sums)))
     assert max(sizes[80:]) <= max(sizes[:80])
 
 

@@ -90,6 +90,29 @@ def test_a_frame_may_be_a_row_of_numbers(tmp_path: Path) -> None:
         read_content(tmp_path, rows, skeleton=chain(4))
     with pytest.raises(ValueError, match="only a skeleton tells how many joints"):
         read_content(tmp_path, rows)
+    for gap in ([], None):
+        recording = read_content(tmp_path, [rows[0], gap, *rows[1:]], skeleton=chain(5))
+        assert recording.present.any(axis=(1, 2)).tolist() == [True, False, True, True, True]
+    by_number = {str(t): row for t, row in enumerate(rows)}
+    np.testing.assert_array_equal(read_content(tmp_path, by_number, skeleton=chain(5)).joints[:, 0], np.float32(joints))
+
+
+def test_rows_of_numbers_have_scores(tmp_path: Path) -> None:
+    joints, scores = moves(4, 5, 2), moves(4, 5) / 2
+    np.savez(tmp_path / "a.npz", keypoints=joints.reshape(4, 10), scores=scores)
+    (recording,) = read(tmp_path / "a.npz", skeleton=chain(5))
+    np.testing.assert_array_equal(recording.joints[:, 0], np.float32(np.concatenate([joints, scores[..., None]], 2)))
+    np.savez(tmp_path / "a.npz", keypoints=joints.reshape(4, 10), scores=scores[:, :3])
+    with pytest.raises(ValueError, match="do not fit joints of shape"):
+        list(read(tmp_path / "a.npz", skeleton=chain(5)))
+
+
+def test_keys_decide_which_lists_are_joints(tmp_path: Path) -> None:
+    rows = moves(4, 5, 2).reshape(4, 10).tolist()
+    content = {"bbox": [[1, 2, 3, 4]] * 4, "camera": [[[1, 0], [0, 1]]], "keypoints": rows}
+    assert read_content(tmp_path, content, skeleton=chain(5)).joints.shape == (4, 1, 5, 2)
+    with pytest.raises(ValueError, match="not nested lists of numbers"):
+        read_content(tmp_path, {"bbox": [[1, 2, 3, 4]] * 4, "box": [[1, 2, 3, 4]] * 4}, skeleton=chain(2))
 
 
 def test_classes_of_npz_may_be_a_column(tmp_path: Path) -> None:

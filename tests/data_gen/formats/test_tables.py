@@ -219,6 +219,18 @@ def test_a_heading_may_have_several_lines(tmp_path: Path) -> None:
     assert recording.present[:, 0].tolist() == [[True, True], [False, True]]
     mice = read_text(tmp_path, SEVERAL_MICE, skeleton=MOUSE)
     assert mice.joints.tolist() == [[[[3, 4], [1, 2]], [[7, 8], [5, 6]]]]
-    merged = read_text(tmp_path, "Frame,nose,,tail,\n,X,Y,X,Y\n1,1,2,3,4\n2,5,6,7,8\n", skeleton=MOUSE)
+    merged_text = "Frame,nose,,tail,\n,X,Y,X,Y\n1,1,2,3,4\n2,5,6,7,8\n"
+    merged = read_text(tmp_path, merged_text, skeleton=MOUSE)
     assert merged.joints[:, 0].tolist() == [[[3, 4], [1, 2]], [[7, 8], [5, 6]]]
     assert merged.notes == ("left out the columns Frame",)
+    short = merged_text.replace("tail,\n", "tail\n")
+    np.testing.assert_array_equal(read_text(tmp_path, short, skeleton=MOUSE).joints, merged.joints)
+    pandas = "joint,nose,nose,tail,tail\ncoord,x,y,x,y\nframe,,,,\n4,1,2,3,4\n5,5,6,7,8\n"
+    recording = read_text(tmp_path, pandas, skeleton=MOUSE)
+    np.testing.assert_array_equal(recording.joints, merged.joints)
+    assert recording.notes == ("left out the columns frame",)
+
+
+def test_text_of_many_lines_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no column of its heading is x or y of a joint"):
+        read_text(tmp_path, "a word\nand others\n" * 20, skeleton=MOUSE)

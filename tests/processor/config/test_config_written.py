@@ -203,7 +203,7 @@ class TestWorkDir:
             ("config/a/b.yaml", "a/b"),
             ("x/config/c.d.yaml", "c.d"),
             ("sets/e.yaml", "sets/e"),
-            ("../elsewhere/f.yaml", "f"),
+            ("../elsewhere/f.yaml", "elsewhere/f"),
         ],
     )
     def test_it_is_where_the_file_is(self, file: str, place: str) -> None:
