@@ -263,7 +263,7 @@ def _split(labels: Labels, val: str | None, pattern: NamePattern | None, source:
     """The labels with a part for each recording: as `--val` says, or as they are."""
     lines = labels.lines
     if val is not None:
-        chosen = validation(val, {line.file for line in lines.values()}, pattern)
+        chosen = validation(val, {line.file for line in lines.values()}, pattern, report)
         parts = {name: "val" if line.file in chosen else "train" for name, line in lines.items()}
     else:
         parts = {name: line.part or "train" for name, line in lines.items()}
@@ -275,13 +275,16 @@ def _split(labels: Labels, val: str | None, pattern: NamePattern | None, source:
 def _recordings_of(path: Path, report: Report, **reading: Any) -> dict[str, Recording]:
     """The recordings that a file holds, by their names."""
     recordings: dict[str, Recording] = {}
+    problems: list[str] = []
     try:
-        for recording in read(path, **reading):
+        for recording in read(path, problems=problems, **reading):
             if recording.name in recordings:
                 report.skip(f"{recording.name}: a second recording of this name; the first is taken")
             recordings.setdefault(recording.name, recording)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    for problem in problems:
+        report.skip(problem)
     return recordings
 
 

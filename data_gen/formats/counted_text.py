@@ -32,7 +32,7 @@ def is_counted(source: Source) -> bool:
 def read_counted(source: Source) -> Iterator[Recording]:
     """A recording; errors as `Recording.of`, or a file that is truncated or garbled."""
     lines = [line.strip() for line in source.text.rstrip().encode().splitlines()]
-    T, frame, place, row, V = walk(lines, source.skeleton.num_point if source.skeleton else None)
+    T, frame, place, row, V = walk(lines, None)
     if not len(row):
         raise ValueError("no body in any frame")
     table = [[_joint(lines[at], at + 1) for at in range(first + 2, first + 2 + V)] for first in row.tolist()]
@@ -58,7 +58,7 @@ def read_counted(source: Source) -> Iterator[Recording]:
         dtype=np.float64 if is_kinect else np.float32,
         identity=identity,
         frame_rate=FRAME_RATE if is_kinect else None,
-        skeleton=SKELETON if is_kinect and source.skeleton is None else None,
+        skeleton=SKELETON if is_kinect else None,
     )
 
 

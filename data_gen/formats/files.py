@@ -114,10 +114,21 @@ class Source:
     skeleton: Skeleton | None = None  # the order of the joints
     channel: int | None = None  # C, where the file does not tell it
     max_mb: int = MAX_MB
+    problems: list[str] | None = None  # gets what is wrong with single recordings of a file that holds many
 
     @property
     def name(self) -> str:
         return self.path.name
+
+    def skip(self, problem: str) -> None:
+        """Leaves out a recording of a file that holds many.
+
+        Raises:
+            ValueError: nobody collects problems.
+        """
+        if self.problems is None:
+            raise ValueError(problem)
+        self.problems.append(problem)
 
     @cached_property
     def head(self) -> bytes:

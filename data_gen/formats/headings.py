@@ -23,7 +23,7 @@ _CHANNEL = {name: name for name in "xyz"} | dict.fromkeys(
 )
 _ROLES = {  # headings of columns that say which frame, person or joint a line is of
     "frame": re.compile("f|frame ?(id|number|index|idx|num|no)?"),
-    "person": re.compile("(person|track|body) ?(id)?|subject id|player"),
+    "person": re.compile("(person|track|tracking|body|player) ?(id|index|idx|number)?|(subject|skeleton) id"),
     "joint": re.compile("(joint|landmark|keypoint) ?(id|name|index)?|(body ?)?part|kp|marker"),
 }
 _PERSONS = ("person", "p", "body", "player", "skeleton")  # before the number of a person

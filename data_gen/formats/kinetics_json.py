@@ -29,15 +29,15 @@ _MAX_VALUE = 10  # fractions of the picture end a little above 1, pixels do not
 class Clip(NamedTuple):
     """A file's class and its K bodies, those of a frame in the file's order."""
 
-    label: int  # the class, from 0
+    label: int | None  # the class, from 0
     frame: np.ndarray  # (K,) index of each body's frame
     pose: np.ndarray  # (K, V, 2) x and y
     score: np.ndarray  # (K, V)
-    num_frame: int  # number of frames of the clip, of which the first `NUM_FRAME` are read
+    num_frame: int  # number of frames of the clip, those that are not read too
 
 
-def read_clip(path: Path) -> Clip:
-    """The first five bodies of each of the first 300 frames.
+def read_clip(path: Path, *, cut: bool = True) -> Clip:
+    """The first five bodies of each of the first 300 frames, or (`cut` false) everybody, of a class or of none.
 
     Raises:
         ValueError: the file has another form; the message is the rest of a sentence that names it.
@@ -46,19 +46,22 @@ def read_clip(path: Path) -> Clip:
     content = read_json(path, _MAX_CLIP)
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise ValueError("not of the form {data: [frames], label, label_index}")
-    if not _is_class(label := content.get("label_index")):
+    label = content.get("label_index")
+    if not cut and label == -1:  # what tools that write such files give a clip without a class
+        label = None
+    elif not _is_class(label):
         raise ValueError(f"label_index {label!a:.20} is no class from 0 to {NUM_CLASS - 1}")
     numbers_of: dict[int, array[float]] = {}
     for place, entry in enumerate(content["data"], 1):
         try:
-            frame, numbers = _read_frame(entry)
+            frame, numbers = _read_frame(entry, *((NUM_FRAME, NUM_PERSON_READ) if cut else (None, None)))
         except (KeyError, TypeError, OverflowError) as error:
             form = f"{{frame_index, skeleton: [{{pose: {_NUM_POSE} numbers, score: {_NUM_SCORE} numbers}}]}}"
             raise ValueError(f"entry {place} of data is not of the form {form}") from error
         if frame in numbers_of:
             raise ValueError(f"frame_index {frame} occurs twice")
         numbers_of[frame] = numbers
-    kept = [frame for frame in numbers_of if frame < NUM_FRAME]
+    kept = [frame for frame in numbers_of if not cut or frame < NUM_FRAME]
     bodies = [np.frombuffer(numbers_of[frame]).reshape(-1, _NUM_POSE + _NUM_SCORE) for frame in kept]
     values = np.concatenate([np.empty((0, _NUM_POSE + _NUM_SCORE)), *bodies])
     frames = np.repeat(np.array(kept, int), [len(rows) for rows in bodies])
@@ -82,20 +85,20 @@ def read_kinetics(source: Source) -> Iterator[Recording]:
 
     Errors are those of `read_clip`.
     """
-    clip = read_clip(source.path)
+    clip = read_clip(source.path, cut=False)
     values = np.concatenate([clip.pose, clip.score[..., None]], axis=2)
     values[values[..., 2] == 0] = np.nan
-    joints = by_frame(values, clip.frame, min(clip.num_frame, NUM_FRAME))
+    joints = by_frame(values, clip.frame, clip.num_frame)
     channels = Channels(("x", "y", "score"), "normalised")
     yield Recording.of(source.name, joints, channels, label=clip.label, skeleton=SKELETON)
 
 
-def _read_frame(entry: Any) -> tuple[int, array[float]]:
+def _read_frame(entry: Any, num_frame: int | None, num_person: int | None) -> tuple[int, array[float]]:
     """A frame's index, and pose and score of its first bodies in one array, which is empty for a frame that is cut."""
     frame, bodies, numbers = entry["frame_index"], entry["skeleton"], array("d")
     if type(frame) is not int or frame < 0:
         raise ValueError(f"frame_index {frame!a:.20} is no whole number from 0")
-    for body in bodies[:NUM_PERSON_READ] if frame < NUM_FRAME else ():
+    for body in bodies[:num_person] if num_frame is None or frame < num_frame else ():
         pose, score = body["pose"], body["score"]
         if (len(pose), len(score)) != (_NUM_POSE, _NUM_SCORE):
             raise ValueError(

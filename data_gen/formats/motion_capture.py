@@ -89,6 +89,8 @@ def _named(
 ) -> Recording:
     """The recording of joints with names, in the order of the source's skeleton where it has one."""
     wanted = source.skeleton
+    short = [name.rpartition(":")[2] for name in names]  # mixamorig:Hips, Subject:LFHD
+    names = short if len(set(short)) == len(short) else names
     if wanted:
         place = {joint_key(name): number for number, name in enumerate(names)}
         if all(joint_key(name) in place for name in wanted.joints):  # others, such as further markers, are left out

@@ -116,7 +116,8 @@ def _by_distance(
         for place in free:
             if m not in taken and last_present[place].any():
                 far = _distance(position[m], present[m], last[place], last_present[place])
-                pairs.append((far > _length(position[m], present[m]), far, m, place))
+                length = max(_length(position[m], present[m]), _length(last[place], last_present[place]))
+                pairs.append((far > length, far, m, place))
     empty = [place for place in free if not last_present[place].any()]
     for is_far, _, m, place in sorted(pairs):
         if m in taken or place in taken.values():

@@ -15,7 +15,7 @@
 A person is found by the names that these programs use, whatever else is there. A joint at (0, 0) of a picture, and one
 in 3-D with score 0 at the origin, is missing. Frames are those that the file numbers; a number left out is a
 frame without anybody. Persons are in the file's order; `Recording.identity` holds the tracker's numbers, -1 where there
-are none.
+are none, or where a program without a tracker gives one number to several persons of a frame.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from data_gen.formats.nested import guess_channels
 from data_gen.formats.recording import Recording
 from graph import coco, kinetics, mediapipe, openpose
 from graph.channels import Channels, Unit
+from graph.tools import Skeleton
 
 _FRAMES = ("instance_info", "annotations", "frames", "data", "predictions", "poses", "results")
 _PEOPLE = ("people", "bodies", "instances", "persons", "skeleton", "predictions", "detections", "poses")
@@ -42,7 +43,7 @@ _SCORES = ("keypoint_scores", "scores", "score", "visible", "confidence", "visib
 _IDENTITY = ("track_id", "person_id", "idx", "trackid")
 _NUMBER = ("frame_id", "frame_index", "frame_idx", "frame", "frame_number", "image_id", "frame_num")
 _SKELETONS = {module.SKELETON.num_point: module.SKELETON for module in (coco, kinetics, openpose, mediapipe)}
-_FRAME = re.compile(rb'\s*\{(\s*"\w+"\s*:\s*[\w".-]+\s*,)*\s*"people"')  # a mapping with people, behind numbers or text
+_FRAME = re.compile(rb'\s*\{(\s*"\w+"\s*:\s*("[^"]*"|[\w.-]+)\s*,)*\s*"people"')  # behind numbers or text
 _MAX_FRAME_MB = 4  # of a folder's file; 100 persons with face and hands have 0.5
 
 
@@ -153,8 +154,9 @@ def _yolo_person(line: bytes, path: Path, source: Source) -> Person:
         numbers = np.array(line.split(), np.float64)[5:]
     except ValueError as error:
         raise ValueError(f"{path.name}: a line is not class, box and joints as numbers") from error
-    V = source.skeleton.num_point if source.skeleton else 17
-    C = next((C for C in (3, 2) if 0 <= len(numbers) - V * C <= 2), 0)
+    own = source.skeleton.num_point if source.skeleton else 17
+    forms = [(V, C) for C in (3, 2) for V in (17, own)]
+    V, C = next(((V, C) for V, C in forms if 0 <= len(numbers) - V * C <= 2), (own, 0))
     if not C:
         raise ValueError(f"{path.name}: {len(numbers)} numbers after class and box are not x y score of {V} joints")
     rest = numbers[V * C :]
@@ -170,6 +172,10 @@ def _facts(content: Any) -> tuple[dict[str, Any], tuple[int, int] | None]:
     label = next((facts[key] for key in ("label", "category_id", "label_index") if key in facts), None)
     rate = next((facts[key] for key in ("fps", "frame_rate", "frameRate") if key in facts), None)
     fields: dict[str, Any] = {}
+    names = facts["meta_info"].get("keypoint_id2name") if isinstance(facts.get("meta_info"), dict) else None
+    if isinstance(names, dict) and names and all(isinstance(name, str) for name in names.values()):
+        joints = tuple(names[key] for key in sorted(names, key=natural_key))
+        fields["skeleton"] = Skeleton("the file", joints, (0,) * len(joints))
     if isinstance(label, int | str) and label != -1:
         fields["label"] = label
     if isinstance(rate, int | float) and 0 < rate < 10_000:
@@ -207,12 +213,13 @@ def _people(entry: Any) -> list[Person]:
         people = next((entry[key] for key in _PEOPLE if isinstance(entry.get(key), list)), None)
         if people is not None:
             return [person for item in people for person in _people(item)]
-        points = next((entry[key] for key in _POINTS if entry.get(key)), None)
-        if points is None:
+        key = next((key for key in _POINTS if entry.get(key)), None)
+        if key is None:
             return []
+        points, has_depth = entry[key], "landmark" in key.lower()
         if _level(points) == 2:  # several persons' landmarks, as MediaPipe's tasks give them
-            return [person for item in points for person in _person(item, {})]
-        return _person(points, entry)
+            return [person for item in points for person in _person(item, {}, has_depth=has_depth)]
+        return _person(points, entry, has_depth=has_depth)
     if not isinstance(entry, list) or not entry:
         return []
     if all(isinstance(item, dict) and "x" in item for item in entry):
@@ -221,13 +228,15 @@ def _people(entry: Any) -> list[Person]:
 
 
 def _level(points: Any) -> int:
-    """1: a list of joints; 2: a list of persons' joints, which are mappings."""
+    """1: a list of joints; 2: a list of persons' joints, which are mappings or, of several persons, lists."""
     first = points[0] if isinstance(points, list) and points else None
-    return 2 if isinstance(first, list) and first and isinstance(first[0], dict) else 1
+    if not isinstance(first, list) or not first:
+        return 1
+    return 2 if isinstance(first[0], dict) or (isinstance(first[0], list) and len(points) > 1) else 1
 
 
-def _person(points: Any, entry: dict[str, Any]) -> list[Person]:
-    """The person of a list of joints, in any of the forms that are in use."""
+def _person(points: Any, entry: dict[str, Any], *, has_depth: bool = False) -> list[Person]:
+    """The person of a list of joints, in any of the forms that are in use; three numbers of each may have a depth."""
     scores = next((entry[key] for key in _SCORES if isinstance(entry.get(key), list)), None)
     names: tuple[str, ...]
     try:
@@ -248,7 +257,8 @@ def _person(points: Any, entry: dict[str, Any]) -> list[Person]:
                 joints = joints[0]
             names = ("x", "y", "z")[: joints.shape[1]]
             if scores is None and joints.shape[1] in (3, 4):
-                names = ("x", "y", "score") if joints.shape[1] == 3 else ("x", "y", "z", "score")
+                names = ("x", "y", "score") if joints.shape[1] == 3 and not has_depth else ("x", "y", "z", "score")
+                names = names[: joints.shape[1]]
         if scores is not None and "score" not in names:
             joints, names = np.column_stack([joints, np.array(scores, np.float64).reshape(-1)]), (*names, "score")
     except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
@@ -287,20 +297,26 @@ def _recording(
     ((shape, names),) = forms
     if source.channel not in (None, shape[1]):
         raise ValueError(f"its channels are {', '.join(names)}, not --channel {source.channel}")
-    places, T, first = _places(list(frames))
-    M = max(map(len, frames.values()))
+    places, frame_numbers, notes = _places(list(frames))
+    T, M = len(frame_numbers), max(map(len, frames.values()))
     joints, identity = missing((T, M, *shape)), np.full((T, M), -1)
     for place, people in zip(places, frames.values(), strict=True):
         for m, person in enumerate(people):
             joints[place, m], identity[place, m] = person.joints, person.identity
+    numbers = np.sort(identity, axis=1)
+    if ((numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)).any():
+        identity[:] = -1  # AlphaPose without tracking gives everybody the number 0
+    if names == ("x", "y", "score") and np.nanmin(joints[..., 2], initial=0) < 0:
+        names = ("x", "y", "z")
     if "z" not in names:  # where nothing is found; the corner of a picture is nobody's joint
         joints[(joints[..., :2] == 0).all(axis=-1)] = np.nan
     if unit is None:
         unit = _unit(joints, names, source)
     channels = Channels(names, unit, picture if unit == "pixels" else None)
-    fields["frames"] = first + np.arange(T)
-    fields["skeleton"] = _SKELETONS.get(joints.shape[2])
-    return Recording.of(source.name, joints, channels, identity=identity, **fields)
+    V, known = joints.shape[2], fields.get("skeleton")
+    if known is None or known.num_point != V:  # 17 joints in 3-D have another order than COCO's
+        fields["skeleton"] = _SKELETONS.get(V) if "z" not in names or mediapipe.SKELETON.num_point == V else None
+    return Recording.of(source.name, joints, channels, identity=identity, frames=frame_numbers, notes=notes, **fields)
 
 
 def _unit(joints: np.ndarray, names: tuple[str, ...], source: Source) -> Unit:
@@ -312,17 +328,17 @@ def _unit(joints: np.ndarray, names: tuple[str, ...], source: Source) -> Unit:
     return "normalised" if "score" in names and joints.shape[2] == 33 else "unknown"
 
 
-def _places(numbers: list[Any]) -> tuple[list[int], int, int]:
-    """The index of each frame, how many frames there are (numbers that are left out, too), and the first number."""
+def _places(numbers: list[Any]) -> tuple[list[int], np.ndarray, tuple[str, ...]]:
+    """The index of each frame, the numbers of all frames (those that are left out, too), and notes."""
     counted = [_number(number) for number in numbers]
     if None in counted or len(set(counted)) < len(counted):
-        return list(range(len(numbers))), len(numbers), 0
+        return list(range(len(numbers))), np.arange(len(numbers)), ()
     whole = [number for number in counted if number is not None]
     first, last = min(whole), max(whole)
     if last - first >= 10 * len(whole) + 300:  # numbers of pictures, not of frames
         rank = {number: place for place, number in enumerate(sorted(whole))}
-        return [rank[number] for number in whole], len(whole), 0
-    return [number - first for number in whole], last - first + 1, first
+        return [rank[number] for number in whole], np.array(sorted(whole)), ("took only the frames with persons",)
+    return [number - first for number in whole], np.arange(first, last + 1), ()
 
 
 def _number(number: Any) -> int | None:

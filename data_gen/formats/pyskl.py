@@ -105,9 +105,16 @@ def read_pyskl(source: Source) -> Iterator[Recording]:
         for split, listed in content.splits.items():
             part = next((part for part in ("train", "val", "test") if part in str(split).lower()), None)
             split_of |= dict.fromkeys(names_of(listed), part) if part else {}
+    for problem in content.problems:
+        source.skip(problem)
     body_file = BodyFiles(source.path.parent)
     for name, annotation in content.by_name.items():
-        yield recording_of(name, annotation, split=split_of.get(name), body_file=body_file)
+        try:
+            recording = recording_of(name, annotation, split=split_of.get(name), body_file=body_file)
+        except ValueError as error:
+            source.skip(f"{name}: {error}")
+        else:
+            yield recording
 
 
 class BodyFiles:

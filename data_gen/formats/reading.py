@@ -54,7 +54,12 @@ FORMATS = {  # the first that recognises a file reads it
 
 
 def read(
-    path: str | Path, format: str = "auto", *, skeleton: Skeleton | None = None, channel: int | None = None
+    path: str | Path,
+    format: str = "auto",
+    *,
+    skeleton: Skeleton | None = None,
+    channel: int | None = None,
+    problems: list[str] | None = None,
 ) -> Iterator[Recording]:
     """The recordings of a file, or of a folder with a file a frame.
 
@@ -63,13 +68,14 @@ def read(
         format: a key of `FORMATS`; `auto` tells it by what the file holds, never by its name alone.
         skeleton: the joints, for formats that do not name them.
         channel: the number of channels, where a line of numbers does not tell it.
+        problems: gets what is wrong with single recordings of a file that holds many; None: that is an error.
 
     Raises:
         ValueError: an unknown format, or the file has another form; the message is the rest of a sentence that names
             the file.
         OSError: the file cannot be read.
     """
-    source = Source(Path(path), skeleton, channel)
+    source = Source(Path(path), skeleton, channel, problems=problems)
     name = format if format != "auto" else format_of(source)
     if name not in FORMATS:
         known = ", ".join(("auto", *FORMATS))

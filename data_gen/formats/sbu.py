@@ -24,9 +24,12 @@ _MAX_RECORDED = 100  # real numbers lie between -1 and 3
 
 
 def is_sbu(source: Source) -> bool:
-    """Whether the first line is 91 numbers with commas, the first of which is whole."""
+    """Whether the first line is 91 numbers with commas: a whole one, then x and y as fractions of a picture, and z."""
     fields = source.head.split(b"\n")[0].split(b",")
-    return len(fields) == _FIELDS and fields[0].strip().isdigit() and all(map(is_number, fields))
+    if len(fields) != _FIELDS or not fields[0].strip().isdigit() or not all(map(is_number, fields)):
+        return False
+    places = [float(fields[at + axis]) for at in range(1, _FIELDS, 3) for axis in (0, 1)]
+    return all(-0.5 <= place <= 1.5 for place in places)
 
 
 def read_sbu(source: Source) -> Iterator[Recording]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from data_gen.common.command_line import Report
 from data_gen.common.names import match, nfc
 from data_gen.formats.files import natural_key, read_text
 from graph.common.words import did_you_mean, plural
@@ -49,7 +50,7 @@ class NamePattern:
         return found.groupdict() if found else {}
 
 
-def validation(which: str, names: Iterable[str], pattern: NamePattern | None) -> set[str]:
+def validation(which: str, names: Iterable[str], pattern: NamePattern | None, report: Report) -> set[str]:
     """The names among `names` of the recordings that are for validation.
 
     Args:
@@ -62,7 +63,7 @@ def validation(which: str, names: Iterable[str], pattern: NamePattern | None) ->
     """
     names = list(names)
     field, equals, values = which.partition("=")
-    chosen = _with_values(field.strip(), values, names, pattern) if equals else _listed(Path(which), names)
+    chosen = _with_values(field.strip(), values, names, pattern) if equals else _listed(Path(which), names, report)
     if not 0 < len(chosen) < len(names):
         which_part = "none" if not chosen else "all"
         raise ValueError(f"--val {which}: {which_part} of {plural(len(names), 'recording')} would be for validation")
@@ -87,18 +88,22 @@ def _with_values(field: str, values: str, names: list[str], pattern: NamePattern
     return {name for name, value in there.items() if value in wanted}
 
 
-def _listed(path: Path, names: list[str]) -> set[str]:
+def _listed(path: Path, names: list[str], report: Report) -> set[str]:
     if not path.is_file():
         raise FileNotFoundError(f"--val {path}: there is no such file; give FIELD=VALUES or a text file of names")
     text = read_text(path, "text file of names")
     headings = list(_HEADING.finditer(text))
-    ends = [heading.start() for heading in headings[1:]] + [len(text)]
+    ends = [heading.start() for heading in headings[1:]] + [len(text)] * bool(headings)
     parts = [text[h.end() : end] for h, end in zip(headings, ends, strict=True) if h[1].lower() != "train"]
     words = re.split(r"[,\r\n]+", ",".join(parts) if headings else text)
     pairs = match(filter(None, map(str.strip, words)), names)
-    if pairs.problems and not pairs.found:
+    if pairs.problems:
         name, problem = next(iter(pairs.problems.items()))
-        raise ValueError(f"--val {path}: {name} is none of the recordings{f' ({problem})' if problem else ''}")
+        why = f" ({problem})" if problem else ""
+        if not pairs.found:
+            raise ValueError(f"--val {path}: {name} is none of the recordings{why}")
+        are = plural(len(pairs.problems), "name in it is none", "names in it are none")
+        report.notes.append(f"--val {path}: {are} of the recordings, such as {name}{why}")
     return set(pairs.found.values())
 
 

@@ -34,6 +34,7 @@ from graph.common.words import plural
 _MISSING = {"", "none", "null", "na", "n/a", "#n/a", "-", "nan", "<na>", "-1.#ind", "1.#qnan"}
 _EXCEL = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # its first line may name the separator
 _MAX_HEADING = 5  # lines
+_MOMENTS = ("time", "timestamp", "time stamp", "image", "image id", "image name", "file name", "filename")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 
@@ -202,6 +203,7 @@ def _number(field: str) -> float:
 def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
     """The recording of columns with names: a line is a frame, a person of a frame, or a joint."""
     names, M = table.heading or [], columns.num_person
+    columns = _completed(columns, table)
     cells = _numbers(table, [column for place in columns.places for column in place])
     C = len(columns.names)
     if source.channel not in (None, C):
@@ -217,8 +219,6 @@ def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
         return _joint_a_line(cells, source, notes)
     order = [0] * len(cells)
     if columns.joint is not None:
-        if columns.frame is None:
-            raise ValueError(f"its lines are joints ({names[columns.joint]}), and no column counts the frames")
         words = [row[columns.joint] for row in table.rows]
         place = {word: place for place, word in enumerate(ordered(dict.fromkeys(words), source.skeleton))}
         order, V = [place[word] for word in words], len(place)
@@ -246,6 +246,28 @@ def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
     if columns.frame is not None and all(row[columns.frame].isdecimal() for row in table.rows):
         numbers = np.unique([int(row[columns.frame]) for row in table.rows])
     return Recording.of(source.name, array, channels, identity=identity, notes=notes, frames=numbers)
+
+
+def _completed(columns: Columns, table: Table) -> Columns:
+    """A time or picture as the frame, and `id` as the person, where several lines are of the same moment."""
+    words = {column: " ".join(words_of((table.heading or [])[column])) for column in columns.extra}
+
+    def among(names: Sequence[str]) -> int | None:
+        return next((column for column, name in words.items() if name in names), None)
+
+    several = columns.person is not None and len({row[columns.person] for row in table.rows}) > 1
+    if columns.frame is None and (several or columns.joint is not None):
+        if (frame := among(_MOMENTS)) is None:
+            what = (table.heading or [])[columns.joint if columns.joint is not None else columns.person or 0]
+            lines = "joints" if columns.joint is not None else "persons"
+            raise ValueError(f"its lines are {lines} ({what}), and no column counts the frames")
+        columns = columns._replace(frame=frame)
+    elif columns.frame is not None and columns.person is None and columns.joint is None:
+        frames = [row[columns.frame] for row in table.rows]
+        if len(set(frames)) < len(frames):
+            columns = columns._replace(person=among(("id", "pid")))
+    used = (columns.frame, columns.person)
+    return columns._replace(extra=[column for column in columns.extra if column not in used])
 
 
 def _ranks(table: Table, column: int) -> list[int]:

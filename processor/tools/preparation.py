@@ -102,8 +102,10 @@ def fitted_to(
     if skeleton is not None:
         recording = fitted(recording, skeleton)
     wanted = script_of(made).reads or channels
-    if made.get("script") == "pyskl_gendata.py" and "z" not in channels.names:
+    if made.get("script") == "pyskl_gendata.py" and channels.unit == "normalised":
         return _in_picture(_with_names(recording, channels), of_pyskl=True)
+    if made.get("script") == "pyskl_gendata.py":  # which divides by a picture's size where there is one
+        recording = replace(recording, channels=replace(recording.channels, picture=None))
     return _in_unit(_with_names(recording, wanted), wanted)
 
 

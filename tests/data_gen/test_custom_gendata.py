@@ -661,6 +661,17 @@ def test_names_tell_labels_and_performers(folder: Folder) -> None:
     assert left in report.notes
 
 
+def test_a_plain_list_says_what_is_for_validation(folder: Folder) -> None:
+    for name in ("a1_s1", "a2_s1", "a1_s2"):
+        move(folder.path / "raw" / f"{name}.txt")
+    listed = folder.path / "val.txt"
+    listed.write_text("a1_s2\na2_s2\n")
+    report = convert_raw(folder, "--names", "a{label}_s*", "--val", listed)
+    assert folder.labels("val") == (["a1_s2.txt"], [0])
+    note = next(note for note in report.notes if note.startswith(f"--val {listed}"))
+    assert "1 name in it is none of the recordings, such as a2_s2" in note
+
+
 def test_folders_may_be_classes(folder: Folder) -> None:
     for name in ("walk/1.txt", "sit down/1.txt", "walk/2.txt"):
         (folder.path / "raw" / name).parent.mkdir(exist_ok=True)

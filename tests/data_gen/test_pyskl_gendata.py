@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from data_gen.formats.reading import read as read_any
 from data_gen.pyskl_gendata import gendata, main
 
 rng = np.random.default_rng(0)
@@ -412,6 +413,16 @@ def test_anything_anywhere_is_a_sentence_or_a_skip(tmp_path: Path, where: str, v
         assert array.any(axis=(1, 2, 3, 4)).all()
         return
     assert "a.pkl: " in message
+
+
+def test_an_annotation_of_nobody_is_left_out_of_own_data_too(tmp_path: Path) -> None:
+    clips = [clip_2d("a"), clip_2d("b", num_person=0), clip_2d("c")]
+    path = write(tmp_path / "a.pkl", {"train": ["a", "b"], "val": ["c"]}, clips)
+    problems: list[str] = []
+    assert [recording.name for recording in read_any(path, problems=problems)] == ["a", "c"]
+    assert problems == ["b: no body in any frame"]
+    with pytest.raises(ValueError, match="b: no body in any frame"):
+        list(read_any(path))
 
 
 def test_clips_without_img_shape_stay_in_pixels(tmp_path: Path) -> None:

@@ -53,6 +53,14 @@ def test_somebody_far_away_is_somebody_else() -> None:
     assert places(found) == [[1, None], [None, 9], [1.1, 9.1]]
 
 
+def test_somebody_of_whom_one_joint_is_seen_keeps_the_place() -> None:
+    frames: list[list[float | None]] = [[1, None], [1.1, None], [1.2, None], [1.3, None], [1.4, 9]]
+    before = recording(frames)
+    before.present[2, 0, 1:] = False
+    found, _ = follow(before)
+    assert places(found) == frames
+
+
 def test_the_trackers_number_beats_distance() -> None:
     frames: list[list[float | None]] = [[1, 5], [1.1, 5.1], [1.2, 5.2]]
     found, changes = follow(recording(frames, [[7, 8], [8, 7], [7, 8]]))

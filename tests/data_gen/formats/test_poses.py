@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from made import chain, moves, one, read_content, read_text
 
+from data_gen.formats.persons import follow
 from data_gen.formats.recording import fitted
-from graph import ntu_rgb_d, openpose
+from graph import kinetics, ntu_rgb_d, nw_ucla, openpose
+from graph.tools import Skeleton
 
 JOINTS = moves(17, 3) * [300, 300, 0.5]  # of a person: x, y, score
 FLAT = JOINTS.ravel().tolist()
@@ -209,7 +211,76 @@ def test_joints_of_one_program_are_not_taken_for_those_of_another(tmp_path: Path
 
 def test_numbers_of_pictures_are_no_frames(tmp_path: Path) -> None:
     content = [{"image_id": number, "keypoints": FLAT} for number in (139, 10**12, 285)]
-    assert read_content(tmp_path, content).joints.shape[0] == 3
+    recording = read_content(tmp_path, content)
+    assert recording.joints.shape[0] == 3
+    assert recording.frames is not None
+    assert recording.frames.tolist() == [139, 285, 10**12]
+    assert recording.between(200, 300).joints.shape[0] == 1
+    assert recording.notes == ("took only the frames with persons",)
+
+
+def test_one_number_for_everybody_is_no_trackers(tmp_path: Path) -> None:
+    content = [{"image_id": f"{t}.jpg", "keypoints": p, "idx": [0.0]} for t in range(3) for p in (FLAT, FLAT_OTHER)]
+    recording = read_content(tmp_path, [*content, {"image_id": "3.jpg", "keypoints": FLAT, "idx": [0.0]}])
+    assert recording.identity is not None
+    assert recording.identity.max() == -1
+    assert not follow(recording)[1]
+
+
+def test_a_third_number_is_a_depth_where_it_cannot_be_a_score(tmp_path: Path) -> None:
+    marks = moves(33, 3)
+    for content in (
+        [{"frame": 0, "pose_world_landmarks": marks.tolist()}],
+        [{"frame_id": 0, "instances": [{"keypoints": (marks - [0, 0, 1]).tolist()}]}],
+        [{"frame": 0, "landmarks": [marks.tolist(), (marks + 1).tolist()]}],
+    ):
+        assert read_content(tmp_path, content).channels.names == ("x", "y", "z")
+    assert read_content(tmp_path, content).joints.shape == (1, 2, 33, 3)
+
+
+def test_seventeen_joints_in_depth_are_not_cocos(tmp_path: Path) -> None:
+    people = {"instances": [{"keypoints": moves(17, 3).tolist(), "keypoint_scores": [1.0] * 17}]}
+    recording = read_content(tmp_path, [{"frame_id": 0, **people}])
+    assert recording.channels.names == ("x", "y", "z", "score")
+    assert recording.skeleton is None
+    names = {str(v): f"j{v}" for v in range(17)}
+    content = {"meta_info": {"keypoint_id2name": names}, "instance_info": [{"frame_id": 0, **people}]}
+    turned = Skeleton("turned", tuple(f"j{v}" for v in reversed(range(17))), (0,) * 17)
+    recording = read_content(tmp_path, content)
+    np.testing.assert_array_equal(fitted(recording, turned).joints, recording.joints[:, :, ::-1])
+
+
+def test_yolos_joints_are_cocos_whatever_the_skeleton(tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "1.txt").write_text("0 0.5 0.5 0.2 0.4 " + " ".join(map(str, (moves(17, 3) / 3).ravel())))
+    for skeleton in (openpose.SKELETON, kinetics.SKELETON):
+        recording = one(folder, skeleton=skeleton)
+        assert recording.joints.shape == (1, 1, 17, 3)
+        assert fitted(recording, kinetics.SKELETON).joints.shape == (1, 1, 18, 3)
+
+
+def test_alphapose_may_name_its_version(tmp_path: Path) -> None:
+    folder = tmp_path / "sep-json"
+    folder.mkdir()
+    for t in range(2):
+        content = {"version": "AlphaPose v0.3", "people": [{"pose_keypoints_2d": FLAT}]}
+        (folder / f"{t}.json").write_text(json.dumps(content))
+    assert one(folder).joints.shape == (2, 1, 17, 3)
+
+
+def test_clips_of_kinetics_form_are_read_to_their_end(tmp_path: Path) -> None:
+    body = {"pose": [0.5, 0.6] * 18, "score": [0.9] * 18}
+    frames = [{"frame_index": t, "skeleton": [body] * (7 if t == 0 else 1)} for t in range(400)]
+    recording = read_content(tmp_path, {"data": frames, "label": "unknown", "label_index": -1})
+    assert recording.joints.shape == (400, 7, 18, 3)
+    assert recording.label is None
+
+
+def test_joints_of_ntu_become_those_of_another_kinect(tmp_path: Path) -> None:
+    text = "1\n1\n72057594037931101 0 1 1 1 1 0 0.1 0.2 2\n25\n" + "0.1 0.2 3 0 0 0 0 0 0 0 0 2\n" * 25
+    recording = read_text(tmp_path, text, "S001C001P001R001A001.skeleton", skeleton=nw_ucla.SKELETON)
+    assert fitted(recording, nw_ucla.SKELETON).joints.shape == (1, 1, 20, 3)
 
 
 def test_the_one_picture_of_several_persons_is_one_frame(tmp_path: Path) -> None:
@@ -290,7 +361,7 @@ def test_uav_human_counts_as_ntu_does(tmp_path: Path, width: int) -> None:
     assert np.argwhere(~recording.present).tolist() == [[0, 1, v] for v in range(17)] + [[1, 1, 3]]
     assert recording.identity is not None
     assert recording.identity.tolist() == [[1, -1], [1, 2]]
-    with pytest.raises(ValueError, match="16 joints expected, found 17"):
-        read_text(tmp_path, uav_human(width), skeleton=chain(16))
+    with pytest.raises(ValueError, match="it has 17 joints, the skeleton has 16"):
+        fitted(recording, chain(16))
     with pytest.raises(ValueError, match=r"line \d+: the file ends"):
         read_text(tmp_path, uav_human(width)[:-40])

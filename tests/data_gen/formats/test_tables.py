@@ -112,6 +112,19 @@ def test_a_line_may_be_a_person_or_a_joint(tmp_path: Path) -> None:
     assert recording.present[1, 0].tolist() == [True, False]
 
 
+def test_moments_count_where_several_lines_are_of_one(tmp_path: Path) -> None:
+    text = "timestamp,person_index,x0,y0,x1,y1\n0.1,1,1,2,3,4\n0.1,2,5,6,7,8\n0.2,1,9,8,7,6\n"
+    recording = read_text(tmp_path, text, skeleton=chain(2))
+    assert recording.joints[:, :, 0, 0].tolist() == [[1, 5], [9, 0]]
+    by_id = read_text(tmp_path, text.replace("timestamp,person_index", "frame,id"), skeleton=chain(2))
+    np.testing.assert_array_equal(by_id.joints, recording.joints)
+    assert (
+        read_text(tmp_path, "frame,id,x0,y0,x1,y1\n0,1,1,2,3,4\n1,2,5,6,7,8\n", skeleton=chain(2)).joints.shape[1] == 1
+    )
+    with pytest.raises(ValueError, match=r"its lines are persons \(person\), and no column counts the frames"):
+        read_text(tmp_path, text.replace("timestamp,person_index", "mood,person"), skeleton=chain(2))
+
+
 @pytest.mark.parametrize("missing", ["", "None", "nan", "NaN", "null", "NA"])
 def test_a_missing_number_makes_its_joint_missing(tmp_path: Path, missing: str) -> None:
     recording = read_text(tmp_path, f"x0,y0,x1,y1\n1,2,3,{missing}\n1,2,3,4\n", skeleton=chain(2))
