@@ -328,7 +328,8 @@ def _attribute(explained: Explained, subject: Subject, indices: Sequence[int], f
         "weights": subject.weights,
         "scores": explained.scores,
     }
-    write_text(folder / EXPLANATION, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_text(folder / EXPLANATION, text.encode("utf-8", "backslashreplace").decode())
 
 
 def _mean(results: Sequence[Any]) -> Any:

@@ -16,6 +16,7 @@ from model.base import SkeletonModel
 from processor.config.schema import Config
 from processor.engine.models import build_model, count_flops, model_of_weights
 from processor.state.weights import MODELS, Weights, read_weights
+from processor.tools.trained import own_skeleton
 
 # the keys that name a model or its data
 TELLING = ("model", "model_args", "train_feeder_args", "validation_feeder_args", "test_feeder_args")
@@ -44,7 +45,9 @@ def info(config: Config) -> None:
                 "if it is a state dict of one of its models, add its --config"
             )
         name = weights.model if not config.model_args and weights.model in MODELS else config.model
-        model, args = model_of_weights(name, config.model_args, weights, config.ignore_weights)
+        learnt = weights.trained[1] if weights.trained else {}
+        with own_skeleton(config.model_args or learnt, weights) as given:
+            model, args = model_of_weights(name, given, weights, config.ignore_weights)
         rows = _file(weights)
     rows |= {"model": name, **_model(model, args, config.test_feeder_args.get("window_size", 0))}
     for key, text in rows.items():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,6 +101,7 @@ class _Cut(NamedTuple):
     end: int
     rate: float | None
     notes: tuple[str, ...]
+    is_whole: bool
 
 
 class Recognizer:
@@ -120,6 +121,7 @@ class Recognizer:
         self._fuse([np.zeros((1, len(stream.class_names)), np.float32) for stream in self.streams])  # whether they fit
         self.notes = tuple(note for stream in self.streams for note in stream.notes)
         self.skipped: list[str] = []
+        self._names: set[str] = set()
 
     @classmethod
     def load(
@@ -163,14 +165,20 @@ class Recognizer:
 
     def recordings(self, sources: Iterable[Source]) -> Iterator[Recording]:
         """The recordings of sources, one after the other; what cannot be read is in `skipped`."""
-        self.skipped = []
+        self.skipped, self._names = [], set()
         for source in sources:
             if isinstance(source, Recording):
                 yield source
             elif isinstance(source, np.ndarray):
                 channels = self.streams[0].data.channels
                 channels = channels if channels.position else Channels(channels.names)
-                yield Recording.of("array", source if source.ndim == 4 else source[:, None], channels)
+                if source.ndim not in (3, 4) or source.shape[-1] != len(channels.names):
+                    names = ", ".join(channels.names)
+                    raise ValueError(
+                        f"an array (T, M, V, C) or (T, V, C) with C {names} expected, found {source.shape}"
+                    )
+                joints = source if source.ndim == 4 else source[:, None]
+                yield Recording.of(self._new_name("array"), joints, channels)
             else:
                 yield from self._read(Path(source))
 
@@ -182,13 +190,21 @@ class Recognizer:
             found = True
             try:
                 for recording in _read_any(file, skeleton):
-                    yield recording if recording.name != file.name else replace(recording, name=name)
+                    own = name if recording.name == file.name else recording.name
+                    yield replace(recording, name=self._new_name(own, file.as_posix()))
             except OSError as error:
                 self.skipped.append(f"{name}: cannot be read ({error.strerror})")
             except ValueError as error:
                 self.skipped.append(f"{name}: {error}")
         if not found:
             raise ValueError(f"input: {path} holds no file; --input takes files and folders of recordings")
+
+    def _new_name(self, name: str, *others: str) -> str:
+        """The first of a recording's possible names that no recording before has, or the last one with a number."""
+        numbered = (f"{[name, *others][-1]} ({number})" for number in count(2))
+        new = next(each for each in chain([name, *others], numbered) if each not in self._names)
+        self._names.add(new)
+        return new
 
     def predict(self, recordings: Iterable[Recording], **options: Any) -> Iterator[Prediction]:
         """The predictions of recordings, one after the other, in memory that does not grow with their lengths.
@@ -211,20 +227,22 @@ class Recognizer:
     def _cuts(self, recording: Recording, options: Options) -> Iterator[_Cut]:
         """The parts of a recording that get a label."""
         notes = []
-        rate = options.frame_rate or recording.frame_rate
+        rate = recording.frame_rate or options.frame_rate
+        recording = replace(recording, frame_rate=rate)
         if rate is None and (rate := self.streams[0].data.frame_rate):
             notes.append(f"its frame rate is not known; {rate:g} frames a second are assumed, as in the model's data")
         size, step = len(recording.joints), float(len(recording.joints))
         if options.window is not None:
             if rate is None:
-                raise ValueError(f"{recording.name}: its frame rate is not known; give it (--frame_rate)")
+                self.skipped.append(f"{recording.name}: its frame rate is not known; give it (--frame_rate)")
+                return
             size, step = max(round(options.window * rate), 1), max((options.every or options.window) * rate, 1.0)
         if not recording.present.any():
             self.skipped.append(f"{recording.name}: nobody is in any frame")
             return
         persons: list[tuple[int | None, Recording]] = [(None, recording)]
         if options.per_person:
-            persons = list(_apart(follow(recording)[0]))
+            persons = list(_apart(recording))
         for person, alone in persons:
             try:
                 fitted = tuple(stream.fit(alone) for stream in self.streams)
@@ -232,17 +250,22 @@ class Recognizer:
                 self.skipped.append(f"{recording.name}: {error}")
                 return
             known = tuple(dict.fromkeys(chain(notes, *(each.notes for each in fitted))))
-            T = len(recording.joints)
+            T, most = len(recording.joints), [stream.longest for stream in self.streams]
+            longest = None if None in most else max(length for length in most if length)
+            if longest and size > longest:
+                what = f"it has {T} frames" if options.window is None else f"a window has {size} frames"
+                known = (*known, f"{what}, of which the model takes the first {longest}; a --window may be shorter")
             for start in _starts(T, size, step):
-                end = min(start + size, T)
+                end = min(start + min(size, longest or size), T)
                 yield _Cut(
                     alone,
-                    tuple(_part(each, slice(start, end), slice(None)) for each in fitted),
+                    tuple(_part(each, slice(start, start + size), slice(None)) for each in fitted),
                     person,
                     start,
                     end,
                     rate,
                     known,
+                    size >= T,
                 )
 
     def _score(self, cuts: Sequence[_Cut], options: Options) -> Iterator[Prediction]:
@@ -253,7 +276,7 @@ class Recognizer:
                 rows.append([stream.row(part) for stream, part in zip(self.streams, cut.fitted, strict=True)])
                 used.append(cut)
             except ValueError as error:
-                if len(cut.recording.joints) == cut.end - cut.start:
+                if cut.is_whole:
                     self.skipped.append(f"{cut.recording.name}: {error}")
         if not used:
             return
@@ -346,9 +369,29 @@ def _part(recording: Recording, frames: slice, persons: slice) -> Recording:
 
 
 def _apart(recording: Recording) -> Iterator[tuple[int, Recording]]:
-    """Each person of a recording alone, with the number of the tracker or else of the place."""
-    for place in range(recording.joints.shape[1]):
-        alone = _part(recording, slice(None), slice(place, place + 1))
-        told = np.zeros(0, int) if alone.identity is None else alone.identity[alone.identity >= 0]
-        is_told = len(told) and told.max() < 1 << 20  # larger ones are no numbers that somebody reads
-        yield int(np.bincount(told).argmax()) if is_told else place, alone
+    """Each person of a recording alone, with the number of the tracker, or else of the place that `follow` gives."""
+    identity, first = recording.identity, 0
+    told = np.zeros(0, int) if identity is None else np.unique(identity[identity >= 0])
+    if identity is not None and len(told) and told.max() < 1 << 20:  # larger ones are no numbers that somebody reads
+        for number in told.tolist():
+            yield number, _of_number(recording, np.equal(identity, number))
+        recording, first = _without(recording, identity >= 0), int(told.max()) + 1
+    if recording.present.any():
+        followed = follow(recording)[0]
+        for place in range(followed.joints.shape[1]):
+            yield first + place, _part(followed, slice(None), slice(place, place + 1))
+
+
+def _of_number(recording: Recording, chosen: np.ndarray) -> Recording:
+    """The one person who is `chosen` (T, M) in each frame."""
+    places = chosen.argmax(axis=1)[:, None]
+    present = np.take_along_axis(recording.present, places[..., None], 1)
+    present &= np.asarray(chosen.any(axis=1))[:, None, None]
+    joints = np.take_along_axis(recording.joints, places[..., None, None], 1) * present[..., None]
+    return replace(recording, joints=joints, present=present, identity=None)
+
+
+def _without(recording: Recording, gone: np.ndarray) -> Recording:
+    """The recording without the persons who are `gone` (T, M)."""
+    present = recording.present & ~gone[..., None]
+    return replace(recording, joints=recording.joints * present[..., None], present=present, identity=None)

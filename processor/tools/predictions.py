@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 MOST_LINES = 40  # of the table on the terminal
 MOST_ROWS = 60  # of the picture
+BEGINS = {
+    ".json": (b'[\n {\n  "recording"', b"[]"),
+    ".csv": (b"recording,person,start,end",),
+}  # of files of predictions
 COLOURS = (
     "#3079b6", "#e07b39", "#3a9a5b", "#c0392b", "#7d5ba6", "#8c6d46", "#d46aa6", "#59636e", "#a8a432", "#33a3b3",
 )  # fmt: skip
@@ -69,14 +73,15 @@ def main(argv: Sequence[str]) -> int:
     out = stem_of(args.out, [*args.weights, *args.input], "out") if args.out else None
     asked = {key: getattr(args, key) for key in ("top_k", "window", "every", "per_person", "frame_rate")}
     recognizer = load(args, changes)
-    notes: Counter[str] = Counter()
+    notes: dict[str, dict[str, None]] = {}  # the recordings of each note, in order
     rows: list[dict[str, Any]] = []
     for prediction in recognizer.predict(recognizer.recordings(args.input), **asked):
-        if not rows or rows[-1]["recording"] != prediction.recording:
-            notes.update(prediction.notes)
+        for note in prediction.notes:
+            notes.setdefault(note, {})[prediction.recording] = None
         rows.append(prediction.as_plain())
-    for note, count in notes.items():
-        log.warning("%s: %s", rows[0]["recording"] if count == 1 == len(notes) else plural(count, "recording"), note)
+    for note, names in notes.items():
+        more = f" and {plural(len(names) - 1, 'other')}" if len(names) > 1 else ""
+        log.warning("%s%s: %s", next(iter(names)), more, note)
     for problem in recognizer.skipped[: None if rows else -1]:  # the last one is in the error
         log.warning("skipped %s", problem)
     if not rows:
@@ -110,6 +115,10 @@ def stem_of(path: Path, read: Iterable[Path], option: str) -> Path:
     for suffix in (".json", ".csv", ".png"):
         if (file := Path(f"{stem}{suffix}")).resolve() in taken:
             raise ValueError(f"{option}: {file} is one of the files that are read; name another")
+        if file != path and suffix in BEGINS and file.is_file():
+            with file.open("rb") as content:
+                if not content.read(80).startswith(BEGINS[suffix]):
+                    raise ValueError(f"{option}: {file} would be written, too, and holds something else; name another")
     return stem
 
 
@@ -155,7 +164,7 @@ def tables(stem: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Takes predictions one by one, and writes them to a JSON and a CSV file, which appear when the block ends."""
     with ExitStack() as files:
         temporary = [files.enter_context(atomic_write(path)) for path in table_paths(stem)]
-        json_file = files.enter_context(temporary[0].open("w", encoding="utf-8"))
+        json_file = files.enter_context(temporary[0].open("w", encoding="utf-8", errors="backslashreplace"))
         csv_file = files.enter_context(temporary[1].open("w", encoding="utf-8", errors="backslashreplace", newline=""))
         is_first, cells = True, csv.writer(csv_file)
 

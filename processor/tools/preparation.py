@@ -45,7 +45,21 @@ def _ntu(steps: ntu.Steps, recording: Recording, T: int, M: int, options: Mappin
 
 
 _PREPROCESSED = Script(partial(_ntu, preprocessed), ntu.CHANNELS)
-_AS_RECORDED = Script(lambda recording, T, M, _: to_row(recording.joints, T, M, recording.present))
+
+
+def _placed(recording: Recording, own: str) -> Recording:
+    """A recording of another format than the script's `own`, with its persons in one place each."""
+    return recording if recording.format == own else rows.in_places(recording, "auto")[0]
+
+
+def _as_recorded(own: str) -> Script:
+    def row(recording: Recording, T: int, M: int, _: Mapping[str, Any]) -> Row:
+        placed = _placed(recording, own)
+        return to_row(placed.joints, T, M, placed.present)
+
+    return Script(row)
+
+
 SCRIPTS = {
     "preprocess.py": _PREPROCESSED,
     "demo_gendata.py": _PREPROCESSED,
@@ -55,10 +69,10 @@ SCRIPTS = {
     ),
     "kinetics_gendata.py": Script(lambda recording, *_: kinetics_gendata.row_of(recording), PICTURE),
     "pyskl_gendata.py": Script(
-        lambda recording, T, M, _: pyskl_gendata.to_sample(recording, max_frame=T, num_person=M)
+        lambda recording, T, M, _: pyskl_gendata.to_sample(_placed(recording, "pyskl"), max_frame=T, num_person=M)
     ),
-    "sbu_gendata.py": _AS_RECORDED,
-    "ucla_gendata.py": _AS_RECORDED,
+    "sbu_gendata.py": _as_recorded("sbu"),
+    "ucla_gendata.py": _as_recorded("nw-ucla"),
 }
 
 

@@ -29,6 +29,7 @@ from model.base import SkeletonModel
 from processor.config.schema import Config, load_config
 from processor.engine.evaluate import score
 from processor.engine.models import model_of_weights
+from processor.engine.sources import check_streams
 from processor.runtime.device import choose_device, effective_precision
 from processor.state.data import TestData, channels_by_number, data_of, graph_skeleton
 from processor.state.weights import Weights, read_weights
@@ -90,6 +91,13 @@ class Trained:
                 )
         return replace(fitted, notes=tuple(notes))
 
+    @property
+    def longest(self) -> int | None:
+        """How many frames of a recording the model is given at most; None: all."""
+        may_grow = self.args.get("window_size", -1) > 0
+        is_limit = script_of(self.data.made).reads or (self.data.made.get("options") or {}).get("max_frame")
+        return self.data.shape[1] if is_limit or not may_grow else None  # else T is that of the longest recording
+
     def row(self, recording: Recording) -> Row:
         """The row of a recording that `fit` gave.
 
@@ -97,10 +105,7 @@ class Trained:
             ValueError: nobody is in it; the message is the rest of a sentence that names the recording.
         """
         _, T, _, M = self.data.shape
-        kept = T
-        if self.args.get("window_size", -1) > 0 and (self.data.made.get("options") or {}).get("max_frame") is None:
-            kept = max(T, len(recording.joints))  # T is that of the longest recording, not a limit
-        return row_of(recording, self.data.made, kept, M)
+        return row_of(recording, self.data.made, self.longest or max(T, len(recording.joints)), M)
 
     def logits(self, rows: Sequence[Row]) -> np.ndarray:
         """(N, num_class) of rows."""
@@ -168,17 +173,16 @@ def _trained(
 ) -> Trained:
     weights = read_weights(path)
     run = config_of(weights, config, words)
-    with tempfile.TemporaryDirectory(prefix="st-tr-", ignore_cleanup_errors=True) as folder:
-        given = dict(run.model_args)
-        if weights.data and weights.data.skeleton and given.get("graph") == "graph.custom.Graph":
-            file = Path(folder) / SKELETON  # the user's file may be on another machine
-            file.write_text(skeleton_text(weights.data.skeleton), encoding="utf-8")
-            given["graph_args"] = {**given.get("graph_args", {}), "path": str(file)}
+    check_streams({"test": run.test_feeder_args}, weights)
+    with own_skeleton(run.model_args, weights) as given:
         model, model_args = model_of_weights(run.model, given, weights)
     notes: list[str] = []
-    data = weights.data or _assumed(run, model, model_args, notes)
+    data = _with_script(weights.data or _assumed(run, model, model_args), notes)
     num_class = model.options.num_class if isinstance(model, SkeletonModel) else len(run.class_names or ())
-    known = class_names_in(names) if names else weights.class_names or tuple(run.class_names or ())
+    given_names = class_names_in(names) if names else ()
+    known = weights.class_names or given_names or tuple(run.class_names or ())
+    if given_names and given_names != known:
+        raise ValueError(f"class_names: {names} has other names, or another order, than {path} knows; leave it out")
     if known and num_class and len(known) != num_class:
         raise ValueError(
             f"class_names: {plural(len(known), 'name')}, {path} has {plural(num_class, 'class', 'classes')}"
@@ -206,6 +210,18 @@ def _trained(
     )
 
 
+@contextmanager
+def own_skeleton(model_args: Mapping[str, Any], weights: Weights) -> Iterator[dict[str, Any]]:
+    """`model_args` that name a file with the skeleton of the weights; the user's file may be on another machine."""
+    given = dict(model_args)
+    with tempfile.TemporaryDirectory(prefix="st-tr-", ignore_cleanup_errors=True) as folder:
+        if weights.data and weights.data.skeleton and given.get("graph") == "graph.custom.Graph":
+            file = Path(folder) / SKELETON
+            file.write_text(skeleton_text(weights.data.skeleton), encoding="utf-8")
+            given["graph_args"] = {**given.get("graph_args", {}), "path": str(file)}
+        yield given
+
+
 def config_of(weights: Weights, config: str | Path | None = None, words: Sequence[str] = ()) -> Config:
     """The configuration that a user names, or else that in the file of weights."""
     if config is not None:
@@ -227,7 +243,7 @@ def config_of(weights: Weights, config: str | Path | None = None, words: Sequenc
     return run
 
 
-def _assumed(run: Config, model: nn.Module, model_args: Mapping[str, Any], notes: list[str]) -> TestData:
+def _assumed(run: Config, model: nn.Module, model_args: Mapping[str, Any]) -> TestData:
     """What is known of the data of weights that do not tell: the arrays of the configuration, or those published."""
     data = data_of(run.test_feeder_args, model_args)
     if data is None:
@@ -237,11 +253,13 @@ def _assumed(run: Config, model: nn.Module, model_args: Mapping[str, Any], notes
         name = Path(str(run.test_feeder_args.get("data_path", f"val_{JOINT}"))).name
         C = C // 2 if name.endswith(JOINT_BONES) or "+" in str(run.test_feeder_args.get("stream", "")) else C
         data = TestData(name, (C, 300, V, M), channels_by_number(C), None, {}, graph_skeleton(model_args, V))
-    if not data.made:
-        V, C = data.shape[2], len(data.channels.names)
-        made = PUBLISHED.get((V, C), AS_RECORDED)
-        notes.append(f"nothing tells how its data were made; recordings are prepared as by {made['script']}")
-        data = replace(data, made=dict(made))
-        if reads := script_of(made).reads:
-            data = replace(data, channels=reads)
     return data
+
+
+def _with_script(data: TestData, notes: list[str]) -> TestData:
+    """The data of a test with the script that made them; where nothing tells it, that of the published code."""
+    if data.made:
+        return data
+    made = PUBLISHED.get((data.shape[2], len(data.channels.names)), AS_RECORDED)
+    notes.append(f"nothing tells how its data were made; recordings are prepared as by {made['script']}")
+    return replace(data, made=dict(made), channels=script_of(made).reads or data.channels)

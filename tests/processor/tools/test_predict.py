@@ -35,6 +35,7 @@ from processor.results.fusion import fuse
 from processor.results.scores import load_scores, save_scores
 from processor.tools import explain
 from processor.tools.predict import Recognizer
+from processor.tools.preparation import row_of
 
 MODEL = {"num_class": 10, "channels": [16, 16, 32], "Nh": 2, "window_size": 16, "classifier_std": 0.1}
 EVEN = {"sampling": "even", "window_size": 16}
@@ -168,6 +169,8 @@ def test_checkpoints_of_earlier_versions_ask_the_arrays_or_take_the_published_wa
     torch.save({**old, "config": old["config"].replace(str(demo), "nowhere")}, tmp_path / "last.pt")
     (note,) = check(demo, tmp_path).notes
     assert note.endswith("nothing tells how its data were made; recordings are prepared as by preprocess.py")
+    torch.save({**content, "data": {**content["data"], "made": {}}}, tmp_path / "last.pt")  # of arrays without a record
+    assert check(demo, tmp_path).notes == (note,)
 
 
 def test_a_plain_state_dict_needs_its_configuration(demo: Path, tmp_path: Path) -> None:
@@ -197,6 +200,10 @@ def test_several_models_are_fused_by_the_names_of_their_classes(demo: Path, tmp_
     with pytest.raises(ValueError, match="alpha: 1 weight for 2 streams; give one for each"):
         Recognizer.load(demo / "joint" / "last.pt", tmp_path / "turned.pt", alpha=[1])
     torch.save({**content, "class_names": [*names[:9], "jump"]}, tmp_path / "turned.pt")
+    turned = tmp_path / "turned.txt"
+    turned.write_text("".join(f"{name}\n" for name in names))
+    with pytest.raises(ValueError, match=r"has other names, or another order, than .* knows; leave it out"):
+        Recognizer.load(demo / "joint" / "last.pt", class_names=turned)
     with pytest.raises(ValueError, match=r"have different classes \(.*jump.*\); fuse scores of the same task"):
         Recognizer.load(demo / "joint" / "last.pt", tmp_path / "turned.pt")
 
@@ -252,6 +259,36 @@ def test_every_person_gets_a_label(demo: Path) -> None:
     (together,) = recognizer(crowd)
     assert together.person is None
     assert "it has up to 4 persons, the model takes 2" in together.notes
+    follow_up = walk(20, 1, identity=np.repeat([[5], [9]], 10, axis=0))  # one leaves, another comes
+    first, second = recognizer(follow_up, per_person=True)
+    assert (first.person, second.person) == (5, 9)
+    (half,) = recognizer(follow_up.between(0, 9))
+    np.testing.assert_allclose(first.logits, half.logits, atol=1e-5)
+
+
+def test_what_a_model_does_not_take_is_told(demo: Path) -> None:
+    recognizer = Recognizer.load(demo / "joint" / "last.pt", device="cpu")
+    (long,) = recognizer(walk(330))
+    assert (long.start, long.end) == (0, 300)
+    assert "it has 330 frames, of which the model takes the first 300; a --window may be shorter" in long.notes
+    (given,) = recognizer(walk(30), frame_rate=10)  # the recording tells 30
+    assert given.end_seconds == 1.0
+    unknown = replace(walk(30), name="unknown", frame_rate=None)
+    slow = recognizer(unknown, frame_rate=10)[0]
+    assert (slow.end_seconds, any("movements look faster" in note for note in slow.notes)) == (3.0, True)
+    with pytest.raises(ValueError, match=r"with C x, y, z expected, found \(5, 25, 2\)"):
+        recognizer(np.ones((5, 25, 2)))
+    arrays = [np.random.default_rng(0).normal(size=(9, 25, 3))] * 2
+    assert [p.recording for p in recognizer(arrays)] == ["array", "array (2)"]
+
+
+def test_persons_of_another_format_have_one_place(demo: Path) -> None:
+    crowd = walk(8, 2, identity=np.full((8, 2), -1))
+    turned = np.arange(8)[:, None], np.array([[0, 1], [1, 0]] * 4)
+    mixed = replace(crowd, joints=crowd.joints[turned], present=crowd.present[turned], format="alphapose")
+    for script in ("pyskl_gendata.py", "ucla_gendata.py", "sbu_gendata.py"):
+        made = {"script": script, "options": {}}
+        np.testing.assert_array_equal(row_of(mixed, made, 8, 2).x, row_of(crowd, made, 8, 2).x)
 
 
 def test_a_recording_of_250_000_frames_needs_the_memory_of_its_windows(
@@ -368,6 +405,28 @@ class TestCommand:
         assert "skipped cut.skeleton: line " in said
         assert "skipped notes.pdf: it is of no known format" in said
         assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_names_of_recordings(self, demo: Path, tmp_path: Path, capsys: Any, caplog: Any) -> None:
+        (name,) = load_scores(demo / "joint" / "test_score.npz").names[:1]
+        content = Path(files_of(demo, (name,))[0]).read_bytes()
+        name = "walk\udce9.skeleton" if sys.platform == "linux" else "walk.skeleton"  # of an archive in Latin-1
+        inputs = [tmp_path / day / name for day in ("one", "two")]
+        for path in inputs:
+            path.parent.mkdir()
+            path.write_bytes(content)
+        words = ["--weights", demo / "joint" / "last.pt", "--input", *inputs, "--out", tmp_path / "p.json"]
+        (tmp_path / "p.csv").write_text("file,label,split\n")
+        status, _, _, error = self.run(demo, capsys, caplog, *words)
+        assert (status, f"out: {tmp_path / 'p.csv'} would be written, too, and holds something else" in error) == (
+            1,
+            True,
+        )
+        (tmp_path / "p.csv").unlink()
+        for _ in range(2):  # a second run replaces what the first one wrote
+            status, _, _, error = self.run(demo, capsys, caplog, *words)
+            assert (status, error) == (0, "")
+        rows = json.loads((tmp_path / "p.json").read_text())
+        assert [row["recording"] for row in rows] == [name, inputs[1].as_posix()]
 
     @pytest.mark.parametrize(
         ("words", "problem"),
