@@ -63,6 +63,8 @@ def test_memory_is_used_again(loader: Loader) -> None:
             places.add(batch[0].data_ptr())
             del batch
     assert len(places) <= PIECES * loader.settings["num_workers"]
+    assert loader.batches is not None
+    assert loader.batches.collate_fn.pieces  # which torch's own way leaves empty
 
 
 def test_an_epoch_that_is_left_early_leaves_no_memory_in_use(loader: Loader) -> None:

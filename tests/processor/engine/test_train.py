@@ -18,6 +18,7 @@ from processor.config.schema import Config, load_config, resolved
 from processor.engine import train as engine
 from processor.engine.data import Loader
 from processor.engine.optimizer import Schedule, build_optimizer
+from processor.engine.setup import set_up_training
 from processor.results.scores import load_scores
 from processor.runtime import device as runtime
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
@@ -195,6 +196,24 @@ def test_schedules() -> None:
     cosine = Schedule("cosine", 12, base_lr=1.0, min_lr=0.2, warm_up_epoch=2)
     expected = {1: 0.5, 2: 1, 7: 0.6, 12: 0.2}
     assert {epoch: pytest.approx(cosine(epoch)) for epoch in expected} == expected
+    assert Schedule("cosine", 12, base_lr=1.0)(12) == 0
+
+
+def test_every_step_has_the_rate_of_the_moment_at_which_it_ends(data: Data, tmp_path: Path) -> None:
+    asked = []
+
+    class Recorder(Schedule):
+        def __call__(self, epoch: float) -> float:
+            asked.append(epoch)
+            return 1e-3
+
+    run = set_up_training(make(data, tmp_path, num_epoch=2))
+    engine.train(replace(run, schedule=Recorder("cosine", 2, base_lr=1e-3)))
+    number = len(asked) // 2
+    assert number > 1
+    assert asked == pytest.approx([(step + 1) / number for step in range(2 * number)], abs=1 / len(run.loaders["train"].sizes))
+    assert asked[number - 1] == 1
+    assert asked[-1] == 2
 
 
 @pytest.mark.parametrize(("name", "kind"), [("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam)])

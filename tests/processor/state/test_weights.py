@@ -17,7 +17,7 @@ from runs import MODEL, Data, make, run_test, say, train, write_data
 from model.published import from_published
 from model.st_tr import Model
 from processor.config.schema import load_config
-from processor.engine.models import build_model, model_of_weights
+from processor.engine.models import _has_other_joints, build_model, model_of_weights
 from processor.results.scores import load_scores
 from processor.state.checkpoint import State, read_checkpoint
 from processor.state.weights import load_weights, read_weights
@@ -380,5 +380,8 @@ def test_a_skeleton_file_may_move_but_not_change(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").unlink()
     moved = {"graph": "graph.custom.Graph", "graph_args": {"path": str(tmp_path / "new.yaml")}}
     load_weights(build_model(ST_TR, weights.complete(ST_TR, moved)), weights)
+    model = build_model(ST_TR, {**trained, **moved})
+    assert _has_other_joints(model, moved, trained, weights)  # nothing but the paths tell
+    assert not _has_other_joints(model, moved, {**trained, **moved}, weights)
     with pytest.raises(ValueError, match="graph_args"):
         weights.complete(ST_TR, {"graph_args": {**moved["graph_args"], "labeling_mode": "uniform"}})
