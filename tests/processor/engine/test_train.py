@@ -211,7 +211,9 @@ def test_every_step_has_the_rate_of_the_moment_at_which_it_ends(data: Data, tmp_
     engine.train(replace(run, schedule=Recorder("cosine", 2, base_lr=1e-3)))
     number = len(asked) // 2
     assert number > 1
-    assert asked == pytest.approx([(step + 1) / number for step in range(2 * number)], abs=1 / len(run.loaders["train"].sizes))
+    assert asked == pytest.approx(
+        [(step + 1) / number for step in range(2 * number)], abs=1 / len(run.loaders["train"].sizes)
+    )
     assert asked[number - 1] == 1
     assert asked[-1] == 2
 

@@ -18,7 +18,7 @@ from processor.config.schema import ConfigError, load_config, resolved
 from processor.engine import data as loading
 from processor.engine import train as engine
 from processor.engine.data import Batches, Loader
-from processor.engine.loss import build_loss, weights_of_classes
+from processor.engine.loss import build_loss, check_loss, weights_of_classes
 from processor.engine.optimizer import build_optimizer
 from processor.state.checkpoint import State, read_checkpoint
 
@@ -218,3 +218,18 @@ def test_without_weights_it_is_torchs_loss() -> None:
     logits, labels = torch.randn(11, 4), torch.tensor(LABELS)
     loss = build_loss("cross_entropy", {}, label_smoothing=0.2, device=CPU)
     assert torch.equal(loss(logits, labels), F.cross_entropy(logits, labels, label_smoothing=0.2))
+
+
+def test_a_users_loss_is_tried_before_training() -> None:
+    feeder, cpu = [(torch.ones(3, 8, 5, 1), 1, 0)], CPU
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(120, 4))
+    check_loss(torch.nn.CrossEntropyLoss(), "torch.nn.CrossEntropyLoss", model, feeder, cpu)
+    wrong: list[tuple[Any, str]] = [
+        (torch.nn.CrossEntropyLoss(reduction="none"), r"x gives a tensor \(1,\) for logits \(1, 4\) and labels \(1,\)"),
+        (lambda logits, _: logits.detach().mean(), r"x gives a tensor \(\) without gradient for logits"),
+        (lambda *_: 1.0, "x gives float for logits"),
+    ]
+    for criterion, problem in wrong:
+        with pytest.raises(ValueError, match=problem):
+            check_loss(criterion, "x", model, feeder, cpu)
+    check_loss(lambda *_: 1.0, "x", model, [], cpu)  # there is nothing to try it with

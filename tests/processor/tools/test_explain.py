@@ -195,6 +195,8 @@ def test_tokens_of_time_stand_at_frames() -> None:
     seen, _ = look(model, torch.randn(3, 7, 20, 1))
     assert seen[0].kind == "frames"
     assert frames_of(seen[0], np.arange(10.0, 17.0)).tolist() == [10, 14]
+    seen, _ = look(model, torch.zeros(3, 7, 20, 1))  # nobody, who counts as the first person
+    assert seen[0].values.any()
 
 
 class OneJoint(nn.Module):
