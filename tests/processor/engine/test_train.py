@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,9 @@ def test_schedules() -> None:
     assert Schedule("cosine", 12, base_lr=1.0)(12) == 0
 
 
-def test_every_step_has_the_rate_of_the_moment_at_which_it_ends(data: Data, tmp_path: Path) -> None:
+def test_every_step_has_the_rate_of_the_moment_at_which_it_ends(
+    data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     asked = []
 
     class Recorder(Schedule):
@@ -207,9 +210,12 @@ def test_every_step_has_the_rate_of_the_moment_at_which_it_ends(data: Data, tmp_
             asked.append(epoch)
             return 1e-3
 
-    run = set_up_training(make(data, tmp_path, num_epoch=2))
+    caplog.set_level(logging.INFO)
+    run = set_up_training(make(data, tmp_path, num_epoch=2, log_interval=3))
     engine.train(replace(run, schedule=Recorder("cosine", 2, base_lr=1e-3)))
     number = len(asked) // 2
+    logged = [int(step) for step in re.findall(r"step (\d+): loss", caplog.text)]
+    assert logged == [step for step in range(1, 2 * number + 1) if step % 3 == 0 or step % number == 0]
     assert number > 1
     assert asked == pytest.approx(
         [(step + 1) / number for step in range(2 * number)], abs=1 / len(run.loaders["train"].sizes)
