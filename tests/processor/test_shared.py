@@ -100,3 +100,10 @@ def test_a_larger_last_batch_comes_as_well() -> None:
         assert all((x[:, 0, 0, 0, 0] == index).all() for x, _, index in batches)
         assert sorted(i for *_, index in batches for i in index.tolist()) == list(range(SIZE))
     loader.close()
+
+
+def test_one_sample_is_enough_for_one_process() -> None:
+    loader = Loader([(torch.ones(3, 5, 2, 1), 0, 0)], batch_size=4, workers=0, device=torch.device("cpu"), seed=0)
+    assert [x.shape[0] for x, *_ in loader.epoch(0)] == [1]
+    with pytest.raises(ValueError, match="0 training samples do not suffice for 1 processes; start fewer"):
+        Loader([], batch_size=4, workers=0, device=torch.device("cpu"), seed=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from runs import Data, make, run_test, train, write_data
 
 from processor.config.schema import Study
 from processor.engine import study
-from processor.engine.sources import check_streams, stream_of
+from processor.engine.sources import check_streams, settle_classes, stream_of
 from processor.results.scores import load_scores
 
 NAMES = ["jump", "run", "sit"]
@@ -161,3 +162,11 @@ def test_a_stream_is_derived_at_the_same_step_in_all_parts() -> None:
     args = {"train": {"derive": "after"}, "validation": {"derive": "before"}, "test": {"derive": "after"}}
     with pytest.raises(ValueError, match=r"^derive: after in train_feeder_args, before in validation"):
         check_streams(args)
+
+
+def test_a_training_goes_on_with_the_names_that_were_learnt_or_is_refused() -> None:
+    nothing, said, learnt = SimpleNamespace(label=[]), ("sit", "stand"), ("stand", "sit")
+    with pytest.raises(ValueError, match="weights and class_names name other classes: 'stand' and 'sit'"):
+        settle_classes({"train": nothing}, {"train": {}}, said=said, learnt=learnt)
+    assert settle_classes({"train": nothing}, {"train": {}}, said=said, learnt=said) == said
+    assert settle_classes({"test": nothing}, {"test": {}}, said=said, learnt=learnt) == learnt
