@@ -37,6 +37,7 @@ from processor.tools.preparation import AS_RECORDED, PUBLISHED, SIZED, fitted_to
 
 FEEDER = "feeders.feeder.Feeder"
 FAR = 20.0  # times that bodies are larger or smaller where their unit must be another
+CUSTOM = "graph.custom.Graph"  # of a skeleton in a file
 
 
 @dataclass
@@ -215,7 +216,7 @@ def own_skeleton(model_args: Mapping[str, Any], weights: Weights) -> Iterator[di
     """`model_args` that name a file with the skeleton of the weights; the user's file may be on another machine."""
     given = dict(model_args)
     with tempfile.TemporaryDirectory(prefix="st-tr-", ignore_cleanup_errors=True) as folder:
-        if weights.data and weights.data.skeleton and given.get("graph") == "graph.custom.Graph":
+        if weights.data and weights.data.skeleton and given.get("graph") == CUSTOM:
             file = Path(folder) / SKELETON
             file.write_text(skeleton_text(weights.data.skeleton), encoding="utf-8")
             given["graph_args"] = {**given.get("graph_args", {}), "path": str(file)}

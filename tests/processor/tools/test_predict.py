@@ -27,13 +27,14 @@ from graph.azure_kinect import SKELETON as AZURE
 from graph.channels import Channels
 from graph.coco import SKELETON as COCO
 from graph.ntu_rgb_d import SKELETON as NTU
-from processor.config.schema import Config
+from processor.config.schema import Config, load_config
 from processor.engine.evaluate import evaluate
 from processor.engine.setup import set_up_training
 from processor.engine.train import train
 from processor.results.fusion import fuse
 from processor.results.scores import load_scores, save_scores
 from processor.tools import explain
+from processor.tools.info import info
 from processor.tools.predict import Recognizer
 from processor.tools.preparation import row_of
 
@@ -352,6 +353,7 @@ def test_a_model_of_ones_own_skeleton_needs_none_of_its_files(tmp_path: Path) ->
     run = untrained(settings)
     for path in (*out.iterdir(), tmp_path / "s.yaml"):
         path.unlink()
+    info(load_config(["--weights", str(run / "last.pt"), "--phase", "info"]))
     recognizer = Recognizer.load(run / "last.pt", device="cpu")
     assert recognizer.class_names == ("walk", "wave")
     predictions = recognizer(tmp_path / "raw")
