@@ -117,7 +117,7 @@ def stem_of(path: Path, read: Iterable[Path], option: str) -> Path:
             raise ValueError(f"{option}: {file} is one of the files that are read; name another")
         if file != path and suffix in BEGINS and file.is_file():
             with file.open("rb") as content:
-                if not content.read(80).startswith(BEGINS[suffix]):
+                if (head := content.read(80)) and not head.startswith(BEGINS[suffix]):
                     raise ValueError(f"{option}: {file} would be written, too, and holds something else; name another")
     return stem
 

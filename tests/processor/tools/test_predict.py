@@ -423,7 +423,7 @@ class TestCommand:
             1,
             True,
         )
-        (tmp_path / "p.csv").unlink()
+        (tmp_path / "p.csv").write_text("")  # of predictions that there were none of
         for _ in range(2):  # a second run replaces what the first one wrote
             status, _, _, error = self.run(demo, capsys, caplog, *words)
             assert (status, error) == (0, "")
