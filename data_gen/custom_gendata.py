@@ -181,7 +181,7 @@ def _model_args(out_folder: Path, row_shape: tuple[int, int, int, int], num_clas
 
 def _config(out_folder: Path, skeleton: Skeleton, model_args: dict[str, Any], *, has_depth: bool) -> str:
     """The text of a configuration for these arrays."""
-    center = next(joint for joint, parent in enumerate(skeleton.parents) if joint == parent)
+    center = skeleton.root
     feeder_args: dict[str, dict[str, Any]] = {}
     for part in PARTS:
         array = out_folder / f"{part}_{JOINT}"

@@ -50,12 +50,11 @@ def load_skeleton(path: str | Path) -> Skeleton:
 def skeleton_text(skeleton: Skeleton) -> str:
     """The text of a file from which `load_skeleton` reads a skeleton of this name, these joints and these bones."""
     bones = [(child, parent) for child, parent in enumerate(skeleton.parents) if child != parent]
-    root = next(joint for joint, parent in enumerate(skeleton.parents) if joint == parent)
     content = {
         "name": skeleton.name,
         "joints": list(skeleton.joints),
         "bones": [[skeleton.joints[child], skeleton.joints[parent]] for child, parent in bones],
-        "center": skeleton.joints[root],
+        "center": skeleton.joints[skeleton.root],
     }
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=4000)
 

@@ -34,6 +34,11 @@ class Skeleton:
         return len(self.joints)
 
     @property
+    def root(self) -> int:
+        """The joint that is its own parent."""
+        return next(joint for joint, parent in enumerate(self.parents) if joint == parent)
+
+    @property
     def partners(self) -> tuple[int, ...]:
         """The joint on the other side of every joint; a joint of the middle is its own partner."""
         other = {"left": "right", "Left": "Right", "LEFT": "RIGHT"}

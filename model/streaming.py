@@ -52,12 +52,12 @@ class _Convolution:
     def __init__(self, tcn: TemporalConv) -> None:
         self._tcn = tcn
         self._weight = tcn.conv.weight.detach()[..., 0].permute(2, 1, 0).contiguous()  # (kernel, in, out)
-        self._seen = self._given = 0  # sure inputs so far, and outputs that are complete
+        self.seen = self._given = 0  # sure inputs so far, and outputs that are complete
         self._sums: Tensor | None = None  # (B, P, V, out) of the outputs after these
 
     def __call__(self, frames: Frames, *, end: bool) -> Frames:
         """The outputs that the inputs so far complete, with `end` all of them."""
-        (x, sure), conv, n = frames, self._tcn.conv, self._seen
+        (x, sure), conv, n = frames, self._tcn.conv, self.seen
         kernel, stride, padding = int(conv.kernel_size[0]), int(conv.stride[0]), int(conv.padding[0])
         B, T, V, _ = x.shape
         reached = (n + T - 1 + padding) // stride + 1 - self._given  # outputs that see an input
@@ -78,8 +78,8 @@ class _Convolution:
             y[:, first : first + rows.shape[1]] += product
             if sure < T:
                 sums[:, first : first + certain] += product[:, :certain]
-        self._seen += sure
-        self._sums = sums[:, complete : (self._seen - 1 + padding) // stride + 1 - self._given].clone()
+        self.seen += sure
+        self._sums = sums[:, complete : (self.seen - 1 + padding) // stride + 1 - self._given].clone()
         self._given += complete
         y = y[:, :count]
         return Frames(norm_relu(y, self._tcn.bn) if count else y, complete)
@@ -104,8 +104,8 @@ class Stream:
         self._convolutions: dict[str, _Convolution] = {}
         self._pushed: list[Tensor] = []  # frames that nothing was computed of
         self._waiting: dict[str, Tensor] = {}  # by unit: frames (N·M, T, V, C) that it needs later
-        self._seen: dict[str, int] = {}  # by block: how many sure frames reached it
         self._total: Tensor | float = 0.0  # (N·M, C), the last features summed over sure frames
+        self._count = 0  # of these frames
         self._shape: tuple[int, ...] = ()
 
     def push(self, frame: Tensor) -> None:
@@ -159,17 +159,17 @@ class Stream:
         features = frames.x.mean(dim=2, dtype=torch.float64)
         total = self._total + features.sum(dim=1)
         self._total = self._total + features[:, : frames.sure].sum(dim=1)
-        count = self._seen["mean"] = self._seen.get("mean", 0) + frames.sure
-        return total / (count + frames.x.shape[1] - frames.sure)
+        number = self._count + frames.x.shape[1]
+        self._count += frames.sure
+        return total / number
 
     def _through(self, name: str, block: st_tr.Block, frames: Frames, *, end: bool) -> Frames:
         """A block, whose residual takes the frames 0, s, 2s, ... of the clip where its stride is s."""
-        seen, stride = self._seen.get(name, 0), cast(TemporalConv, block.tcn1).conv.stride[0]
-        self._seen[name] = seen + frames.sure
-        skip = -seen % stride
+        convolution, stride = self._convolutions[f"{name}.tcn1"], cast(TemporalConv, block.tcn1).conv.stride[0]
+        skip = -convolution.seen % stride
         residual = Frames(frames.x[:, skip:], max(frames.sure - skip, 0))
         residual = _each(block.down1, residual, stride)
-        y = self._convolutions[f"{name}.tcn1"](_each(block.gcn1, frames), end=end)
+        y = convolution(_each(block.gcn1, frames), end=end)
         return y._replace(x=y.x + self._delayed(f"{name}.down1", residual, y))
 
     def _delayed(self, name: str, frames: Frames, late: Frames) -> Tensor:
