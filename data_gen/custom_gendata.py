@@ -299,7 +299,7 @@ def _common_channels(facts: Mapping[str, Facts]) -> Channels:
     units = {fact.channels.unit for fact in facts.values()} - {"unknown"}
     pictures = {fact.channels.picture for fact in facts.values()}
     unit = units.pop() if len(units) == 1 else "unknown"
-    return Channels(names, unit, pictures.pop() if len(pictures) == 1 and unit == "pixels" else None)
+    return Channels(names, unit, pictures.pop() if len(pictures) == 1 and unit != "unknown" else None)
 
 
 def _notes(facts: Mapping[str, Facts], labels: Labels, channels: Channels) -> list[str]:

@@ -100,7 +100,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         count = self.num_clips or 1
         clips = [self._clip(x, rng, number * x.shape[1] // count) for number in range(count)]
         x = clips[0] if count == 1 else np.stack(clips)
-        if self.missing is not None or self.drop_joints:
+        if self._is_told or self.drop_joints:
             x[np.isnan(x)] = 0
         return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), int(index)
 
@@ -132,7 +132,25 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         return x if self.derive == "after" else self._stream(x)
 
     def _stream(self, joints: augment.Sample) -> augment.Sample:
-        return derive(joints, self.stream, self.parents, self.streams, score=self.layout.score)
+        args = (self.stream, self.parents, self.streams)
+        return self._between_frames(joints, derive, *args, score=self.layout.score)
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether files beside the array tell what its numbers are."""
+        return self.missing is not None or self.layout.channels is not None
+
+    def _between_frames(
+        self, x: augment.Sample, function: Callable[..., augment.Sample], *args: Any, **options: Any
+    ) -> augment.Sample:
+        """A function of several frames of `x`, to which an absent person is as missing as a joint, and no position.
+
+        Of arrays without `prepared.yaml` and mask, absent persons are positions at zero, as in published code.
+        """
+        if not self._is_told or (there := present(x)).all():
+            return function(x, *args, **options)
+        y = function(np.where(there[:, None], x, np.float32(np.nan)), *args, **options)
+        return np.where(np.isnan(y).all(axis=(0, 2), keepdims=True), np.float32(0), y)
 
     def _clip(self, x: augment.Sample, rng: np.random.Generator, start: int) -> augment.Sample:
         x = self.transform(self._from(x, start), rng)
@@ -232,7 +250,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             return augment.drawn_frames(x, size, rng)
         if self.sampling == "uniform":
             return augment.uniform_frames(x, size, rng, start=None if self.num_clips is None else 0)
-        return augment.crop_resize(x, size, self.p_interval, rng, min_crop=self.min_crop)
+        args = (augment.crop_resize, size, self.p_interval, rng)
+        return self._between_frames(x, *args, min_crop=self.min_crop)
 
     def _statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (C, 1, V, 1) of all joints that are there, read in chunks of bounded memory."""

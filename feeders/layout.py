@@ -75,14 +75,13 @@ class Layout:
     def mirror(self, low: float, high: float, *, scaled: bool) -> float:
         """Where a mirror stands for places with x from `low` to `high`: at 0, or in the middle of picture or skeleton.
 
-        Pixels begin at a corner of the picture, and so do shares of a picture that are nowhere negative. `scaled`
-        coordinates are no longer those of the picture.
+        `scaled` coordinates are no longer those of the picture.
         """
         unit, picture = (self.channels.unit, self.channels.picture) if self.channels else ("unknown", None)
-        if unit == "pixels" and picture and not scaled:
+        if picture and not scaled:
             return picture[0] / 2
         is_flat = self.channels.is_flat if self.channels else self.step == 2
-        of_picture = unit == "pixels" or (low >= 0 and (is_flat or unit == "normalised"))
+        of_picture = picture or unit == "pixels" or (is_flat and unit == "unknown")
         return (low + high) / 2 if of_picture else 0.0
 
 

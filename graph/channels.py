@@ -19,7 +19,8 @@ class Channels:
         names: `x`, `y` and `z` are coordinates; `score` (`confidence`, `visibility`) is how sure a pose estimator is;
             other names are other numbers.
         unit: the unit of the coordinates; `normalised`: shares of a picture or of a body.
-        picture: width and height of the picture, of pixels; None: unknown.
+        picture: width and height of the picture whose corner is the origin: of pixels, or (1, 1) of shares of it; None:
+            unknown for pixels, and for shares the origin is in the middle, as in the arrays of Kinetics and pyskl.
 
     Raises:
         ValueError: a value is none of these, or a channel is named twice.

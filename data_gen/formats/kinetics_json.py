@@ -89,7 +89,7 @@ def read_kinetics(source: Source) -> Iterator[Recording]:
     values = np.concatenate([clip.pose, clip.score[..., None]], axis=2)
     values[values[..., 2] == 0] = np.nan
     joints = by_frame(values, clip.frame, clip.num_frame)
-    channels = Channels(("x", "y", "score"), "normalised")
+    channels = Channels(("x", "y", "score"), "normalised", (1, 1))
     yield Recording.of(source.name, joints, channels, label=clip.label, skeleton=SKELETON)
 
 

@@ -24,7 +24,7 @@ from graph.channels import COORDINATES, SCORES, Channels
 from graph.mapping import in_metres
 from graph.tools import Skeleton
 
-PICTURE = Channels(("x", "y", "score"), "normalised", None)
+PICTURE = Channels(("x", "y", "score"), "normalised", (1, 1))
 PUBLISHED = {  # what arrays hold that do not say how they were made: those of the published code, by their joints
     (25, 3): {"script": "preprocess.py", "options": {}},
     (18, 3): {"script": "kinetics_gendata.py", "options": {}},
@@ -194,9 +194,8 @@ def _in_picture(recording: Recording, *, of_pyskl: bool = False) -> Recording:
     for name, side in zip(("x", "y"), channels.picture, strict=True):
         joints[..., channels.names.index(name)] /= side
     note = "its pixels became shares of the picture"
-    return replace(
-        recording, joints=joints, channels=Channels(channels.names, "normalised"), notes=(*recording.notes, note)
-    )
+    shares = Channels(channels.names, "normalised", (1, 1))
+    return replace(recording, joints=joints, channels=shares, notes=(*recording.notes, note))
 
 
 def _unit(channels: Channels) -> str:

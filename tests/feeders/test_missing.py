@@ -158,6 +158,7 @@ def test_bones_and_motion_with_a_missing_end_are_zero(tmp_path: Path, x: np.ndar
         gone = missing[n, t, v, m] or missing[n, t, PARENTS[v], m]
         assert bone[n, c, t, v, m] == (0 if gone else x[n, c, t, v, m] - x[n, c, t, PARENTS[v], m])
         gone = t == T - 1 or missing[n, t, v, m] or missing[n, t + 1, v, m]
+        gone = gone or not x[n, :, t, :, m].any() or not x[n, :, t + 1, :, m].any()
         assert motion[n, c, t, v, m] == (0 if gone else x[n, c, t + 1, v, m] - x[n, c, t, v, m])
     x[np.broadcast_to(missing[:, None], x.shape)] = 0
     paths = write(tmp_path, x, missing)
@@ -184,6 +185,17 @@ def test_resizing_takes_no_missing_joint_between_two_frames(tmp_path: Path, x: n
     y = samples(paths, sampling="resize", window_size=2 * T)
     gone = ~y[:, :, :, 2, 0].any(axis=1)
     assert gone.sum(axis=1).tolist() == [4] * N  # two frames on both sides
+
+
+def test_resizing_takes_no_absent_person_between_two_frames(tmp_path: Path, x: np.ndarray) -> None:
+    """The second person comes in frame 5, and is nowhere between zero and the first position."""
+    still = np.broadcast_to(x[:, :, 5:6], x.shape) * (x != 0)
+    with_facts = samples(write(tmp_path, still, about=PIXELS), sampling="resize", window_size=3 * T)[0, 0, :, 2, 1]
+    (tmp_path / PREPARED).unlink()
+    published = samples(write(tmp_path, still), sampling="resize", window_size=3 * T)[0, 0, :, 2, 1]
+    place = np.float32(still[0, 0, 5, 2, 1])
+    assert np.isin(with_facts, [0, place]).all()
+    assert ((0 < published) & (published < place)).sum() == 2
 
 
 def test_a_centred_joint_at_the_origin_is_there(tmp_path: Path, x: np.ndarray) -> None:
@@ -227,11 +239,13 @@ def test_scores_of_bones_and_motion_are_means(tmp_path: Path, x: np.ndarray) -> 
     mean = np.zeros_like(x[:, 2])
     for n, t, v, m in np.ndindex(mean.shape):
         mean[n, t, v, m] = (x[n, 2, t, v, m] + x[n, 2, t, PARENTS[v], m]) / 2
-        moved = (x[n, 2, t, v, m] + x[n, 2, t + 1, v, m]) / 2 if t < T - 1 else 0
+        stays = t < T - 1 and x[n, 2, t, v, m] and x[n, 2, t + 1, v, m]
+        moved = (x[n, 2, t, v, m] + x[n, 2, t + 1, v, m]) / 2 if stays else 0
         assert bone[n, 2, t, v, m] == pytest.approx(mean[n, t, v, m])
         assert bone[n, 0, t, v, m] == x[n, 0, t, v, m] - x[n, 0, t, PARENTS[v], m]
         assert motion[n, 2, t, v, m] == pytest.approx(moved)
-    np.testing.assert_allclose(both[:, 2, :-1], (mean[:, 1:] + mean[:, :-1]) / 2, rtol=1e-6)
+    moving = np.where((mean[:, 1:] > 0) & (mean[:, :-1] > 0), (mean[:, 1:] + mean[:, :-1]) / 2, 0)
+    np.testing.assert_allclose(both[:, 2, :-1], moving, rtol=1e-6)
     gen_bones(tmp_path)
     np.testing.assert_array_equal(samples({**paths, "data_path": str(tmp_path / "val_data_bone.npy")}), bone)
 
@@ -276,7 +290,8 @@ def test_kinetics_skeleton_is_known_to_be_of_a_picture(tmp_path: Path) -> None:
 MIRRORS = [
     (PIXELS, 0, 320.0), ("channels: {names: [x, y, score], unit: pixels}", 0, None),
     ("channels: {names: [x, y]}", 0, None),
-    ("channels: {names: [x, y, z], unit: normalised}", 0, None), ("channels: {names: [x, y, z], unit: metres}", 0, 0.0),
+    ("channels: {names: [x, y, z], unit: normalised}", 0, 0.0), ("channels: {names: [x, y], unit: pixels}", 1.5, None),
+    ("channels: {names: [x, y, score], unit: normalised, picture: [1, 1]}", 0, 0.5), ("channels: {names: [x, y, z], unit: metres}", 0, 0.0),
     ("channels: {names: [x, y, score], unit: normalised}", -1.5, 0.0), ("", 0, 0.0),
 ]  # fmt: skip
 

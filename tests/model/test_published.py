@@ -36,14 +36,17 @@ def options(name: str) -> dict[str, Any]:
     return {**FILE["base"], **variant["model_args"], "graph": variant["graph"]}
 
 
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(torch.float32, 2e-6), pytest.param(torch.float64, 1e-6, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", FILE["variants"])
-def test_golden_logits(name: str) -> None:
+def test_golden_logits(name: str, dtype: torch.dtype, error: float) -> None:
     variant = FILE["variants"][name]
-    model = from_published(checkpoint(name), options(name)).double()
+    model = from_published(checkpoint(name), options(name)).to(dtype)
     with torch.no_grad():
-        logits = model(torch.from_numpy(golden_input(variant["input"])).double()).numpy()
+        logits = model(torch.from_numpy(golden_input(variant["input"])).to(dtype)).numpy()
     expected = np.array(variant["logits"])
-    assert np.linalg.norm(logits - expected) < 1e-6 * np.linalg.norm(expected)
+    assert np.linalg.norm(logits - expected) < error * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("name", FILE["variants"])
