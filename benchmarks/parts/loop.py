@@ -69,8 +69,8 @@ def epoch(name: str, feeder_args: dict[str, Any], T: int, setting: Setting) -> d
     precision = effective_precision(device, config.precision)
     torch.manual_seed(0)
     model = build_model(config.model, config.model_args).to(device)
-    state, losses = new_state(config, model, device, precision), Losses(device)
     settings: dict[str, Any] = {"device": device, "precision": precision, "criterion": new_loss(config, device)}
+    state, losses = new_state(config, model, **settings), Losses(device)
     with closing(Timed(open_feeder(config, "train"), **loader_args(config, "train", device))) as loader:
         steps = chain.from_iterable(training_steps(state, loader.steps(i, 0, 1), **settings) for i in count())
         for _ in range(3):

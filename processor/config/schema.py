@@ -151,6 +151,16 @@ class Config:
     log_interval: int = option(100, "steps between log lines", low=1)
     show_topk: list[int] = option([1, 5], "which top-k accuracies to show", low=1)
 
+    @property
+    def judge(self) -> str:
+        """The part of the data that evaluations during training are on."""
+        return "validation" if self.validation_feeder_args else "test"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the data that training opens, the test last."""
+        return tuple(dict.fromkeys(("train", self.judge, "test")))
+
     def problems(self) -> Iterator[Problem]:
         """Numbers outside their bounds, and combinations of values that contradict each other."""
         yield from beyond_bounds(self)
@@ -352,6 +362,8 @@ def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
         unused = [key for key in ("momentum", "nesterov", "weight_decay") if key in given]
         if "." in config.optimizer and unused:
             yield f"{', '.join(unused)}: {config.optimizer} takes no settings but base_lr and those in optimizer_args"
+        if config.ignore_weights and not config.weights:
+            yield "ignore_weights: has no effect without `weights`"
     if "show_topk" in given and isinstance(num_class, int):
         for k in (k for k in config.show_topk if k >= num_class):
             yield f"show_topk: top-{k} of {num_class} classes is always 100 %"

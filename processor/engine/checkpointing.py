@@ -50,7 +50,7 @@ def compute_blocks_again(model: nn.Module) -> None:
         ValueError: it has no list of blocks.
     """
     lists = [child for child in model.children() if isinstance(child, nn.ModuleList | nn.Sequential)]
-    blocks = [block for children in lists for block in children]
+    blocks = dict.fromkeys(block for children in lists for block in children)  # each once
     if not blocks:
         raise ValueError(
             f"gradient_checkpointing: {type(model).__qualname__} has no nn.ModuleList or nn.Sequential of blocks; "

@@ -17,7 +17,7 @@ from processor.results.scores import SCORE
 from processor.results.work_dir import CONFIG, check_place
 
 MARK = "{fold}"  # a fold's number stands in its place
-WITHOUT_EFFECT = {  # keys that change no result of a training
+OF_NO_RESULT = {  # keys that change no result of a training
     "phase", "training", "device", "num_worker", "work_dir", "resume", "overwrite", "save_interval", "only", "part",
     "checkpoint_minutes", "log_interval", "show_topk", "test_batch_size", "data_help", "make_data", "make_data_args",
     "gradient_checkpointing",
@@ -94,8 +94,9 @@ def _fill(value: Any, fold: int) -> Any:
     return [_fill(x, fold) for x in value] if isinstance(value, list) else value
 
 
-def check(config: Config, jobs: Sequence[Job]) -> None:
+def check(study: Study, jobs: Sequence[Job]) -> None:
     """Checks, before hours are spent, that every run has its data and its folder, and that folds are folds."""
+    config = study.config
     if config.overwrite and config.resume:
         raise ValueError("overwrite, resume: one replaces a run, the other goes on with it; leave one out")
     for job in jobs:
@@ -105,22 +106,19 @@ def check(config: Config, jobs: Sequence[Job]) -> None:
                 f"work_dir: {job.config.work_dir} was made with another configuration ({'; '.join(different)}); train "
                 f"it anew with --overwrite --only {job.name}, or choose another --work_dir"
             )
-    if config.folds:
-        _check_marks(config)
+    for member in study.members.values():
+        if member.folds:
+            _check_marks(member)
+    _check_resume(jobs)
     tested: dict[tuple[str, str], int | None] = {}
     opened: dict[str, Any] = {}
     for job in jobs:
-        for part in parts_of(job.config):
+        for part in job.config.parts:
             key = f"{part} {getattr(job.config, f'{part}_feeder_args')}"
             opened[key] = opened.get(key) or open_feeder(job.config, part)
         for name in opened[key].sample_name if job.fold is not None else ():
             if (other := tested.setdefault((job.group, name), job.fold)) != job.fold:
                 raise ValueError(f"folds: {other} and {job.fold} both test {name}; each sample belongs to one fold")
-
-
-def parts_of(config: Config) -> tuple[str, ...]:
-    """The parts of the data that a run opens, the test last."""
-    return ("train", "validation", "test") if config.validation_feeder_args else ("train", "test")
 
 
 def _check_marks(config: Config) -> None:
@@ -130,10 +128,22 @@ def _check_marks(config: Config) -> None:
                 f"folds: {key}: {value} would give every fold the weights of one, which has seen what others test; put "
                 f"{MARK} where a fold's number belongs, such as work_dir/sbu/fold{MARK}/last.pt"
             )
-    for key in (f"{part}_feeder_args" for part in parts_of(config)):
+    for key in (f"{part}_feeder_args" for part in config.parts):
         if MARK not in str(getattr(config, key)):
             raise ValueError(
                 f"folds: {key} must hold {MARK} where a fold's number belongs, such as data/fold{MARK}/x.npy"
+            )
+
+
+def _check_resume(jobs: Sequence[Job]) -> None:
+    """Refuses a checkpoint that several runs go on from: they would become the same."""
+    names: dict[str, str] = {}
+    for job in jobs:
+        path = job.config.resume
+        if path and path != "auto" and names.setdefault(path, job.name) != job.name:
+            raise ValueError(
+                f"resume: {names[path]} and {job.name} would both go on from {path}; leave it out, a study goes on by "
+                "itself, or begin with these weights: --weights"
             )
 
 
@@ -144,7 +154,7 @@ def differences(job: Job) -> Iterator[str]:
         return
     asked, before = (plain(load(text, str(path), [])) for text in (resolved(job.config), path.read_text("utf-8")))
     default = plain(load(resolved(Config()), "", []))
-    ignored = WITHOUT_EFFECT | (OF_TRAINING if job.config.phase == "test" else set())
+    ignored = OF_NO_RESULT | (OF_TRAINING if job.config.phase == "test" else set())
     if not asked["class_names"]:
         ignored = ignored | {"class_names"}  # the data tell them
     for key, value in asked.items():

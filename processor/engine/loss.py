@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -91,7 +92,7 @@ def check_loss(criterion: Criterion, name: str, model: nn.Module, feeder: Any, d
     x, label = (torch.as_tensor(part)[None].to(device) for part in feeder[0][:2])
     with torch.no_grad():
         logits = model.eval()(x).float()
-    value = criterion(logits.requires_grad_(), label)
+    value = deepcopy(criterion)(logits.requires_grad_(), label)  # its buffers stay as they are
     if not isinstance(value, Tensor) or value.dim() or not value.requires_grad:
         given = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         no_gradient = " without gradient" if isinstance(value, Tensor) and not value.requires_grad else ""

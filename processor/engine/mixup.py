@@ -43,17 +43,18 @@ class Mixup:
             return None
         if pairs == "any":
             return cls(alpha, torch.zeros(len(names), dtype=torch.int64))
-        found = [(name, CAMERA.search(name)) for name in names]
-        if unknown := [name for name, match in found if not match]:
+        matches = [(name, CAMERA.search(name)) for name in names]
+        if unknown := [name for name, match in matches if not match]:
             raise ValueError(
                 f"mixup_pairs: camera; the name of the sample {unknown[0]!r} tells no camera, as a01_s01_e00_v01 and "
                 "S001C001P001R001A001 do; take mixup_pairs: any"
             )
-        return cls(alpha, torch.tensor([int(match[1] or match[2]) for _, match in found if match]))
+        return cls(alpha, torch.tensor([int(match[1] or match[2]) for _, match in matches if match]))
 
     def __call__(self, x: Tensor, label: Tensor, index: Tensor) -> tuple[Tensor, Labels]:
         """The mixed samples (N, C, T, V, M) with both labels of each; `index` (N,) are their numbers in the data."""
-        share = float(Beta(self.alpha, self.alpha).sample())
+        alpha = torch.tensor(self.alpha, dtype=torch.float64)  # of a small one, float32 draws 0.5
+        share = float(Beta(alpha, alpha).sample())
         share = max(share, 1 - share)
         partner = self.partners(index).to(x.device)
         other = x[partner]

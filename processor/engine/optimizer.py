@@ -20,6 +20,9 @@ from graph.common.imports import import_object
 from graph.common.words import did_you_mean
 from model.layers.terms import RelativeFrames, RelativeJoints
 
+# what the configuration tells of an optimiser's groups; the rest of them is its state
+SETTINGS = ("params", "lr", "lr_factor", "weight_decay", "momentum", "nesterov", "fused")
+
 
 def build_optimizer(
     model: nn.Module,
@@ -118,8 +121,8 @@ def matched(names: Iterable[str], pattern: str, key: str) -> list[str]:
         ValueError: there is none; the message begins with the `key` of the configuration.
     """
     paths = {name: [*accumulate(name.split("."), "{}.{}".format)] for name in names}
-    if found := [name for name, above in paths.items() if any(fnmatchcase(path, pattern) for path in above)]:
-        return found
+    if matching := [name for name, above in paths.items() if any(fnmatchcase(path, pattern) for path in above)]:
+        return matching
     near = did_you_mean(pattern, dict.fromkeys(path for above in paths.values() for path in above))
     raise ValueError(
         f"{key}: no parameter that learns is named {pattern!r}, nor is one in a module of this name{near}; "

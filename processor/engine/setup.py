@@ -9,6 +9,7 @@ import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,16 @@ from graph.common.words import plural
 from processor.config.schema import Config, resolved
 from processor.engine.checkpointing import compute_blocks_again
 from processor.engine.data import Loader
+from processor.engine.evaluate import evaluate
+from processor.engine.features import Features
 from processor.engine.fit import check_feeder, check_fit
 from processor.engine.loss import Criterion, build_loss, check_loss, weights_of_classes
 from processor.engine.mixup import Mixup
 from processor.engine.models import build_model, model_of_weights
-from processor.engine.optimizer import Schedule, build_optimizer, freeze
+from processor.engine.optimizer import SETTINGS, Schedule, build_optimizer, freeze
 from processor.engine.sources import check_streams, classes_of, settle_classes, stream_of
 from processor.results import work_dir
+from processor.results.scores import Scores
 from processor.runtime import distributed
 from processor.runtime.compiling import compile_in_place
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
@@ -50,6 +54,11 @@ class Run:
     precision: str  # of activations, one in which the device computes
     loaders: dict[str, Loader]  # by part, `train`, `validation` and `test`, as far as it is needed
 
+    def evaluate(self, part: str, model: nn.Module | None = None, *, features: Features | None = None) -> Scores:
+        """The scores of a part of the data, of this model or another; `evaluate` describes them and its errors."""
+        model, average = model or self.model, self.config.average
+        return evaluate(model, self.loaders[part], self.device, self.precision, average, features=features)
+
     def close(self) -> None:
         """Ends the workers of all loaders."""
         for loader in self.loaders.values():
@@ -58,7 +67,7 @@ class Run:
 
 @dataclass
 class Training(Run):
-    """What training works with, too."""
+    """A `Run` with what training needs besides."""
 
     state: State  # all that a checkpoint holds, that of `resumed` if there is one
     replica: nn.Module  # the model, whose backward averages gradients over processes
@@ -68,13 +77,11 @@ class Training(Run):
     checkpoints: Checkpoints
     frozen: list[nn.Module]  # parts that stay in evaluation mode
     resumed: Path | None  # the checkpoint that the run goes on from
-    judge: str  # the part that evaluations on the way are on, `validation` where there is one, else `test`
 
 
 def set_up_training(config: Config) -> Training:
     """The objects of a training, for which `work_dir` is ready; a user's mistake is a ValueError."""
-    judge = "validation" if config.validation_feeder_args else "test"
-    run = _set_up(config, tuple(dict.fromkeys(("train", judge, "test"))), config.ignore_weights)
+    run = _set_up(config, config.parts, config.ignore_weights)
     _warn_of_shared_samples(run.loaders)
     if config.sync_batch_norm:
         distributed.synchronise_batch_norm(run.model)
@@ -83,7 +90,7 @@ def set_up_training(config: Config) -> Training:
     frozen = freeze(run.model, config.freeze)
     mixup = Mixup.of(config.mixup, config.mixup_pairs, run.loaders["train"].feeder.sample_name)
     prepare_forward(config, run.model, run.device)
-    state = new_state(config, run.model, run.device, run.precision)
+    state = new_state(config, run.model, run.device, run.precision, criterion)
     if distributed.rank():
         torch.manual_seed(config.seed + distributed.rank())  # each process draws other numbers for dropout
     text, stream = resolved(run.config), stream_of(config.train_feeder_args)
@@ -93,7 +100,7 @@ def set_up_training(config: Config) -> Training:
         "class_names": run.config.class_names,
         "stream": stream,
         "versions": versions(),
-        JUDGE: judge,
+        JUDGE: config.judge,
     }
     about |= {"data": data.as_plain()} if data else {}
     resumed = _resume(state, config, about)
@@ -108,7 +115,6 @@ def set_up_training(config: Config) -> Training:
         checkpoints=Checkpoints(config.work_dir, about, config.checkpoint_minutes),
         frozen=frozen,
         resumed=resumed,
-        judge=judge,
     )
 
 
@@ -169,12 +175,11 @@ def _set_up(config: Config, parts: Sequence[str], ignored: Sequence[str] = ()) -
 
 
 def _warn_of_shared_samples(loaders: Mapping[str, Loader]) -> None:
-    """Warns of samples of the validation that another part holds, too: it would choose by what it is to be spared."""
+    """Warns of samples that two parts of the data hold: a test of them would tell nothing."""
     names = {part: {*map(str, loader.feeder.sample_name)} for part, loader in loaders.items()}
-    for part in ("train", "test"):
-        if shared := sorted(names.get("validation", set()) & names[part]):
-            number = plural(len(shared), "sample")
-            log.warning("validation and %s data share %s, such as %s", part, number, shared[0])
+    for a, b in combinations(names, 2):
+        if shared := sorted(names[a] & names[b]):
+            log.warning("%s and %s data share %s, such as %s", a, b, plural(len(shared), "sample"), shared[0])
 
 
 def prepare_forward(config: Config, model: nn.Module, device: torch.device) -> None:
@@ -189,20 +194,24 @@ def prepare_forward(config: Config, model: nn.Module, device: torch.device) -> N
         compute_blocks_again(model)
 
 
-def new_state(config: Config, model: nn.Module, device: torch.device, precision: str) -> State:
+def new_state(config: Config, model: nn.Module, device: torch.device, precision: str, criterion: Criterion) -> State:
     """The state of a training that begins, of a model whose frozen parts are."""
-    settings = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov", "lr_factors", "decay_all")
-    optimizer = build_optimizer(model, config.optimizer, **settings, args=config.optimizer_args)
-    average = None if config.ema is None else Average(model, config.ema)
-    return State(model, optimizer, gradient_scaler(device, precision), average=average)
+    options = _taken(config, "base_lr", "weight_decay", "momentum", "nesterov", "lr_factors", "decay_all")
+    optimizer = build_optimizer(model, config.optimizer, **options, args=config.optimizer_args)
+    return State(
+        model,
+        optimizer,
+        gradient_scaler(device, precision),
+        average=None if config.ema is None else Average(model, config.ema),
+        loss=criterion if isinstance(criterion, nn.Module) else None,
+        settings={*SETTINGS, *config.optimizer_args},
+    )
 
 
 def new_loss(config: Config, device: torch.device, class_weights: Tensor | None = None) -> Criterion:
     """The loss of a batch, on the device; `class_weights` (num_class,) are those that `weights_of_classes` gives."""
-    smoothing = config.label_smoothing
-    return build_loss(
-        config.loss, config.loss_args, label_smoothing=smoothing, device=device, class_weights=class_weights
-    )
+    options = _taken(config, "label_smoothing")
+    return build_loss(config.loss, config.loss_args, device=device, class_weights=class_weights, **options)
 
 
 def _class_weights(run: Run) -> Tensor | None:
@@ -259,7 +268,8 @@ def _taken(config: Config, *keys: str) -> dict[str, Any]:
 
 def missing_files(args: Mapping[str, Any]) -> list[str]:
     """The files that feeder arguments name, and that do not exist."""
-    return [str(value) for key, value in args.items() if key.endswith("_path") and not Path(value).exists()]
+    paths = [value for key, value in args.items() if key.endswith("_path") and isinstance(value, str | Path)]
+    return [str(path) for path in paths if not Path(path).exists()]
 
 
 def _resume(state: State, config: Config, about: Mapping[str, Any]) -> Path | None:
@@ -270,4 +280,9 @@ def _resume(state: State, config: Config, about: Mapping[str, Any]) -> Path | No
         path = distributed.from_rank_0(lambda: state.load_newest(config.work_dir, about))
     if path and (config.resume != "auto" or distributed.rank()):
         state.load(path, about)
+    if state.epoch > config.num_epoch:
+        raise ValueError(
+            f"num_epoch: {config.num_epoch}, but {path} has trained {state.epoch}; take as many or more, or another "
+            "--work_dir"
+        )
     return path

@@ -53,10 +53,10 @@ def run(study: Study) -> None:
         return
     check_place(config.work_dir)
     chosen = choose(jobs, config)
-    check(config, chosen)
+    check(study, chosen)
     kept = from_rank_0(lambda: [job.name for job in chosen if _is_kept(job)])
     if kept:
-        log.info("%s of %d ended before and kept", plural(len(kept), "run"), len(chosen))
+        log.info("%s of %d had ended before, and stay", plural(len(kept), "run"), len(chosen))
     _run_each([job for job in chosen if job.name not in kept], Clock(chosen, kept))
     left = from_rank_0(lambda: [job.name for job in jobs if not job.is_finished])
     if left:
@@ -67,11 +67,14 @@ def run(study: Study) -> None:
 
 
 def _is_kept(job: Job) -> bool:
-    return job.config.phase == "train" and not job.config.overwrite and job.is_finished
+    if job.config.phase == "test" or job.config.overwrite or not job.is_finished:
+        return False
+    about = json.loads((job.config.work_dir / RESULT).read_text(encoding="utf-8"))
+    return about["epoch"] is not None  # or it was only tested, perhaps before its training had ended
 
 
 def _run_each(jobs: Sequence[Job], clock: Clock) -> None:
-    """Runs what is left; a failure ends its run alone, but with several processes, which must stay together, all."""
+    """Runs what is left; a run that fails does not end the others, unless several processes must stay in step."""
     failed: dict[str, str] = {}
     for job in jobs:
         clock.begin(job)
@@ -86,7 +89,8 @@ def _run_each(jobs: Sequence[Job], clock: Clock) -> None:
     if failed:
         lines = "".join(f"\n  {name}: {problem}" for name, problem in failed.items())
         count = plural(len(failed), "run")
-        raise ValueError(f"{count} failed; give the command again when that is mended, it does what is left{lines}")
+        again = "give the command again, without --overwrite, when that is mended; it does what is left"
+        raise ValueError(f"{count} failed; {again}{lines}")
 
 
 def _run_one(job: Job, clock: Clock) -> None:
@@ -156,7 +160,7 @@ class Clock:
         after = self.left[self.left.index(job) :]
         epochs = [other.config.num_epoch - (done if other is job else 0) for other in after]
         seconds = sum(n * self.paces.get(other.member, usual) for n, other in zip(epochs, after, strict=True))
-        return f"; the whole will take about {_duration(seconds)} more"
+        return f"; about {_duration(seconds)} left for all runs"
 
 
 def _duration(seconds: float) -> str:
@@ -189,9 +193,12 @@ def _summarise_folds(config: Config, folds: dict[int | None, Finished]) -> None:
         np.concatenate([run.scores.scores for run in folds.values()]),
         np.concatenate([run.scores.known_labels for run in folds.values()]),
     )
+    names = dict.fromkeys(run.scores.class_names for run in folds.values())
+    if len(names) > 1:
+        raise ValueError(f"folds: those below {config.work_dir} have classes of different names, or in another order")
     rows = [(fold, len(folds[fold].scores.names), f"{a:.4f}") for fold, a in accuracy.items()]
     write_csv(config.work_dir / FOLDS, [("fold", "samples", "top1"), *rows])
-    write_results(config.work_dir, together, config.class_names, Made(resolved(config), seed=config.seed), Record())
+    write_results(config.work_dir, together, next(iter(names)), Made(resolved(config), seed=config.seed), Record())
     log.info("top-1 of folds %s: %s", ", ".join(map(str, accuracy)), ", ".join(f"{a:.2f}" for a in accuracy.values()))
     log.info("mean %s; all are in %s", mean_and_spread(list(accuracy.values())), config.work_dir)
 

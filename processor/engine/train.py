@@ -19,7 +19,7 @@ from processor.config.schema import resolved
 from processor.engine.attention import first_clip
 from processor.engine.attribution import glance
 from processor.engine.data import Group, Loader
-from processor.engine.evaluate import cross_entropy, evaluate
+from processor.engine.evaluate import cross_entropy
 from processor.engine.features import Features
 from processor.engine.loss import Criterion
 from processor.engine.mixup import Labels, Mixup
@@ -32,7 +32,7 @@ from processor.runtime import distributed
 from processor.runtime.device import autocast, progress, to_device
 from processor.runtime.failure import sentence
 from processor.runtime.signals import StoppedError, stop_signals
-from processor.state.checkpoint import BEST, State
+from processor.state.checkpoint import AVERAGED, BEST, State
 
 log = logging.getLogger(__name__)
 
@@ -51,31 +51,29 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
         StoppedError: a signal asked the run to stop; the state is saved.
     """
     config, state, checkpoints, device, precision = run.config, run.state, run.checkpoints, run.device, run.precision
-    loader, judge = run.loaders["train"], run.judge
+    loader, judge = run.loaders["train"], config.judge
     with closing(run), work_dir.journal(config.work_dir, state.step) as record, stop_signals() as signals:
         _log_beginning(run)
         tested = of_average = None  # the scores of the test, and those of the averaged weights
         features = Features(run.model, len(run.loaders["test"].feeder))
         while True:
             # evaluate the epochs that are done; the last test may not fail
-            last = state.epoch == config.num_epoch
+            last = state.epoch >= config.num_epoch
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
-                is_test = last and judge == "test"
-                scores = _evaluate(run, run.model, features, must=is_test)
+                scores = _evaluate(run, run.model, features, must=last and judge == "test")
                 averaged = _evaluate(run, state.average.model) if state.average else None
-                tested, of_average = (scores, averaged) if is_test else (None, None)
+                tested, of_average = (scores, averaged) if judge == "test" else (None, None)
                 if scores is not None:
                     state.evaluated, top1 = state.epoch, scores.top_k(1)
                     if top1 > state.best:
                         state.best, state.best_epoch = top1, state.epoch
                         checkpoints.save_best(state)
-                    if averaged is not None:
-                        checkpoints.save_average(state)
+                    checkpoints.save_average(state)
                     checkpoints.save(state)  # before the record, or a killed run would record it again
-                    for name, found in ((judge, scores), (f"{judge}_ema", averaged)):
-                        if found is not None:
-                            _record(record, name, found, state.step, config.show_topk)
-                            log.info("epoch %d, %s: %s", state.epoch, name, _accuracy(found, config.show_topk))
+                    for name, result in ((judge, scores), (f"{judge}_ema", averaged)):
+                        if result is not None:
+                            _record(record, name, result, state.step, config.show_topk)
+                            log.info("epoch %d, %s: %s", state.epoch, name, _accuracy(result, config.show_topk))
             if last or (config.early_stopping and state.evaluated - state.best_epoch >= config.patience):
                 break
 
@@ -127,13 +125,15 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
             if stopped and not last:
                 raise StoppedError(signal.Signals(stopped), f"after epoch {state.epoch}")
         if tested is None:  # the run has a validation, was stopped early, or was complete when it was resumed
-            loader = run.loaders["test"]
-            tested = evaluate(run.model, loader, device, precision, config.average, features=features)
+            tested = run.evaluate("test", features=features)
             if judge != "test":
                 _record(record, "test", tested, state.step, config.show_topk)
         if state.average:
             if of_average is None:
-                of_average = evaluate(state.average.model, run.loaders["test"], device, precision, config.average)
+                of_average = run.evaluate("test", state.average.model)
+                if judge != "test":
+                    _record(record, "test_ema", of_average, state.step, config.show_topk)
+            log.info("test of %s: %s", AVERAGED, _accuracy(of_average, config.show_topk))
             work_dir.write_scores(config.work_dir / AVERAGED_SCORE, of_average, run.config.class_names)
         _log_end(run)
         best = f"{BEST}: epoch {state.best_epoch}, {judge} top-1 {100 * state.best:.2f} %"
@@ -198,37 +198,35 @@ class Losses:
 
     def add(self, number: int, loss: Tensor, logits: Tensor, label: Tensor) -> None:
         """Adds the batch of this number in the epoch."""
-        self.batches += 1
         self.samples += len(label)
-        self.loss += loss
+        self.loss += loss * len(label)
         self.right += (logits.argmax(dim=1) == label).sum()
         self.first_bad = torch.where((self.first_bad < 0) & ~torch.isfinite(loss), number, self.first_bad)
 
     def clear(self) -> None:
         """Begins anew."""
-        self.batches = self.samples = 0
+        self.samples = 0
         self.loss, self.right = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
 
     def read(self, loader: Loader) -> tuple[float, float, list[str]]:
-        """The mean loss and top-1 accuracy over all processes, and the samples of the first batch that is not finite.
+        """The mean loss and top-1 accuracy of all processes' samples, and those of the first batch that is not finite.
 
         Returns:
             Loss, accuracy, and sample names: none where the loss of all batches is finite.
         """
         number = int(self.first_bad)
         names = loader.names(number) if number >= 0 else []
-        local = self.loss.item() / self.batches, self.right.item() / self.samples, (number, names)
-        loss, top1, bad = zip(*distributed.gather(local), strict=True)  # of each process
+        local = self.loss.item(), self.right.item(), self.samples, (number, names)
+        loss, right, samples, bad = zip(*distributed.gather(local), strict=True)  # of each process
         _, names = min((batch for batch in bad if batch[0] >= 0), default=(-1, []))
-        return sum(loss) / len(loss), sum(top1) / len(top1), names
+        return sum(loss) / sum(samples), sum(right) / sum(samples), names
 
 
 def test(run: Run) -> Scores:
     """Tests the model, and writes scores and reports."""
     with closing(run), work_dir.journal(run.config.work_dir) as record:
-        loader = run.loaders["test"]
-        features = Features(run.model, len(loader.feeder))
-        scores = evaluate(run.model, loader, run.device, run.precision, run.config.average, features=features)
+        features = Features(run.model, len(run.loaders["test"].feeder))
+        scores = run.evaluate("test", features=features)
         _finish(run, scores, features, record, str(run.config.weights))
     return scores
 
@@ -252,7 +250,7 @@ def _log_end(run: Training) -> None:
     if state.epoch < config.num_epoch:
         log.info(
             "stopped early after epoch %d of %d: top-1 on the %s data has not risen for %s",
-            state.epoch, config.num_epoch, run.judge, plural(state.evaluated - state.best_epoch, "epoch"),
+            state.epoch, config.num_epoch, config.judge, plural(state.evaluated - state.best_epoch, "epoch"),
         )  # fmt: skip
     log.info("trained for %.1f minutes, seed %d", state.seconds / 60, config.seed)
 
@@ -276,9 +274,8 @@ def _evaluate(
     run: Training, model: nn.Module, features: Features | None = None, *, must: bool = False
 ) -> Scores | None:
     """The scores of an evaluation in training; None: it failed, which is logged, unless it `must` not."""
-    loader, average = run.loaders[run.judge], run.config.average
     try:
-        return evaluate(model, loader, run.device, run.precision, average, features=features)
+        return run.evaluate(run.config.judge, model, features=features)
     except Exception as error:
         if must:
             raise

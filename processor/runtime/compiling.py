@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import torch
 from torch import nn
 
@@ -17,6 +19,7 @@ def compile_in_place(model: nn.Module, device: torch.device) -> None:
     Raises:
         ValueError: torch cannot compile on this machine.
     """
+    torch.compiler.reset()  # or the shapes of earlier runs of a study would count towards dynamo's limit
     try:
         torch.compile(torch.sin)(torch.ones(2, device=device))
     except Exception as error:  # no C++ compiler, no Triton, a GPU that is too old
@@ -24,5 +27,6 @@ def compile_in_place(model: nn.Module, device: torch.device) -> None:
         text = f"compile: torch cannot compile for {device} on this machine ({reason}); leave it out"
         raise ValueError(text) from error
     # compilers do not know what processes exchange; as a decorator this would import them with every run
-    SynchronisedBatchNorm.forward = torch.compiler.disable(SynchronisedBatchNorm.forward)  # type: ignore[method-assign]
+    forward = inspect.unwrap(SynchronisedBatchNorm.forward)
+    SynchronisedBatchNorm.forward = torch.compiler.disable(forward)  # type: ignore[method-assign]
     model.compile(dynamic=False)

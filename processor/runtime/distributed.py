@@ -27,6 +27,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from processor.runtime.failure import OTHER
 from processor.runtime.processes import leave, rank, started
 
 P = ParamSpec("P")
@@ -99,7 +100,7 @@ def leave_unless_all_stop(number: int) -> None:
                 return
         except RuntimeError:  # the store is of a process that has ended
             pass
-        sys.stderr.write(f"process {rank()}: another process of the run has ended, and its message says why\n")
+        sys.stderr.write(f"process {rank()}: {OTHER}\n")
         leave(128 + number)
 
     threading.Thread(target=watch, daemon=True).start()

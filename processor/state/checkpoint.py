@@ -8,7 +8,7 @@ import os
 import time
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class State:
     best_epoch: int = 0
     evaluated: int = 0  # the last epoch whose evaluation is in the checkpoints
     average: Average | None = None  # of the weights
+    loss: nn.Module | None = None  # a loss of the user's, which may have buffers
+    settings: Collection[str] = ()  # what the configuration tells of the optimiser's groups; the rest is its state
 
     COUNTERS = ("epoch", "samples", "step", "seconds", "best", "best_epoch", "evaluated")
 
@@ -81,6 +83,8 @@ class State:
         if self.average:
             distributed.average_statistics(self.average.model)
             about = {**about, "ema": self.average.model.state_dict()}
+        if self.loss:
+            about = {**about, "loss": self.loss.state_dict()}
         generators = distributed.gather((torch.get_rng_state(), random_state(self.device)))
         content = {
             "model": self.model.state_dict(),
@@ -137,9 +141,8 @@ class State:
                 f"resume: {path} was trained with other parts frozen, or other groups of lr_factors or decay_all; "
                 "resume with its own configuration, or start a new run with --weights"
             )
-        moments, settings = content["optimizer"], self.optimizer.state_dict()["param_groups"]
         try:
-            self.optimizer.load_state_dict({**moments, "param_groups": settings})  # the settings are those of this run
+            self.optimizer.load_state_dict({**content["optimizer"], "param_groups": self._groups(content["optimizer"])})
             if wrong := _misfit_of_moments(self.optimizer):
                 raise ValueError(wrong)
             self.model.load_state_dict(weights)
@@ -147,6 +150,8 @@ class State:
                 self.average.model.load_state_dict(content.get("ema", weights))
             for name in self.COUNTERS:
                 setattr(self, name, type(getattr(self, name))(content.get(name, 0)))  # older files lack some
+            if self.loss and "loss" in content:
+                self.loss.load_state_dict(content["loss"])
             if scale := content.get("scaler"):
                 self.scaler.load_state_dict(scale)
             generators = [(content["generator"], content["generator_of_device"])]
@@ -159,6 +164,12 @@ class State:
             if not is_damage(error):
                 raise
             raise DamagedError(f"resume: {path} does not hold what a run saves; nothing can go on from it") from error
+
+    def _groups(self, saved: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The optimiser's groups with the settings of this run, and what else a file has of them."""
+        groups = zip(saved["param_groups"], self.optimizer.state_dict()["param_groups"], strict=True)
+        return [old | {key: x for key, x in new.items() if key in self.settings or key not in old}
+                for old, new in groups]  # fmt: skip
 
     def load_newest(self, folder: Path, about: Mapping[str, Any] | None = None) -> Path | None:
         """Takes everything back from the newest sound checkpoint of a folder; newer damaged ones are renamed.

@@ -82,9 +82,9 @@ def benchmark(config: Config) -> dict[str, Speed]:
             epochs: Iterator[Iterator[object]] = (score(model, loader.epoch(i), **settings) for i in count())
             if part == "train":
                 frozen = freeze(model, config.freeze)
+                settings |= {"criterion": new_loss(config, device)}
                 state = new_state(config, model, **settings)
-                settings |= {"frozen": frozen, "criterion": new_loss(config, device)}
-                settings |= {"max_grad_norm": config.max_grad_norm}
+                settings |= {"frozen": frozen, "max_grad_norm": config.max_grad_norm}
                 epochs = (training_steps(state, loader.steps(i, 0, config.accumulation), **settings) for i in count())
             steps = chain.from_iterable(epochs)
             speeds[phase] = _measure(model, steps, loader, flops, device, precision, training=part == "train")

@@ -195,7 +195,7 @@ def test_resizing_takes_no_absent_person_between_two_frames(tmp_path: Path, x: n
     published = samples(write(tmp_path, still), sampling="resize", window_size=3 * T)[0, 0, :, 2, 1]
     place = np.float32(still[0, 0, 5, 2, 1])
     assert np.isin(with_facts, [0, place]).all()
-    assert ((0 < published) & (published < place)).sum() == 2
+    assert ((published > 0) & (published < place)).sum() == 2
 
 
 def test_a_centred_joint_at_the_origin_is_there(tmp_path: Path, x: np.ndarray) -> None:
@@ -291,7 +291,8 @@ MIRRORS = [
     (PIXELS, 0, 320.0), ("channels: {names: [x, y, score], unit: pixels}", 0, None),
     ("channels: {names: [x, y]}", 0, None),
     ("channels: {names: [x, y, z], unit: normalised}", 0, 0.0), ("channels: {names: [x, y], unit: pixels}", 1.5, None),
-    ("channels: {names: [x, y, score], unit: normalised, picture: [1, 1]}", 0, 0.5), ("channels: {names: [x, y, z], unit: metres}", 0, 0.0),
+    ("channels: {names: [x, y, score], unit: normalised, picture: [1, 1]}", 0, 0.5),
+    ("channels: {names: [x, y, z], unit: metres}", 0, 0.0),
     ("channels: {names: [x, y, score], unit: normalised}", -1.5, 0.0), ("", 0, 0.0),
 ]  # fmt: skip
 

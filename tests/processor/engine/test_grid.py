@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import main as program
 from graph.common.yaml_text import dump
 from processor.config.schema import ConfigError, load_study
 from processor.engine import study as engine
-from processor.engine.jobs import choose, jobs_of
+from processor.engine.jobs import check, choose, jobs_of
 from processor.engine.study import Clock
 from processor.engine.train import train
 from processor.results.scores import load_scores
@@ -65,7 +67,7 @@ def test_a_study_trains_its_runs_and_writes_the_ledger(
     assert status == 0, error
     folder = tmp_path / "work_dir" / "study"
     assert finished(folder) == set(RUNS[:4])
-    assert "run 4 of 4: t-tr/bone/seed0; the whole will take about 1 min more" in said
+    assert "run 4 of 4: t-tr/bone/seed0; about 1 min left for all runs" in said
     table = rows(folder / "results.csv")
     assert [row["name"] for row in table] == [
         "s-tr/joint", "s-tr/bone", "t-tr/joint", "t-tr/bone",
@@ -124,6 +126,43 @@ def test_what_ended_is_kept_and_what_was_killed_goes_on(
     np.testing.assert_array_equal(load_scores(folder / "test_score.npz").scores, resumed)
 
 
+def test_a_run_that_was_only_tested_is_trained(words: list[str], tmp_path: Path) -> None:
+    """A run is killed after its first epoch, tested, and goes on with the same command as before."""
+    one = [*words, "--only", "s-tr/joint/seed0", "--num_epoch", "2"]
+    folder = tmp_path / "work_dir" / "study" / "s-tr" / "joint" / "seed0"
+    assert program.main(one) == 0
+    state = torch.load(folder / "last.pt", weights_only=True)
+    (folder / "result.json").unlink()
+    torch.save({**state, "epoch": 1, "evaluated": 1}, folder / "last.pt")
+    assert program.main([*one, "--phase", "test"]) == 0
+    assert json.loads((folder / "result.json").read_text())["epoch"] is None
+    assert program.main(one) == 0
+    assert json.loads((folder / "result.json").read_text())["epoch"] == 2
+    assert torch.load(folder / "last.pt", weights_only=True)["epoch"] == 2
+
+
+def test_a_checkpoint_is_not_for_several_runs(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main([*words, "--resume", "last.pt", "--only", "s-tr/joint"]) == 1
+    assert "resume: s-tr/joint/seed0 and s-tr/joint/seed1 would both go on from last.pt;" in capsys.readouterr().err
+
+
+def test_every_model_of_folds_has_the_weights_of_its_fold(words: list[str], tmp_path: Path) -> None:
+    study = load_study(words)
+    folds = {
+        member: replace(config, folds=[1], weights=None if member[0] == "s-tr" else tmp_path / "last.pt")
+        for member, config in study.members.items()
+    }
+    folds = {
+        member: replace(config, **{f"{part}_feeder_args": {"data_path": "{fold}"} for part in ("train", "test")})
+        for member, config in folds.items()
+    }
+    study = replace(study, members=folds)
+    with pytest.raises(ValueError, match=r"folds: weights: .*last\.pt would give every fold the weights of one"):
+        check(study, jobs_of(study))
+
+
 def test_a_run_of_another_configuration_is_refused(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,7 +194,7 @@ def test_a_failed_run_is_listed_and_the_others_go_on(
     monkeypatch.setattr(engine, "train", train_some)
     assert program.main([*words, "--study.seeds", "0", "--study.models", "s-tr"]) == 1
     error = capsys.readouterr().err
-    assert "1 run failed; give the command again" in error
+    assert "1 run failed; give the command again, without --overwrite" in error
     assert "\n  s-tr/bone/seed0: ValueError: the loss is no longer finite" in error
     assert finished(tmp_path / "work_dir" / "study") == {"s-tr/joint/seed0"}
 
@@ -234,4 +273,4 @@ def test_the_time_that_is_left(words: list[str]) -> None:
     clock.begin(jobs[4])
     clock.epoch(1, 60.0)  # of one member; 9 epochs are left of this run, and 30 of the others
     lines.append(clock._estimate(jobs[4], 1))
-    assert lines == ["; the whole will take about 39 min more"]
+    assert lines == ["; about 39 min left for all runs"]

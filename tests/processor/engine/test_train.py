@@ -299,6 +299,68 @@ def test_a_resumed_run_has_its_own_settings_and_the_old_runs_moments(data: Data,
             train(make(data, tmp_path, num_epoch=3, resume="auto", optimizer=other))
 
 
+def test_a_run_that_has_trained_longer_is_not_resumed(data: Data, tmp_path: Path) -> None:
+    train(make(data, tmp_path, num_epoch=2))
+    with pytest.raises(ValueError, match=r"num_epoch: 1, but .*last\.pt has trained 2; take as many or more"):
+        train(make(data, tmp_path, num_epoch=1, resume="auto"))
+
+
+def test_what_an_optimiser_and_a_loss_keep_is_resumed_to_the_bit(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keeping.py").write_text(KEEPING, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    args = {"optimizer": "keeping.Counting", "loss": "keeping.Running", "base_lr": 0.1, "warm_up_epoch": 0}
+    train(make(data, tmp_path, num_epoch=2, work_dir=tmp_path / "whole", **args, lr_schedule="multi-step"))
+    for epochs in (1, 2):
+        train(
+            make(
+                data,
+                tmp_path,
+                num_epoch=epochs,
+                work_dir=tmp_path / "halves",
+                resume="auto",
+                **args,
+                lr_schedule="multi-step",
+            )
+        )
+    whole, halves = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "halves"))
+    assert whole["optimizer"]["param_groups"] == halves["optimizer"]["param_groups"]
+    assert whole["optimizer"]["param_groups"][0]["count"] == whole["step"]
+    assert whole["loss"]["mean"] == halves["loss"]["mean"] != 0
+    assert all(torch.equal(x, halves["model"][name]) for name, x in whole["model"].items())
+
+
+KEEPING = """
+import torch
+class Counting(torch.optim.SGD):  # counts its steps in its groups, and takes smaller ones
+    def __init__(self, params, lr):
+        super().__init__(params, lr=lr)
+        for group in self.param_groups:
+            group.setdefault("count", 0)
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["count"] += 1
+            group["lr"] /= group["count"]
+        super().step(closure)
+class Running(torch.nn.Module):  # weighs a batch by the mean of those before
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+    def forward(self, logits, labels):
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        self.mean.mul_(0.9).add_(0.1 * loss.detach())
+        return loss * (1 + self.mean)
+"""
+
+
+def test_the_logged_loss_is_the_mean_of_samples() -> None:
+    losses = engine.Losses(torch.device("cpu"))
+    for size, loss in ((32, 1.0), (2, 5.0)):
+        losses.add(0, torch.tensor(loss), torch.eye(2)[[0] * size], torch.tensor([0] * (size // 2) + [1] * (size // 2)))
+    assert losses.read(None) == (pytest.approx((32 * 1.0 + 2 * 5.0) / 34), 0.5, [])  # type: ignore[arg-type]
+
+
 def test_missing_data_is_answered_with_the_data_sets_help(data: Data, tmp_path: Path) -> None:
     config = make(data, tmp_path, data_help="ask for it at HERE")
     config.train_feeder_args["data_path"] = "nowhere/train.npy"
