@@ -218,7 +218,9 @@ def _files(
     if label_path:  # it may lie among the recordings
         hidden = label_path.resolve()
         files = {name: path for name, path in files.items() if not path.resolve().is_relative_to(hidden)}
-    holding = {_folder(name) for name in files} - {""}
+    if is_folder_of_frames(data_path):
+        raise ValueError(f"{data_path} holds the frames of one recording; name the folder above it, {data_path.parent}")
+    holding = {_folder(name) for name in files}
     folders = {name: path for path in walk(data_path) if (name := path.relative_to(data_path).as_posix()) in holding}
     recordings: set[str] = set()
     if label_path is None:  # then names alone tell what a recording is: a file, or a folder of frames
@@ -253,7 +255,8 @@ def _paired(
     for line in labels.lines.values():
         if found := pairs.found.get(line.file):
             span = ":{}-{}".format(*line.span) if line.span else ""
-            lines[nfc(found) + span] = line._replace(file=found)
+            name = nfc(found) + span
+            lines[found + span if name in lines else name] = line._replace(file=found)  # two Unicode forms of a name
     lines = dict(sorted(lines.items()))
     listed = {name: Listed(sources[line.file], line.span) for name, line in lines.items()}
     return labels._replace(lines=lines), listed

@@ -36,17 +36,14 @@ class Match(NamedTuple):
         return notes
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """Every folder below a folder, itself first, in order; links are followed, each folder once."""
-    seen: set[str] = set()
-    for path, folders, _ in os.walk(folder, followlinks=True):
-        real = os.path.realpath(path)
-        if real in seen:
-            folders[:] = []
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield Path(path)
+def walk(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Every folder below a folder, itself first, in order; links are followed, but not back to a folder `above`."""
+    real = os.path.realpath(folder)
+    if real not in above:
+        yield folder
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() and not path.name.startswith("."):
+                yield from walk(path, (*above, real))
 
 
 def files_below(folder: Path) -> dict[str, Path]:
@@ -97,16 +94,14 @@ def match(listed: Iterable[str], there: Iterable[str]) -> Match:
         index: dict[str, list[str]] = {}
         for name in there if open_names else ():
             index.setdefault(key_there(name), []).append(name)
-        rest = []
+        rest: list[str] = []
+        wanted: dict[str, list[str]] = {}  # the names that each name on the disk could be
         for name in open_names:
             alike = next((index[key(name)] for key in keys if key(name) in index), [])
             same_folder = [hit for hit in alike if "folder" not in what or _is_tail(name, hit)]
             hits = [hit for hit in same_folder if hit not in taken]
             if len(hits) == 1:
-                result.found[name] = hits[0]
-                taken.add(hits[0])
-                if what:
-                    result.differs[name] = what
+                wanted.setdefault(hits[0], []).append(name)
             elif hits:
                 result.problems[name] = f"{' and '.join(sorted(hits)[:3])} differ from it in {what} alone; name one"
             elif same_folder:
@@ -115,6 +110,15 @@ def match(listed: Iterable[str], there: Iterable[str]) -> Match:
                 result.problems[name] = f"{alike[0]} lies in another folder"
             else:
                 rest.append(name)
+        for hit, names in wanted.items():
+            if len(names) == 1:
+                result.found[names[0]] = hit
+                taken.add(hit)
+                if what:
+                    result.differs[names[0]] = what
+            else:
+                lines = " and ".join(names[:3])
+                result.problems.update(dict.fromkeys(names, f"{lines} could all be {hit}; give its own name"))
         open_names = rest
     for number, name in enumerate(open_names):
         near = did_you_mean(name, there) if number < 20 and len(there) <= 20_000 else ""

@@ -99,7 +99,13 @@ def labels_in_names(pattern: NamePattern, names: Iterable[str], report: Report) 
             raise ValueError(f"--names {pattern.text}: no recording has such a name; {left[0]} is none")
         are = plural(len(left), "file is", "files are")
         report.notes.append(f"{are} left out, not named {pattern.text} ({left[0]} ...)")
-    return _numbered((line for line in lines if line.label), "the names", report, numbers_are_names=True)
+    words: dict[object, str] = {}  # a1 and a01 are one class
+    kept = [
+        line._replace(label=words.setdefault(tuple(natural_key(line.label)), line.label))
+        for line in lines
+        if line.label
+    ]
+    return _numbered(kept, "the names", report, numbers_are_names=True)
 
 
 def labels_in(path: Path, recordings: Mapping[str, Recording], report: Report) -> Labels:
@@ -165,7 +171,10 @@ def _numbered(written: Iterable[_Written], source: str, report: Report, *, numbe
 
 def _csv_lines(path: Path, text: str, report: Report) -> Iterator[_Written]:
     """The lines of a CSV file; backslashes in a file's name become slashes."""
-    delimiter = max(",;\t", key=re.split("[\r\n]", text, maxsplit=1)[0].count)
+    first, *rest = re.split("\r\n|\r|\n", text, maxsplit=1)
+    if rest and re.fullmatch("sep=.", first):  # Excel's
+        text, first = rest[0], first[-1]
+    delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [word.strip().lower() for word in next(reader, [])]
@@ -175,13 +184,15 @@ def _csv_lines(path: Path, text: str, report: Report) -> Iterator[_Written]:
         has_span = set(SPAN) <= set(header)
         for row in reader:
             place = f"{path.name}, line {reader.line_num}"
+            if not any(map(str.strip, row)):  # a blank line, or Excel's, of commas alone
+                continue
             if len(row) == len(header):
                 cell = {column: field.strip() for column, field in zip(header, row, strict=True)}
                 span = (cell["start"], cell["end"]) if has_span and cell["start"] + cell["end"] else None
                 word = cell[SPLIT].lower() if SPLIT in cell else None
                 split = _SPLITS.get(word, word) if word is not None else None
                 yield _Written(place, cell["file"].replace("\\", "/"), " ".join(cell["label"].split()), split, span)
-            elif row:
+            else:
                 report.skip(f"{place}: {plural(len(row), 'field')} where the first line has {len(header)}")
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: no CSV ({error})") from error

@@ -295,6 +295,13 @@ def test_links_folders_of_frames_and_other_unicode_forms_are_recordings(folder: 
     assert "1 name in labels.csv differs in Unicode form" in report.notes[0]
 
 
+def test_two_unicode_forms_of_a_name_are_two_recordings(folder: Folder) -> None:
+    for seed, name in enumerate(("M\u00fcller.npy", "Mu\u0308ller.npy")):
+        folder.add(name, moves(seed, 3, 4, 3) * 0.1)
+    folder.convert("--strict")
+    assert folder.labels()[0] == ["Mu\u0308ller.npy", "M\u00fcller.npy"]
+
+
 def persons_of(frame: int) -> list[Any]:
     """Two persons of four joints whose order changes with each frame."""
     bodies = [np.add(np.arange(12).reshape(4, 3), [base + frame, 100, -2.5]).clip(0.5).tolist() for base in (100, 500)]
@@ -412,6 +419,8 @@ def test_labels_may_be_separated_as_excel_does_and_splits_written_out(tmp_path: 
     labels, _ = labels_of(tmp_path, "\n".join(mark.join(row) for row in rows))
     assert labels.classes == ["1,5 m", "wave"]
     assert [line.part for line in labels.lines.values()] == ["train", "val"]
+    told, _ = labels_of(tmp_path, f"sep={mark}\n" + "\n".join(mark.join(row) for row in [*rows, ["", "", ""]]))
+    assert told == labels
 
 
 @pytest.mark.parametrize(
@@ -661,6 +670,14 @@ def test_names_tell_labels_and_performers(folder: Folder) -> None:
     assert left in report.notes
 
 
+def test_numbers_in_names_are_the_same_with_and_without_zeros(folder: Folder) -> None:
+    for name in ("a1_s1", "a02_s1", "a01_s2"):
+        move(folder.path / "raw" / f"{name}.txt")
+    convert_raw(folder, "--names", "a{label}_s*")
+    assert folder.labels() == (["a01_s2.txt", "a02_s1.txt", "a1_s1.txt"], [0, 1, 0])
+    assert (folder.path / "out" / "classes.txt").read_text() == "01\n02\n"
+
+
 def test_a_plain_list_says_what_is_for_validation(folder: Folder) -> None:
     for name in ("a1_s1", "a2_s1", "a1_s2"):
         move(folder.path / "raw" / f"{name}.txt")
@@ -690,6 +707,10 @@ def test_names_of_folders_with_a_file_for_each_frame_tell_labels(folder: Folder)
     convert_raw(folder, "--names", "{label}_{take}", "--val", "take=2", "--strict")
     assert folder.labels() == (["sit_1", "walk_1"], [0, 1])
     assert folder.labels("val") == (["walk_2"], [1])
+    (folder.path / "raw").rename(folder.path / "all")
+    (folder.path / "all" / "walk_1").rename(folder.path / "raw")
+    with pytest.raises(ValueError, match="raw holds the frames of one recording; name the folder above it"):
+        convert_raw(folder, "--names", "{label}_{take}")
 
 
 def test_a_list_without_any_use_is_named(folder: Folder) -> None:

@@ -57,10 +57,18 @@ def test_nothing_is_matched_twice() -> None:
     assert pairs.problems == {"walk": "walk.csv is named by another line already"}
 
 
+@pytest.mark.parametrize("listed", [["s01/walk.npy", "s02/walk.npy"], ["walk.mp4", "walk.avi"]])
+def test_two_names_for_one_file_are_both_refused(listed: list[str]) -> None:
+    pairs = match(listed, ["walk.npy"])
+    assert pairs.found == {}
+    assert pairs.problems == dict.fromkeys(listed, f"{' and '.join(listed)} could all be walk.npy; give its own name")
+
+
 def test_links_are_followed_and_circles_end(tmp_path: Path) -> None:
     for name in ("elsewhere/b.csv", "data/a.csv", "data/.hidden", "data/.git/x.csv"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
     (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "data")
-    assert list(files_below(tmp_path / "data")) == ["a.csv", "linked/b.csv"]
+    (tmp_path / "data" / "again").symlink_to(tmp_path / "elsewhere")
+    assert list(files_below(tmp_path / "data")) == ["a.csv", "again/b.csv", "linked/b.csv"]
