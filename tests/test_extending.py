@@ -19,6 +19,7 @@ from conftest import ROOT
 
 from processor.results.scores import load_scores
 
+pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(r"# ([\w./-]+\.(?:py|yaml))\n")  # the first line of a file's block

@@ -259,6 +259,7 @@ def test_a_temporary_directory_with_a_long_path_is_refused(data: Data, monkeypat
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits a process that runs")
+@pytest.mark.slow
 def test_open_files_do_not_grow_with_the_number_of_batches(data: Data, tmp_path: Path) -> None:
     """60 batches of training and evaluation come from a worker, where 48 files may be open."""
     names, labels = [f"s{i}" for i in range(60)], [i % 3 for i in range(60)]
