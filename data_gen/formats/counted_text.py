@@ -16,8 +16,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from data_gen.formats.arrays import guess_channels
 from data_gen.formats.files import Source, is_number, missing
-from data_gen.formats.nested import guess_channels
 from data_gen.formats.ntu_skeleton import FRAME_RATE, NUM_JOINT, walk
 from data_gen.formats.recording import Recording
 from graph.channels import Channels

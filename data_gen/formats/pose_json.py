@@ -8,30 +8,24 @@
                                                        keypoint_scores}]}]}, or that list alone
     mmskeleton  mmskeleton                             {info, annotations: [{frame_index, person_id, keypoints}]}
     yolo        YOLO-pose: Results.to_json a frame     [[{box, keypoints: {x, y, visible}, track_id}], ...]
-    yolo-txt    YOLO-pose: save_txt, a folder          a file a frame: class, box, x y score a joint, track; fractions
     mediapipe   MediaPipe's landmarks                  [[{x, y, z, visibility}, ...], ...], with or without a mapping
                                                        {frame, landmarks} around each frame
 
-A person is found by the names that these programs use, whatever else is there. A joint at (0, 0) of a picture, and one
-in 3-D with score 0 at the origin, is missing. Frames are those that the file numbers; a number left out is a
-frame without anybody. Persons are in the file's order; `Recording.identity` holds the tracker's numbers, -1 where there
-are none, or where a program without a tracker gives one number to several persons of a frame.
+A person is found by the names that these programs use, whatever else is there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from data_gen.formats.files import Source, check_size, is_number, missing, natural_key, read_json
-from data_gen.formats.nested import guess_channels
+from data_gen.formats.files import Source, natural_key, read_json
+from data_gen.formats.people import Person, recording_of_people
 from data_gen.formats.recording import Recording
-from graph import coco, kinetics, mediapipe, openpose
-from graph.channels import Channels, Unit
 from graph.tools import Skeleton
 
 _FRAMES = ("instance_info", "annotations", "frames", "data", "predictions", "poses", "results")
@@ -42,34 +36,13 @@ _POINTS = ("pose_keypoints_2d", "pose_keypoints_3d", "pose_keypoints", "keypoint
 _SCORES = ("keypoint_scores", "scores", "score", "visible", "confidence", "visibility", "keypoints_visible")
 _IDENTITY = ("track_id", "person_id", "idx", "trackid")
 _NUMBER = ("frame_id", "frame_index", "frame_idx", "frame", "frame_number", "image_id", "frame_num")
-_SKELETONS = {module.SKELETON.num_point: module.SKELETON for module in (coco, kinetics, openpose, mediapipe)}
 _FRAME = re.compile(rb'\s*\{(\s*"\w+"\s*:\s*("[^"]*"|[\w.-]+)\s*,)*\s*"people"')  # behind numbers or text
 _MAX_FRAME_MB = 4  # of a folder's file; 100 persons with face and hands have 0.5
-
-
-class Person(NamedTuple):
-    """A person in a frame."""
-
-    joints: np.ndarray  # (V, C)
-    names: tuple[str, ...]  # of the channels
-    identity: int  # -1: not told
 
 
 def is_openpose(source: Source) -> bool:
     """Whether a file is a frame, or one of the first files of a folder."""
     return _is_frame(source.json) if source.is_json else any(map(_has_people, source.members[:10]))
-
-
-def is_yolo_text(source: Source) -> bool:
-    """Whether the first text of a folder that is not empty is lines of class, box and joints, as fractions."""
-    path = next((path for path in source.members if path.suffix.lower() == ".txt" and path.stat().st_size), None)
-    if path is None:
-        return False
-    with path.open("rb") as file:
-        words = file.readline(1 << 16).split()
-    if len(words) < 5 + 2 * 5 or not words[0].isdigit() or not all(map(is_number, words)):
-        return False
-    return all(-0.5 <= float(word) <= 1.5 for word in words[1:-1])  # the last may be the tracker's number
 
 
 def is_mmskeleton(source: Source) -> bool:
@@ -121,7 +94,7 @@ def read_poses(source: Source) -> Iterator[Recording]:
     content = source.json
     fields, picture = _facts(content)
     listed = [content] if _is_frame(content) else _listed(content)
-    yield _recording(source, _frames(listed), picture=picture, **fields)
+    yield recording_of_people(source, _frames(listed), picture=picture, **fields)
 
 
 def read_openpose_folder(source: Source) -> Iterator[Recording]:
@@ -136,32 +109,7 @@ def read_openpose_folder(source: Source) -> Iterator[Recording]:
                 frames.append((path.stem.removesuffix("_keypoints"), _people(content)))
         except ValueError as error:
             raise ValueError(f"{path.name}: {error}") from error
-    yield _recording(source, frames)
-
-
-def read_yolo_folder(source: Source) -> Iterator[Recording]:
-    """The recording of a folder of text: a file a frame, a line a person; frames without persons have no file."""
-    frames: list[tuple[Any, list[Person]]] = []
-    for path in source.members:
-        if path.suffix.lower() == ".txt":
-            check_size(path, _MAX_FRAME_MB)
-            frames.append((path.stem, [_yolo_person(line, path, source) for line in path.read_bytes().splitlines()]))
-    yield _recording(source, frames, unit="normalised")
-
-
-def _yolo_person(line: bytes, path: Path, source: Source) -> Person:
-    try:
-        numbers = np.array(line.split(), np.float64)[5:]
-    except ValueError as error:
-        raise ValueError(f"{path.name}: a line is not class, box and joints as numbers") from error
-    own = source.skeleton.num_point if source.skeleton else 17
-    forms = [(V, C) for C in (3, 2) for V in (17, own)]
-    V, C = next(((V, C) for V, C in forms if 0 <= len(numbers) - V * C <= 2), (own, 0))
-    if not C:
-        raise ValueError(f"{path.name}: {len(numbers)} numbers after class and box are not x y score of {V} joints")
-    rest = numbers[V * C :]
-    identity = int(rest[-1]) if len(rest) and rest[-1] == np.round(rest[-1]) and rest[-1] >= 1 else -1
-    return Person(numbers[: V * C].reshape(V, C), ("x", "y", "score")[:C], identity)
+    yield recording_of_people(source, frames)
 
 
 def _facts(content: Any) -> tuple[dict[str, Any], tuple[int, int] | None]:
@@ -273,76 +221,3 @@ def _identity(entry: dict[str, Any]) -> int:
     value = value[0] if isinstance(value, list) and value else value
     whole = isinstance(value, int | float) and value == round(value) and 0 <= value < 1 << 62
     return int(value) if whole else -1
-
-
-def _recording(
-    source: Source,
-    numbered: Iterable[tuple[Any, list[Person]]],
-    *,
-    unit: Unit | None = None,
-    picture: tuple[int, int] | None = None,
-    **fields: Any,
-) -> Recording:
-    """The recording of persons by frame; `numbered` frames may be numbers or names that end in one."""
-    frames: dict[Any, list[Person]] = {}
-    for number, people in numbered:
-        frames.setdefault(number, []).extend(people)
-    persons = [person for people in frames.values() for person in people]
-    if not persons:
-        raise ValueError("nobody is in any frame; persons without joints, such as boxes, do not count")
-    forms = {(person.joints.shape, person.names) for person in persons}
-    if len(forms) > 1:
-        (a, _), (b, _), *_ = sorted(forms)
-        raise ValueError(f"persons have different joints: {a[0]} in {a[1]} channels, and {b[0]} in {b[1]}")
-    ((shape, names),) = forms
-    if source.channel not in (None, shape[1]):
-        raise ValueError(f"its channels are {', '.join(names)}, not --channel {source.channel}")
-    places, frame_numbers, notes = _places(list(frames))
-    T, M = len(frame_numbers), max(map(len, frames.values()))
-    joints, identity = missing((T, M, *shape)), np.full((T, M), -1)
-    for place, people in zip(places, frames.values(), strict=True):
-        for m, person in enumerate(people):
-            joints[place, m], identity[place, m] = person.joints, person.identity
-    numbers = np.sort(identity, axis=1)
-    if ((numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)).any():
-        identity[:] = -1  # AlphaPose without tracking gives everybody the number 0
-    if names == ("x", "y", "score") and np.nanmin(joints[..., 2], initial=0) < 0:
-        names = ("x", "y", "z")
-    if "z" not in names:  # where nothing is found; the corner of a picture is nobody's joint
-        joints[(joints[..., :2] == 0).all(axis=-1)] = np.nan
-    if unit is None:
-        unit = _unit(joints, names, source)
-    channels = Channels(names, unit, picture if unit == "pixels" else None)
-    V, known = joints.shape[2], fields.get("skeleton")
-    if known is None or known.num_point != V:  # 17 joints in 3-D have another order than COCO's
-        fields["skeleton"] = _SKELETONS.get(V) if "z" not in names or mediapipe.SKELETON.num_point == V else None
-    return Recording.of(source.name, joints, channels, identity=identity, frames=frame_numbers, notes=notes, **fields)
-
-
-def _unit(joints: np.ndarray, names: tuple[str, ...], source: Source) -> Unit:
-    if "z" not in names:
-        inside = np.nanmax(np.abs(joints[..., :2]), initial=0) <= 2
-        return "normalised" if inside else guess_channels(joints[..., :2]).unit
-    if b"world" in source.head:
-        return "metres"
-    return "normalised" if "score" in names and joints.shape[2] == 33 else "unknown"
-
-
-def _places(numbers: list[Any]) -> tuple[list[int], np.ndarray, tuple[str, ...]]:
-    """The index of each frame, the numbers of all frames (those that are left out, too), and notes."""
-    counted = [_number(number) for number in numbers]
-    if None in counted or len(set(counted)) < len(counted):
-        return list(range(len(numbers))), np.arange(len(numbers)), ()
-    whole = [number for number in counted if number is not None]
-    first, last = min(whole), max(whole)
-    if last - first >= 10 * len(whole) + 300:  # numbers of pictures, not of frames
-        rank = {number: place for place, number in enumerate(sorted(whole))}
-        return [rank[number] for number in whole], np.array(sorted(whole)), ("took only the frames with persons",)
-    return [number - first for number in whole], np.arange(first, last + 1), ()
-
-
-def _number(number: Any) -> int | None:
-    if isinstance(number, str):
-        digits = re.findall(r"\d{1,15}", re.sub(r"\.\w{1,5}$", "", number), re.ASCII)
-        return int(digits[-1]) if digits else None
-    return number if type(number) is int and 0 <= number < 1 << 53 else None

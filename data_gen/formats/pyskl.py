@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from data_gen.formats.arrays import guess_channels
 from data_gen.formats.files import Source, by_frame
-from data_gen.formats.nested import guess_channels
 from data_gen.formats.recording import MAX_VALUE, Recording
 from feeders.untrusted import load_pickle
 from graph.channels import Channels

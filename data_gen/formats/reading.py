@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_gen.formats import pose_json
+from data_gen.formats.arrays import read_npy, read_npz
 from data_gen.formats.counted_text import is_counted, read_counted
 from data_gen.formats.files import Source
 from data_gen.formats.kinetics_json import is_kinetics, read_kinetics
 from data_gen.formats.motion_capture import is_bvh, is_c3d, read_bvh, read_c3d
-from data_gen.formats.nested import read_nested, read_npy, read_npz
+from data_gen.formats.nested import read_nested
 from data_gen.formats.nw_ucla import is_nw_ucla, read_nw_ucla
-from data_gen.formats.pose_json import read_openpose_folder, read_poses, read_yolo_folder
+from data_gen.formats.pose_json import read_openpose_folder, read_poses
 from data_gen.formats.pyskl import read_pyskl
 from data_gen.formats.recording import Recording
 from data_gen.formats.sbu import is_sbu, read_sbu
 from data_gen.formats.table import is_table, read_table
+from data_gen.formats.yolo_text import is_yolo_text, read_yolo_folder
 from graph.common.words import did_you_mean
 from graph.tools import Skeleton
 
@@ -38,7 +40,7 @@ FORMATS = {  # the first that recognises a file reads it
     "c3d": Format(is_c3d, read_c3d),
     "bvh": Format(is_bvh, read_bvh),
     "openpose": Format(pose_json.is_openpose, read_openpose_folder),
-    "yolo-txt": Format(pose_json.is_yolo_text, read_yolo_folder),
+    "yolo-txt": Format(is_yolo_text, read_yolo_folder),
     "kinetics": Format(is_kinetics, read_kinetics),
     "nw-ucla": Format(is_nw_ucla, read_nw_ucla),
     "mmskeleton": Format(pose_json.is_mmskeleton, read_poses),

@@ -16,34 +16,20 @@ Axis legend: T frames, M persons, V joints, C channels.
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from data_gen.formats.arrays import guess_channels, person_shape
 from data_gen.formats.files import Source, is_number, missing
 from data_gen.formats.headings import Columns, columns_of, ordered, words_of
-from data_gen.formats.nested import guess_channels, person_shape
 from data_gen.formats.recording import Recording
+from data_gen.formats.text_fields import Table, is_text, numbers_of, split_fields
 from graph.channels import Channels
 from graph.common.words import plural
 
-_MISSING = {"", "none", "null", "na", "n/a", "#n/a", "-", "nan", "<na>", "-1.#ind", "1.#qnan"}
-_EXCEL = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # its first line may name the separator
-_MAX_HEADING = 5  # lines
 _MOMENTS = ("time", "timestamp", "time stamp", "image", "image id", "image name", "file name", "filename")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
-
-
-class Table(NamedTuple):
-    """The fields of a text file, of equal numbers a line."""
-
-    heading: list[str] | None
-    rows: list[list[str]]
-    lines: list[int]  # the number of the line that each row ends on
 
 
 def is_table(source: Source) -> bool:
@@ -62,149 +48,11 @@ def read_table(source: Source) -> Iterator[Recording]:
         yield _without_heading(table, source)
 
 
-def split_fields(text: str) -> Table:
-    """The fields of all lines that are neither blank nor comments; an empty last column is dropped.
-
-    Raises:
-        ValueError: it is no CSV, or lines have different numbers of fields.
-    """
-    lines = [(number, line) for number, line in enumerate(re.split(r"\r\n?|\n", text), 1) if line.strip()]
-    delimiter = None
-    if lines and (told := _EXCEL.fullmatch(lines[0][1])):
-        delimiter = told[1]
-        lines.pop(0)
-    comments = [text for _, text in takewhile(lambda line: line[1].lstrip().startswith("#"), lines)]
-    lines = [line for line in lines if not line[1].lstrip().startswith("#")]
-    if not lines:
-        return Table(None, [], [])
-    delimiter = delimiter or _delimiter(lines[min(1, len(lines) - 1)][1])
-    numbers = [number for number, _ in lines]
-    rows = _rows([line for _, line in lines], delimiter, numbers)
-    heading = _take_heading(rows)
-    if heading is None and comments:  # numpy.savetxt writes a heading as a comment
-        (heading,) = _rows([comments[-1].lstrip("# ")], delimiter, [0])
-        heading = heading if len(heading) == len(rows[0]) and not any(map(is_number, heading)) else None
-    if heading is None and _counts_columns(rows[0]):  # pandas names columns so that have no names
-        rows.pop(0)
-    return _even(heading, rows, numbers[len(numbers) - len(rows) :])
-
-
-def _take_heading(rows: list[list[str]]) -> list[str] | None:
-    """Take the heading from the first rows: those without a number, down to the one that names x.
-
-    Several lines become one (DeepLabCut has scorer, individuals, bodyparts and coords; pandas and merged cells of a
-    spreadsheet are alike); an empty field has the name on its left. A row of the index's name alone may follow.
-    """
-    taken: list[list[str]] = []
-    is_deep_lab_cut = bool(rows[0]) and rows[0][0].lower() == "scorer"
-    while len(taken) < _MAX_HEADING and rows and any(rows[0]) and not any(map(is_number, filter(None, rows[0]))):
-        taken.append(rows.pop(0))
-        last = taken[-1][0].lower() == "coords" if is_deep_lab_cut else _names_x(taken[-1])
-        if last:
-            break
-    if len(taken) < 2:
-        return taken[0] if taken else None
-    index = taken[-1][0]
-    if rows and rows[0][0] and not any(rows[0][1:]) and not is_number(rows[0][0]):
-        index = rows.pop(0)[0]
-    width = max(map(len, taken))
-    names = [row + [""] * (width - len(row)) for row in taken[is_deep_lab_cut:]]
-    names = [*map(_filled, names[:-1]), names[-1]]
-    for row in names:
-        if row[0].lower() == "individuals":
-            persons = list(dict.fromkeys(row[1:]))
-            row[:] = ["", *(f"person {persons.index(name) + 1}" for name in row[1:])]
-    heading = [" ".join(filter(None, column)) for column in zip(*names, strict=True)]
-    if is_deep_lab_cut or index != taken[-1][0]:
-        heading[0] = "frame" if is_deep_lab_cut else index
-    return heading
-
-
-def _names_x(row: Sequence[str]) -> bool:
-    return any("x" in words_of(field) for field in row)
-
-
-def _filled(row: Sequence[str]) -> list[str]:
-    """A row whose empty fields have the text on their left."""
-    filled: list[str] = []
-    for text in row:
-        filled.append(text or (filled[-1] if filled else ""))
-    return filled
-
-
-def _delimiter(line: str) -> str | None:
-    """What stands between the fields of a line; None: blanks."""
-    mark = next((mark for mark in ";\t|," if mark in line), None)
-    if mark == "," and re.search(r"\d,\d+\s+[+-]?\d+,\d", line):
-        return None  # blanks between numbers with decimal commas
-    if mark == "\t" and re.search(r"\d +[-+.\d]", line):
-        return None  # blanks and tabs
-    return mark
-
-
-def _rows(lines: Sequence[str], delimiter: str | None, numbers: Sequence[int]) -> list[list[str]]:
-    """The fields of lines, decimal commas as points; `numbers` are those of the lines."""
-    if delimiter is None:
-        rows = [line.split() for line in lines]
-    else:
-        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-        try:
-            rows = [[field.strip() for field in row] for row in reader]
-        except csv.Error as error:
-            raise ValueError(f"line {numbers[min(reader.line_num, len(numbers)) - 1]}: no CSV ({error})") from error
-    if len(rows) != len(lines):
-        raise ValueError("a quotation mark is not closed on its line")
-    return [[field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field for field in row] for row in rows]
-
-
-def _counts_columns(row: Sequence[str]) -> bool:
-    fields = row[1:] if row[0] == "" else row
-    return len(fields) > 3 and list(fields) == [str(number) for number in range(len(fields))]
-
-
-def _even(heading: list[str] | None, rows: list[list[str]], numbers: list[int]) -> Table:
-    """The table of rows without empty columns at their ends, which a separator there makes, and of equal widths."""
-    if not rows:
-        return Table(heading, [], [])
-    if heading:
-        while not heading[-1] and not any(any(row[len(heading) - 1 :]) for row in rows):
-            heading.pop()
-    else:
-        while len(rows[0]) > 1 and not any(row[0] for row in rows):
-            rows = [row[1:] for row in rows]
-    width = len(heading or rows[0])
-    while not heading and width > 1 and not any(any(row[width - 1 :]) for row in rows):
-        width -= 1
-    for row, number in zip(rows, numbers, strict=True):
-        while len(row) > width and not row[-1]:
-            row.pop()
-        if len(row) != width:
-            where = "in the heading" if heading else f"on line {numbers[0]}"
-            raise ValueError(f"line {number}: {plural(len(row), 'field')}, {width} {where}")
-    return Table(heading, rows, numbers)
-
-
-def _numbers(table: Table, columns: Sequence[int]) -> np.ndarray:
-    """The numbers of some columns (rows, columns); a missing one is NaN."""
-    try:
-        return np.array([[_number(row[column]) for column in columns] for row in table.rows])
-    except ValueError:
-        for row, line in zip(table.rows, table.lines, strict=True):
-            for column in columns:
-                if row[column].lower() not in _MISSING and not is_number(row[column]):
-                    raise ValueError(f"line {line}: {row[column][:20]!a} is no number") from None
-        raise
-
-
-def _number(field: str) -> float:
-    return float("nan") if field.lower() in _MISSING else float(field)
-
-
 def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
     """The recording of columns with names: a line is a frame, a person of a frame, or a joint."""
     names, M = table.heading or [], columns.num_person
     columns = _completed(columns, table)
-    cells = _numbers(table, [column for place in columns.places for column in place])
+    cells = numbers_of(table, [column for place in columns.places for column in place])
     C = len(columns.names)
     if source.channel not in (None, C):
         raise ValueError(f"its heading names the channels {', '.join(columns.names)}, not --channel {source.channel}")
@@ -284,8 +132,8 @@ def _without_heading(table: Table, source: Source) -> Recording:
     if source.skeleton is None:
         raise ValueError("it has no heading, so only a skeleton tells how many joints a line has")
     V, width = source.skeleton.num_point, len(table.rows[0])
-    first = next((place for place in range(width) if not _is_text(table, place)), width)
-    values = _numbers(table, range(first, width))
+    first = next((place for place in range(width) if not is_text(table, place)), width)
+    values = numbers_of(table, range(first, width))
     width = values.shape[1]
     notes = (f"left out column{'s' * (first > 1)} 1{f' to {first}' * (first > 1)}, no numbers",) if first else ()
     if width <= 5 and width < 2 * V:
@@ -313,10 +161,6 @@ def _joint_a_line(values: np.ndarray, source: Source, notes: tuple[str, ...]) ->
     if blocks.shape[-1] > 4:
         raise ValueError(f"{lines} not x y, x y z or x y z score of a joint")
     return Recording.of(source.name, blocks[:, None], guess_channels(blocks), notes=notes)
-
-
-def _is_text(table: Table, column: int) -> bool:
-    return not any(is_number(row[column]) or row[column].lower() in _MISSING for row in table.rows)
 
 
 def _counts(values: np.ndarray) -> bool:
