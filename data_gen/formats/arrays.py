@@ -47,6 +47,11 @@ def guess_channels(joints: np.ndarray) -> Channels:
     return Channels(tuple(names))
 
 
+def named_channels(names: tuple[str, ...], joints: np.ndarray) -> Channels:
+    """Channels with names, in pixels where x and y of `joints` (..., C) without depth are."""
+    return Channels(names, "unknown" if "z" in names else guess_channels(joints[..., :2]).unit)
+
+
 def person_shape(frames: np.ndarray, source: Source) -> tuple[int, int, int]:
     """(M, V, C) of the numbers (T, M*V*C) of frames that tell no shape.
 
@@ -83,8 +88,9 @@ def recording_of(name: str, joints: np.ndarray, source: Source, **fields: Any) -
     if joints.ndim not in (3, 4) or not joints.size:
         raise ValueError(f"shape (T, V, C), (T, M, V, C) or (T, M*V*C) expected, found {joints.shape}")
     V, C = joints.shape[-2:]
-    if source.skeleton and source.skeleton.num_point != V:
-        raise ValueError(f"{plural(V, 'joint')} in shape {joints.shape}, the skeleton has {source.skeleton.num_point}")
+    skeleton = fields.get("skeleton") or source.skeleton
+    if skeleton and skeleton.num_point != V:
+        raise ValueError(f"{plural(V, 'joint')} in shape {joints.shape}, the skeleton has {skeleton.num_point}")
     if C < 2 or source.channel not in (None, C):
         raise ValueError(f"{plural(C, 'channel')} in shape {joints.shape}, {source.channel or 'at least 2'} expected")
     joints = joints if joints.ndim == 4 else joints[:, None]
@@ -119,9 +125,9 @@ def one_of(arrays: Mapping[str, Any], source: Source, **fields: Any) -> Recordin
     key = next((key for key in JOINTS if key in arrays), None)
     if key is None:
         raise ValueError(f"it holds {', '.join(sorted(arrays))}: neither x_train and y_train, nor keypoints")
-    joints, channels = _unrolled(_numbers(arrays[key]), source), None
+    joints, channels = _unrolled(_numbers(arrays[key]), source), fields.pop("channels", None)
     scores = next((_numbers(arrays[key]) for key in SCORES if key in arrays), None)
-    if scores is not None and joints.shape[-1] in (2, 3):
+    if scores is not None and joints.shape[-1] in (2, 3) and (channels is None or channels.score is None):
         if scores.size != joints[..., 0].size or len(scores) != len(joints):
             raise ValueError(f"scores of shape {scores.shape} do not fit joints of shape {joints.shape}")
         channels = Channels((*"xyz"[: joints.shape[-1]], "score"), guess_channels(joints).unit)

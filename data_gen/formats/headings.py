@@ -1,9 +1,9 @@
 """What the headings of a table's columns mean: which channel of which joint, the frame, the person, or nothing.
 
 A heading is split into words at signs, digits and capital letters. One word is the channel: the last, or else the
-first (`lm_0_x`, `x1`, `LeftShoulderX`, `nose.confidence`); `p1_`, `person 2` and the like before a joint are the
-person; the rest is the joint. Joints that are numbered come in the order of their numbers, whatever the order of the
-columns; others must be those of the skeleton, by their names.
+first (`lm_0_x`, `x1`, `LeftShoulderX`, `X_HAND_LEFT`, `nose.confidence`); `p1_`, `person 2` and the like before a joint
+are the person; the rest is the joint. Joints that are numbered come in the order of their numbers, whatever the order
+of the columns; others must be those of the skeleton, or of a known one, by their names.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from graph import azure_kinect, coco, kinetics, mediapipe, ntu_rgb_d, nw_ucla, openpose
 from graph.common.words import did_you_mean, plural
 from graph.mapping import canonical_names
 from graph.tools import Skeleton
@@ -21,15 +22,18 @@ _CHANNEL = {name: name for name in "xyz"} | dict.fromkeys(
     ("score", "scores", "conf", "confidence", "c", "v", "vis", "visibility", "visible", "likelihood", "prob", "p"),
     "score",
 )
+_NUMBER = "( ?(id|no|nr|num|number|idx|index))"
 _ROLES = {  # headings of columns that say which frame, person or joint a line is of
-    "frame": re.compile("f|frame ?(id|number|index|idx|num|no)?"),
-    "person": re.compile("(person|track|tracking|body|player) ?(id|index|idx|number)?|(subject|skeleton) id"),
-    "joint": re.compile("(joint|landmark|keypoint) ?(id|name|index)?|(body ?)?part|kp|marker"),
+    "frame": re.compile(f"f|frame{_NUMBER}?"),
+    "person": re.compile(f"(person|track|tracking|body|player){_NUMBER}?|(subject|skeleton){_NUMBER}"),
+    "joint": re.compile(f"(joint|landmark|key ?point|kpt?|node|marker|(body ?)?part)({_NUMBER}| ?(name|type))?"),
 }
 _PERSONS = ("person", "p", "body", "player", "skeleton")  # before the number of a person
+CHANNELS = ("x", "y", "z", "score")
 _UNITS = {"m", "mm", "cm", "px", "pixel", "pixels"}  # behind a channel
 _NO_NAMES = {"pos", "position", "coord", "coordinate"}  # words that name no joint
 _NO_JOINT = {"bbox", "box"}
+_KNOWN = [module.SKELETON for module in (coco, kinetics, openpose, mediapipe, ntu_rgb_d, nw_ucla, azure_kinect)]
 
 
 class Columns(NamedTuple):
@@ -40,13 +44,21 @@ class Columns(NamedTuple):
     num_person: int
     frame: int | None
     person: int | None
-    joint: int | None  # a line is a joint
+    joint: int | None
     extra: list[int]  # the columns that are none of these
+    line_is_joint: bool
+    skeleton: Skeleton | None  # whose joints `places` are
 
 
 def words_of(heading: str) -> list[str]:
-    """`LeftShoulderX` -> left, shoulder, x."""
-    return [word.lower() for word in re.findall(r"\d+|[^\W\d_]+?(?=[A-Z][a-z]|[A-Z]\b|_|\d|\W|$)", heading)]
+    """`LeftShoulderX` -> left, shoulder, x; `FRAME_ID` -> frame, id."""
+    return [word.lower() for word in re.findall(r"\d+|[A-Z]+(?![a-z])|[^\W\d_][^\W\d_A-Z]*", heading)]
+
+
+def channel_keys(joint: dict[str, Any]) -> dict[str, str]:
+    """The key of each channel of a joint that is a mapping: x -> X, score -> likelihood; empty if x or y lacks."""
+    keys = {_CHANNEL[key.lower()]: key for key in reversed(joint) if key.lower() in _CHANNEL}
+    return {name: keys[name] for name in CHANNELS if name in keys} if {"x", "y"} <= keys.keys() else {}
 
 
 def columns_of(heading: Sequence[str], skeleton: Skeleton | None) -> Columns:
@@ -64,7 +76,7 @@ def columns_of(heading: Sequence[str], skeleton: Skeleton | None) -> Columns:
         if role and roles[role] is None:
             roles[role] = column
             continue
-        place = _cell(words)
+        place = _cell(words) or _cell(words_of(re.sub(r"(?<=[^\W\d_])([XYZ])$", r" \1", text)))  # HIPX
         if place is not None:
             person, joint, channel = place
             if channel in cells.setdefault((person, joint), {}):
@@ -73,8 +85,9 @@ def columns_of(heading: Sequence[str], skeleton: Skeleton | None) -> Columns:
     cells = {key: channels for key, channels in cells.items() if {"x", "y"} <= channels.keys()}
     if not cells:
         raise ValueError(f"no column of its heading is x or y of a joint ({', '.join(heading)!a:.80})")
-    alone = cells.pop((0, ""), {})  # x and y without a joint: a line is a joint
-    if alone and (roles["joint"] is not None or not cells):
+    alone = cells.pop((0, ""), {})  # x and y without a joint
+    line_is_joint = bool(alone) and (roles["joint"] is not None or not cells)
+    if line_is_joint:
         cells = {(0, ""): alone}
     else:
         roles["joint"] = None
@@ -83,13 +96,14 @@ def columns_of(heading: Sequence[str], skeleton: Skeleton | None) -> Columns:
     names = _channel_names(cells)
     persons = sorted({person for person, _ in cells})
     joints = list(dict.fromkeys(joint for _, joint in cells))
-    joints = joints if joints == [""] else ordered(joints, skeleton)
+    if not line_is_joint:
+        joints, skeleton = ordered(joints, skeleton)
     if len(cells) != len(persons) * len(joints):
         raise ValueError("its heading names other joints for one person than for another")
     places = [[cells[person, joint][name] for name in names] for person in persons for joint in joints]
     used = {column for place in places for column in place} | set(roles.values())
     extra = [column for column in range(len(heading)) if column not in used]
-    return Columns(names, places, len(persons), roles["frame"], roles["person"], roles["joint"], extra)
+    return Columns(names, places, len(persons), **roles, extra=extra, line_is_joint=line_is_joint, skeleton=skeleton)
 
 
 def _cell(words: list[str]) -> tuple[int, str, str] | None:
@@ -117,41 +131,50 @@ def _channel_names(cells: dict[tuple[int, str], dict[str, int]]) -> tuple[str, .
     for (_, joint), channels in cells.items():
         if lacking := counts.keys() - channels.keys():
             raise ValueError(f"its heading names no {min(lacking)} of {joint or 'a joint'}")
-    return tuple(name for name in ("x", "y", "z", "score") if name in counts)
+    return tuple(name for name in CHANNELS if name in counts)
 
 
-def ordered(joints: Iterable[str], skeleton: Skeleton | None) -> list[str]:
-    """Names of joints in the order of the V axis.
+def ordered(joints: Iterable[str], skeleton: Skeleton | None) -> tuple[list[str], Skeleton | None]:
+    """Names of joints in the order of the V axis, and the skeleton that has them: this one, or a known one.
 
     Raises:
-        ValueError: they are neither numbered without a gap, nor those of the skeleton.
+        ValueError: they are neither numbered without a gap, nor those of the skeleton or of a known one.
     """
     joints = list(joints)
-    known: dict[str, int] = {}
-    if skeleton:
-        known = {joint_key(name): place for place, name in enumerate(skeleton.joints)}
-        own = canonical_names(Skeleton("", tuple(joints), (0,) * len(joints)))
-        for keys, places in (
-            ([joint_key(joint) for joint in joints], known),
-            (own, {name: place for place, name in enumerate(canonical_names(skeleton))}),
-        ):
-            if set(keys) == places.keys() and len(joints) == len(places):
-                return [joint for _, joint in sorted(zip(map(places.__getitem__, keys), joints, strict=True))]
+    for known in (skeleton, *_KNOWN):
+        if known and (order := _by_name(joints, known)):
+            return order, known
     numbers = {joint: int(found[0]) for joint in joints if (found := re.search(r"\d+$", joint))}
     if len(numbers) == len(joints) and len({re.sub(r"\d+$", "", joint) for joint in joints}) == 1:
         by_number, counted = sorted(joints, key=numbers.__getitem__), sorted(numbers.values())
         if counted[0] in (0, 1) and counted == list(range(counted[0], counted[0] + len(counted))):
-            return by_number
+            is_other = skeleton is None or skeleton.num_point != len(joints)
+            is_mediapipe = len(joints) == mediapipe.SKELETON.num_point  # no other program has as many
+            return by_number, mediapipe.SKELETON if is_mediapipe and is_other else skeleton
         gap = next((number for number in range(counted[-1]) if number not in counted and number >= 1), counted[0])
         raise ValueError(f"its joints are numbered from {counted[0]} to {counted[-1]}, and {gap} is not there")
     if skeleton is None:
-        return joints
+        return joints, None
+    named = {joint_key(name) for name in skeleton.joints}
     lacking = next((name for name in skeleton.joints if joint_key(name) not in map(joint_key, joints)), None)
-    strange = next((joint for joint in joints if joint_key(joint) not in known), joints[0])
+    strange = next((joint for joint in joints if joint_key(joint) not in named), joints[0])
     told = f", and {lacking!r} of the skeleton is not there{did_you_mean(lacking, joints)}" if lacking else ""
     raise ValueError(
         f"the order of its {plural(len(joints), 'joint')} cannot be told: {strange!r} is no joint of the skeleton{told}"
     )
+
+
+def _by_name(joints: Sequence[str], skeleton: Skeleton) -> list[str] | None:
+    """The joints in the skeleton's order, in any spelling; None: they are not just its joints."""
+    own = canonical_names(Skeleton("", tuple(joints), (0,) * len(joints)))
+    for keys, names in (
+        ([joint_key(joint) for joint in joints], [joint_key(name) for name in skeleton.joints]),
+        (own, canonical_names(skeleton)),
+    ):
+        if len(joints) == len(names) and set(keys) == set(names):
+            joint_of = dict(zip(keys, joints, strict=True))
+            return [joint_of[name] for name in names]
+    return None
 
 
 def joint_key(name: str) -> str:

@@ -96,5 +96,6 @@ def _named(
         if all(joint_key(name) in place for name in wanted.joints):  # others, such as further markers, are left out
             positions = positions[:, :, [place[joint_key(name)] for name in wanted.joints]]
         else:
-            positions = positions[:, :, [names.index(name) for name in ordered(names, wanted)]]
+            order, wanted = ordered(names, wanted)
+            positions = positions[:, :, [names.index(name) for name in order]]
     return Recording.of(source.name, positions, Channels(unit=unit), skeleton=wanted or own, **fields)

@@ -1,95 +1,151 @@
-"""Nested lists of numbers in JSON.
+"""Nested lists of numbers in JSON: [T][V][C], [T][M][V][C] or [T][M*V*C], alone or under a key.
 
+Persons may come and go, a frame may be empty, a joint null. A mapping may stand for a list: of frames or persons by
+their numbers, of joints by the skeleton's names, of coordinates and a score by theirs. The scores of joints may be
+under another key.
 Axis legend: T frames, M persons, V joints, C channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_gen.formats.arrays import JOINTS, SCORES, one_of, recording_of
+from data_gen.formats.arrays import JOINTS, SCORES, named_channels, one_of, recording_of
 from data_gen.formats.files import Source, missing
-from data_gen.formats.headings import ordered
+from data_gen.formats.headings import CHANNELS, channel_keys, ordered
+from data_gen.formats.places import frame_places, person_places
 from data_gen.formats.recording import Recording
 from graph.tools import Skeleton
 
 _NO_LISTS = "not nested lists of numbers [T][V][C], [T][M][V][C] or [T][M*V*C], of equal lengths"
 
 
-def read_nested(source: Source) -> Iterator[Recording]:
-    """Nested lists [T][V][C], [T][M][V][C] or [T][M*V*C], alone or under a key.
+class _Nested(NamedTuple):
+    """Lists as an array (T, V, C), (T, M, V, C) or (T, M*V*C), and what mappings in them tell."""
 
-    Persons may come and go, a frame may be empty. A mapping may stand for a list: of frames or persons by their
-    numbers, of joints by the skeleton's names, of coordinates by x, y and z. The scores of joints may be under another
-    key.
-    """
+    joints: np.ndarray
+    fields: dict[str, Any]  # of the recording
+
+
+def read_nested(source: Source) -> Iterator[Recording]:
+    """The recording of nested lists; errors as `Recording.of`, or another form."""
     content: Any = source.json
     if not isinstance(content, dict) or all(map(str.isdecimal, content)):
-        yield recording_of(source.name, _nested(content, source), source)
+        joints, fields = _nested(content, source.skeleton)
+        yield recording_of(source.name, joints, source, **fields)
         return
     named = [content[key] for key in JOINTS if isinstance(content.get(key), list | dict)]
     deep = [value for key, value in content.items() if key not in SCORES and _depth(value) >= 2]
     lists = named[:1] or [value for value in deep if _depth(value) >= 3] or deep
     if len(lists) != 1:
         raise ValueError(_NO_LISTS)
-    arrays = {"keypoints": _nested(lists[0], source)}
+    joints, fields = _nested(lists[0], source.skeleton)
+    arrays = {"keypoints": joints}
     if scores := next((content[key] for key in SCORES if isinstance(content.get(key), list)), None):
         arrays["scores"] = np.array(scores, np.float64)
     label = content.get("label")
-    yield one_of(arrays, source, label=label if isinstance(label, int | str) else None)
+    yield one_of(arrays, source, label=label if isinstance(label, int | str) else None, **fields)
 
 
-def _nested(content: Any, source: Source) -> np.ndarray:
-    """Lists as an array (T, V, C), (T, M, V, C) or (T, M*V*C); who or what is not there, or null, is NaN."""
-    try:
-        return np.asarray(content, np.float64)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        pass  # persons come and go, something is null or a mapping
-    content = _as_lists(content, source.skeleton)
-    try:
-        frames = [frame or [] for frame in content]
-        depth = max(map(_depth, frames), default=0)
-        if depth == 1:
-            width = max(map(len, frames))
-            return np.array([frame or [np.nan] * width for frame in frames], np.float64)
-        people = [[frame] if depth == 2 else [person or [] for person in frame] for frame in frames]
-        bodies = [joints for frame in people for joints in frame if joints]
-        V, C = len(bodies[0]), max(len(joint) for joint in bodies[0] if joint)
-        joints = missing((len(people), max(map(len, people)), V, C))
-        for place, frame in zip(joints, people, strict=True):
-            for m, person in enumerate(frame):
-                body = np.array([joint or [np.nan] * C for joint in person], np.float64)
-                if person and body.shape != (V, C):
-                    raise ValueError(f"a person has joints of shape {body.shape}, another of {(V, C)}")
-                place[m] = body if person else np.nan
-    except (TypeError, ValueError, OverflowError, RecursionError, IndexError, AttributeError) as error:
+def _nested(content: Any, skeleton: Skeleton | None) -> _Nested:
+    """Lists and mappings as an array; who or what is not there, or null, is NaN.
+
+    Raises:
+        ValueError: they have another form, or the order of joints cannot be told.
+    """
+    with suppress(TypeError, ValueError, OverflowError, RecursionError):
+        return _Nested(np.asarray(content, np.float64), {})
+    try:  # persons come and go, something is null or a mapping
+        return _of_parts(content, skeleton)
+    except (TypeError, OverflowError, RecursionError, AttributeError) as error:
         raise ValueError(_NO_LISTS) from error
-    return joints
 
 
-def _as_lists(value: Any, skeleton: Skeleton | None) -> Any:
-    """`value` with lists in the place of mappings; errors as `ordered`."""
-    if isinstance(value, list):
-        return [_as_lists(item, skeleton) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if {"x", "y"} <= value.keys():
-        return [value[name] for name in ("x", "y", "z", "score", "confidence", "visibility") if name in value]
-    is_numbered = all(map(str.isdecimal, value))
-    if not is_numbered and skeleton is None:
-        raise ValueError("its joints have names; give a skeleton, which says their order")
-    keys = sorted(value, key=int) if is_numbered else ordered(value, skeleton)
-    return [_as_lists(value[key], skeleton) for key in keys]
+def _of_parts(content: Any, skeleton: Skeleton | None) -> _Nested:
+    names, listed = _items(content)
+    depth = max(map(_depth, listed), default=0)
+    frames, fields, order = frame_places(names), dict[str, Any](), _Order(skeleton)
+    if isinstance(content, dict):
+        fields |= {"frames": frames.numbers, "notes": frames.notes}
+    bodies: dict[tuple[int, Hashable], list[Any]] = {}
+    for name, frame in zip(names, listed, strict=True):
+        people = _items(frame or []) if depth > 2 else ([0], [frame])
+        bodies |= {(frames.of[name], person): order.of(body) for person, body in zip(*people, strict=True) if body}
+    if order.skeleton:
+        fields["skeleton"] = order.skeleton
+    parts, channels = _arrays(list(bodies.values()))
+    persons = person_places(person for _, person in bodies)
+    joints = missing((len(frames.numbers), len(persons.of), *parts[0].shape))
+    identity = np.full(joints.shape[:2], -1)
+    for (t, person), part in zip(bodies, parts, strict=True):
+        place = persons.of[person]
+        joints[t, place], identity[t, place] = part, persons.numbers[place]
+    if any(isinstance(person, str) for person in persons.of):
+        fields["identity"] = identity
+    if channels:
+        fields["channels"] = named_channels(channels, joints)
+    return _Nested(joints if depth > 1 else joints[:, 0], fields)
+
+
+def _items(content: Any) -> tuple[Sequence[Hashable], Sequence[Any]]:
+    """The names of what a mapping holds, or the places in a list, and this."""
+    return (list(content), list(content.values())) if isinstance(content, dict) else (range(len(content)), content)
+
+
+class _Order:
+    """The order of joints in mappings; errors as `ordered`."""
+
+    def __init__(self, skeleton: Skeleton | None) -> None:
+        self.skeleton: Skeleton | None = None  # that of the mappings
+        self._wanted = skeleton
+        self._known: dict[tuple[str, ...], list[str]] = {}
+
+    def of(self, body: Any) -> list[Any]:
+        """The joints of a body, a list or a mapping."""
+        if not isinstance(body, dict):
+            return body
+        if (names := tuple(body)) not in self._known:
+            self._known[names], skeleton = ordered(names, self._wanted)
+            if skeleton is None and not all(map(str.isdecimal, names)):
+                raise ValueError("its joints have names; give a skeleton, which says their order")
+            self.skeleton = self.skeleton or skeleton
+        return [body[name] for name in self._known[names]]
+
+
+def _arrays(bodies: list[list[Any]]) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """Bodies as arrays (V, C), or rows as arrays (M*V*C,), all of one shape, and the channels' names, if any."""
+    keys = [channel_keys(joint) for body in bodies for joint in body if isinstance(joint, dict)]
+    names = tuple(name for name in CHANNELS if any(name in known for known in keys))
+    bodies = [[_numbers(joint, names) for joint in body] for body in bodies]
+    C = max((len(joint) for body in bodies for joint in body if isinstance(joint, list)), default=0)
+    nothing = [np.nan] * C if C else np.nan
+    try:
+        filled = ([nothing if joint in (None, []) else joint for joint in body] for body in bodies)
+        arrays = [np.array(body, np.float64) for body in filled]
+    except ValueError as error:
+        raise ValueError(_NO_LISTS) from error
+    if len({array.shape for array in arrays}) != 1:
+        raise ValueError(_NO_LISTS)
+    return arrays, names
+
+
+def _numbers(joint: Any, names: tuple[str, ...]) -> Any:
+    """A joint with its channels in the order of these names."""
+    if not isinstance(joint, dict):
+        return joint
+    keys = channel_keys(joint)
+    return [joint[keys[name]] if name in keys else None for name in names]
 
 
 def _depth(value: Any) -> int:
     """How deep lists and mappings are nested, along their first elements that are neither empty nor null."""
     depth = 0
     while isinstance(value, list | dict) and value:
-        if isinstance(value, dict) and {"x", "y"} <= value.keys():
+        if isinstance(value, dict) and channel_keys(value):
             return depth + 1
         items = value.values() if isinstance(value, dict) else value
         depth, value = depth + 1, next((item for item in items if item not in ([], {}, None)), None)

@@ -8,25 +8,27 @@ A line is a frame (`x1,y1,z1,x2,...`, the persons one after the other) or a join
     UTKinect         a frame: its number, 20 joints             1, x y z
     PKU-MMD          a frame: 25 joints of two persons          2, x y z
 
-A heading says which column is which channel of which joint (`data_gen/formats/headings.py`). Without one, the joints
-are those of the skeleton, in its order; leading columns that count frames or hold no numbers are left out. Empty
-fields, `None`, `null` and NaN are missing numbers; a blank line is nothing.
-Axis legend: T frames, M persons, V joints, C channels.
+A heading says which column is which channel of which joint (`data_gen/formats/headings.py`), and which one tells the
+frame, the person or the joint of a line. Without one, the joints are those of the skeleton, in its order; of lines of
+a joint each, leading columns of whole numbers may tell the frame, the person and the joint; other leading columns that
+count frames or hold no numbers are left out. A file whose order cannot be told is refused.
+Axis legend: L lines, T frames, M persons, V joints, C channels.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from data_gen.formats.arrays import guess_channels, person_shape
-from data_gen.formats.files import Source, is_number, missing
-from data_gen.formats.headings import Columns, columns_of, ordered, words_of
+from data_gen.formats.files import Source, is_number
+from data_gen.formats.headings import Columns, columns_of, words_of
+from data_gen.formats.lines import Lines, recording_of_lines, tells_joints
 from data_gen.formats.recording import Recording
-from data_gen.formats.text_fields import Table, is_text, numbers_of, split_fields
-from graph.channels import Channels
+from data_gen.formats.text_fields import Table, split_fields
 from graph.common.words import plural
 
 _MOMENTS = ("time", "timestamp", "time stamp", "image", "image id", "image name", "file name", "filename")
@@ -43,88 +45,65 @@ def read_table(source: Source) -> Iterator[Recording]:
     if not table.rows:
         raise ValueError("it has no frame")
     if table.heading:
-        yield _with_heading(table, columns_of(table.heading, source.skeleton), source)
+        yield _with_heading(table, table.heading, source)
     else:
         yield _without_heading(table, source)
 
 
-def _with_heading(table: Table, columns: Columns, source: Source) -> Recording:
+def _with_heading(table: Table, heading: list[str], source: Source) -> Recording:
     """The recording of columns with names: a line is a frame, a person of a frame, or a joint."""
-    names, M = table.heading or [], columns.num_person
-    columns = _completed(columns, table)
-    cells = numbers_of(table, [column for place in columns.places for column in place])
-    C = len(columns.names)
+    columns = columns_of(heading, source.skeleton)
+    M, C = columns.num_person, len(columns.names)
+    V = len(columns.places) // M
     if source.channel not in (None, C):
         raise ValueError(f"its heading names the channels {', '.join(columns.names)}, not --channel {source.channel}")
-    frames = _ranks(table, columns.frame) if columns.frame is not None else list(range(len(cells)))
-    persons = _ranks(table, columns.person) if columns.person is not None else [0] * len(cells)
-    left_out = [names[column] or f"number {column + 1}" for column in columns.extra]
-    if columns.joint is None:
-        left_out = [names[column] for column in (columns.frame, columns.person) if column is not None] + left_out
-    notes = (f"left out the columns {', '.join(left_out)}",) if left_out else ()
-    is_bare = len(columns.places) == 1 and len(words_of(names[columns.places[0][0]])) == 1  # x, y without a joint
-    if columns.joint is None and is_bare and source.skeleton:
-        return _joint_a_line(cells, source, notes)
-    order = [0] * len(cells)
-    if columns.joint is not None:
-        words = [row[columns.joint] for row in table.rows]
-        place = {word: place for place, word in enumerate(ordered(dict.fromkeys(words), source.skeleton))}
-        order, V = [place[word] for word in words], len(place)
-    else:
-        V = len(columns.places) // M
-    if source.skeleton and source.skeleton.num_point != V:
-        raise ValueError(f"its heading names {plural(V, 'joint')}, the skeleton has {source.skeleton.num_point}")
-    if len(set(zip(frames, persons, order, strict=True))) < len(cells):
-        raise ValueError("two lines are of the same frame and person")
+    if not columns.line_is_joint and columns.skeleton and columns.skeleton.num_point != V:
+        raise ValueError(f"its heading names {plural(V, 'joint')}, the skeleton has {columns.skeleton.num_point}")
     if columns.person is not None and M > 1:
         raise ValueError("its heading names several persons, and a column too")
-    M = max(M, 1 + max(persons))
-    array = missing((1 + max(frames), M, V, C))
-    if columns.joint is not None:
-        array[frames, persons, order] = cells
-    elif columns.person is not None:
-        array[frames, persons] = cells.reshape(-1, V, C)
-    else:
-        array[frames] = cells.reshape(-1, M, V, C)
-    identity = None
-    if columns.person is not None:
-        identity = np.where(np.isnan(array).all(axis=(2, 3)), -1, np.arange(M))
-    channels = Channels(columns.names, guess_channels(array).unit if "z" not in columns.names else "unknown")
-    numbers = None
-    if columns.frame is not None and all(row[columns.frame].isdecimal() for row in table.rows):
-        numbers = np.unique([int(row[columns.frame]) for row in table.rows])
-    return Recording.of(source.name, array, channels, identity=identity, notes=notes, frames=numbers)
+    known = _completed(table, columns, heading)
+    roles = {"frame": known.frame, "person": known.person, "joint": known.joint}
+    words: dict[str, Any] = {role: table.words(column) for role, column in roles.items() if column is not None}
+    if known.frame != columns.frame:  # moments have an order, but no numbers
+        words["frame"] = [float(word) if is_number(word) else word for word in words["frame"]]
+    cells = table.numbers([column for place in columns.places for column in place]).reshape(-1, M, V, C)
+    left_out = [heading[column] or f"number {column + 1}" for column in known.extra]
+    notes = (f"left out the columns {', '.join(left_out)}",) if left_out else ()
+    lines = Lines(cells, columns.names, columns.skeleton, is_joint=columns.line_is_joint, **words)
+    return recording_of_lines(source, lines, notes)
 
 
-def _completed(columns: Columns, table: Table) -> Columns:
-    """A time or picture as the frame, and `id` as the person, where several lines are of the same moment."""
-    words = {column: " ".join(words_of((table.heading or [])[column])) for column in columns.extra}
+def _completed(table: Table, columns: Columns, heading: Sequence[str]) -> Columns:
+    """The columns, and what those without a role tell.
+
+    Where several lines are of the same moment, a time or picture is the frame, and `id` the person. A column of any
+    heading is the joint where its words are the joints, once in each frame.
+    """
+    headed = {" ".join(words_of(heading[column])): column for column in reversed(columns.extra)}
+    count, V = len(table.rows), columns.skeleton.num_point if columns.skeleton else 1
+
+    def words(column: int | None) -> Sequence[str]:
+        return [""] * count if column is None else table.words(column)
 
     def among(names: Sequence[str]) -> int | None:
-        return next((column for column, name in words.items() if name in names), None)
+        return next((headed[name] for name in names if name in headed), None)
 
-    several = columns.person is not None and len({row[columns.person] for row in table.rows}) > 1
-    if columns.frame is None and (several or columns.joint is not None):
-        if (frame := among(_MOMENTS)) is None:
-            what = (table.heading or [])[columns.joint if columns.joint is not None else columns.person or 0]
-            lines = "joints" if columns.joint is not None else "persons"
-            raise ValueError(f"its lines are {lines} ({what}), and no column counts the frames")
-        columns = columns._replace(frame=frame)
-    elif columns.frame is not None and columns.person is None and columns.joint is None:
-        frames = [row[columns.frame] for row in table.rows]
-        if len(set(frames)) < len(frames):
+    several, moment = len(set(words(columns.person))) > 1, among(_MOMENTS)
+    if columns.frame is None and (several or (columns.line_is_joint and len(set(words(moment))) < count)):
+        columns = columns._replace(frame=moment)
+    if columns.frame is None and several:
+        raise ValueError(f"its lines are persons ({heading[columns.person or 0]}), and no column counts the frames")
+    if columns.frame is not None and columns.person is None:
+        each = Counter(zip(words(columns.frame), words(columns.joint), strict=True)).values()
+        if max(each) > (V if columns.line_is_joint and columns.joint is None else 1):
             columns = columns._replace(person=among(("id", "pid")))
-    used = (columns.frame, columns.person)
+    if columns.line_is_joint and columns.joint is None:
+        frame = [line // V for line in range(count)] if columns.frame is None else words(columns.frame)
+        groups = list(zip(frame, words(columns.person), strict=True))
+        telling = (column for column in columns.extra if tells_joints(words(column), groups, columns.skeleton))
+        columns = columns._replace(joint=next(telling, None))
+    used = (columns.frame, columns.person, columns.joint)
     return columns._replace(extra=[column for column in columns.extra if column not in used])
-
-
-def _ranks(table: Table, column: int) -> list[int]:
-    """The rank of each row's value in a column: by number, or else by first appearance."""
-    words = [row[column] for row in table.rows]
-    values: list[Any] = [float(word) for word in words] if all(map(is_number, words)) else words
-    different = list(dict.fromkeys(values))
-    rank = {value: place for place, value in enumerate(sorted(different) if values is not words else different)}
-    return [rank[value] for value in values]
 
 
 def _without_heading(table: Table, source: Source) -> Recording:
@@ -132,13 +111,12 @@ def _without_heading(table: Table, source: Source) -> Recording:
     if source.skeleton is None:
         raise ValueError("it has no heading, so only a skeleton tells how many joints a line has")
     V, width = source.skeleton.num_point, len(table.rows[0])
-    first = next((place for place in range(width) if not is_text(table, place)), width)
-    values = numbers_of(table, range(first, width))
-    width = values.shape[1]
-    notes = (f"left out column{'s' * (first > 1)} 1{f' to {first}' * (first > 1)}, no numbers",) if first else ()
-    if width <= 5 and width < 2 * V:
-        return _joint_a_line(values, source, notes)
-    counted = width % V == 1 and _counts(values[:, 0])
+    first = next((place for place in range(width) if not table.is_text(place)), width)
+    if width - first < 2 * V:
+        return _joint_a_line(table, source, V)
+    values = table.numbers(range(first, width))
+    notes = _no_numbers(range(first))
+    counted = values.shape[1] % V == 1 and _counts(values[:, 0])
     frames = values[:, 0].astype(np.int64) if counted else None
     if counted:
         values, notes = values[:, 1:], (*notes, f"left out column {first + 1}, the numbers of frames")
@@ -146,24 +124,75 @@ def _without_heading(table: Table, source: Source) -> Recording:
     return Recording.of(source.name, joints_of, guess_channels(joints_of), notes=notes, frames=frames)
 
 
-def _joint_a_line(values: np.ndarray, source: Source, notes: tuple[str, ...]) -> Recording:
-    V = source.skeleton.num_point if source.skeleton else 0
-    T, rest = divmod(len(values), V)
-    width = int(values.shape[1])
-    lines = plural(len(values), f"line of {plural(width, 'number')} is", f"lines of {plural(width, 'number')} are")
-    if rest or width < 2:
+def _joint_a_line(table: Table, source: Source, V: int) -> Recording:
+    """The recording of lines of a joint each, V lines a frame."""
+    count, width = len(table.rows), len(table.rows[0])
+    roles, first = _leading(table, V, source)
+    C = width - first
+    lines = plural(count, f"line of {plural(C, 'number')} is", f"lines of {plural(C, 'number')} are")
+    if count % V or C < 2:
         raise ValueError(f"{lines} neither frames nor joints of {V} a frame")
-    blocks: np.ndarray = values.reshape(T, V, width)
-    if width > 2 and (blocks[:, :, 0] == blocks[:, :1, 0]).all() and _counts(blocks[:, 0, 0]) and T > 1:
-        blocks, notes = blocks[:, :, 1:], (*notes, "left out the numbers of frames")
-    if source.channel not in (None, blocks.shape[-1]):
+    wrong = next((c for c in range(first, width - 2) if c in roles.values() or _is_counter(table, c)), None)
+    if wrong is not None:
+        raise ValueError(
+            f"column {wrong + 1} counts, but neither frames of {plural(V, 'line')} nor joints in each of them; "
+            "name the columns in a heading"
+        )
+    if source.channel not in (None, C):
         raise ValueError(f"{lines} not --channel {source.channel}")
-    if blocks.shape[-1] > 4:
+    if C > 4:
         raise ValueError(f"{lines} not x y, x y z or x y z score of a joint")
-    return Recording.of(source.name, blocks[:, None], guess_channels(blocks), notes=notes)
+    notes = _no_numbers([column for column in range(first) if column not in roles.values()])
+    if roles:
+        taken = (f"column {column + 1} for the {role}" for role, column in sorted(roles.items(), key=lambda x: x[1]))
+        notes = (*notes, f"took {', '.join(taken)}")
+    words: dict[str, Any] = {role: table.words(column) for role, column in roles.items()}
+    cells = table.numbers(range(first, width))[:, None, None]
+    return recording_of_lines(source, Lines(cells, (), source.skeleton, is_joint=True, **words), notes)
+
+
+def _leading(table: Table, V: int, source: Source) -> tuple[dict[str, int], int]:
+    """The first columns that tell the frame, the person or the joint, and the first of the numbers.
+
+    In each V lines the joint's column has each joint, and the others have one whole number, which counts the frames.
+    """
+    count, width = len(table.rows), len(table.rows[0])
+    blocks, roles = [line // V for line in range(count)], {}
+    for column in range(width - 2):
+        if "joint" not in roles and tells_joints(table.words(column), blocks, source.skeleton):
+            roles["joint"] = column
+    is_named = "joint" in roles
+    for column in range(width - 2):
+        if column == roles.get("joint") or table.is_text(column):
+            continue
+        values = table.numbers([column])[:, 0]
+        is_one = count % V == 0 and _are_whole(values) and not np.diff(values.reshape(-1, V)).any()
+        if is_one and "frame" not in roles and _counts(values[::V]) and (count > V or is_named):
+            roles["frame"] = column
+        elif is_one and "person" not in roles and roles:
+            roles["person"] = column
+        else:
+            return roles, column
+    return roles, max(width - 2, 0)
+
+
+def _no_numbers(columns: Sequence[int]) -> tuple[str, ...]:
+    named = ", ".join(str(column + 1) for column in columns)
+    return (f"left out column{'s' * (len(columns) > 1)} {named}, no numbers",) if columns else ()
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    return bool((values == np.round(values)).all())
 
 
 def _counts(values: np.ndarray) -> bool:
     """Whether values are whole numbers that grow; UTKinect writes some frames twice."""
     grows = len(values) == 1 or values[-1] > values[0]
-    return bool(grows and (values == np.round(values)).all() and (np.diff(values) >= 0).all())
+    return bool(grows and _are_whole(values) and (np.diff(values) >= 0).all())
+
+
+def _is_counter(table: Table, column: int) -> bool:
+    """Whether whole numbers stay, go up by one, or begin again, as no coordinates do."""
+    values = table.numbers([column])[:, 0]
+    begins, steps = values[1:] == values.min(), np.diff(values)
+    return bool(_are_whole(values) and steps.any() and (begins | (steps == 0) | (steps == 1)).all())

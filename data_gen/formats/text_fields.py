@@ -1,6 +1,7 @@
 """Text as a table of fields: CSV of any dialect, and text with blanks between the fields; with or without a heading.
 
-Decimal commas become points. Empty fields, `None`, `null` and NaN are missing numbers; a blank line is nothing.
+Decimal commas become points. Empty fields, `None`, `null` and NaN are missing numbers. A blank line is nothing, nor are
+lines of separators alone at the end, which spreadsheets write.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from graph.common.words import plural
 _MISSING = {"", "none", "null", "na", "n/a", "#n/a", "-", "nan", "<na>", "-1.#ind", "1.#qnan"}
 _EXCEL = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # its first line may name the separator
 _MAX_HEADING = 5  # lines
+_POINT = re.compile(r"(?<=\d)\.0*$")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 
@@ -29,6 +31,33 @@ class Table(NamedTuple):
     heading: list[str] | None
     rows: list[list[str]]
     lines: list[int]  # the number of the line that each row ends on
+
+    def words(self, column: int) -> list[str]:
+        """The fields of a column; whole numbers without a point."""
+        return [_POINT.sub("", row[column]) for row in self.rows]
+
+    def numbers(self, columns: Sequence[int]) -> np.ndarray:
+        """The numbers of some columns (rows, columns); a missing one is NaN.
+
+        Raises:
+            ValueError: a field is no number.
+        """
+        try:
+            return np.array([[_number(row[column]) for column in columns] for row in self.rows])
+        except ValueError:
+            for row, line in zip(self.rows, self.lines, strict=True):
+                for column in columns:
+                    if not _is_value(row[column]):
+                        raise ValueError(f"line {line}: {row[column][:20]!a} is no number") from None
+            raise
+
+    def is_text(self, column: int) -> bool:
+        """Whether no field of a column is a number, or a missing one."""
+        return not any(_is_value(row[column]) for row in self.rows)
+
+
+def _number(field: str) -> float:
+    return float("nan") if field.lower() in _MISSING else float(field)
 
 
 def split_fields(text: str) -> Table:
@@ -49,6 +78,9 @@ def split_fields(text: str) -> Table:
     delimiter = delimiter or _delimiter(lines[min(1, len(lines) - 1)][1])
     numbers = [number for number, _ in lines]
     rows = _rows([line for _, line in lines], delimiter, numbers)
+    while len(rows) > 1 and not any(rows[-1]):
+        rows.pop()
+        numbers.pop()
     heading = _take_heading(rows)
     if heading is None and comments:  # numpy.savetxt writes a heading as a comment
         (heading,) = _rows([comments[-1].lstrip("# ")], delimiter, [0])
@@ -66,7 +98,7 @@ def _take_heading(rows: list[list[str]]) -> list[str] | None:
     """
     taken: list[list[str]] = []
     is_deep_lab_cut = bool(rows[0]) and rows[0][0].lower() == "scorer"
-    while len(taken) < _MAX_HEADING and rows and any(rows[0]) and not any(map(is_number, filter(None, rows[0]))):
+    while len(taken) < _MAX_HEADING and rows and any(rows[0]) and not any(map(_is_value, filter(None, rows[0]))):
         taken.append(rows.pop(0))
         last = taken[-1][0].lower() == "coords" if is_deep_lab_cut else _names_x(taken[-1])
         if last:
@@ -87,6 +119,10 @@ def _take_heading(rows: list[list[str]]) -> list[str] | None:
     if is_deep_lab_cut or index != taken[-1][0]:
         heading[0] = "frame" if is_deep_lab_cut else index
     return heading
+
+
+def _is_value(field: str) -> bool:
+    return is_number(field) or field.lower() in _MISSING
 
 
 def _names_x(row: Sequence[str]) -> bool:
@@ -151,23 +187,3 @@ def _even(heading: list[str] | None, rows: list[list[str]], numbers: list[int]) 
             where = "in the heading" if heading else f"on line {numbers[0]}"
             raise ValueError(f"line {number}: {plural(len(row), 'field')}, {width} {where}")
     return Table(heading, rows, numbers)
-
-
-def numbers_of(table: Table, columns: Sequence[int]) -> np.ndarray:
-    """The numbers of some columns (rows, columns); a missing one is NaN."""
-    try:
-        return np.array([[_number(row[column]) for column in columns] for row in table.rows])
-    except ValueError:
-        for row, line in zip(table.rows, table.lines, strict=True):
-            for column in columns:
-                if row[column].lower() not in _MISSING and not is_number(row[column]):
-                    raise ValueError(f"line {line}: {row[column][:20]!a} is no number") from None
-        raise
-
-
-def _number(field: str) -> float:
-    return float("nan") if field.lower() in _MISSING else float(field)
-
-
-def is_text(table: Table, column: int) -> bool:
-    return not any(is_number(row[column]) or row[column].lower() in _MISSING for row in table.rows)

@@ -96,7 +96,7 @@ def test_columns_that_are_no_joint_are_named_and_left_out(tmp_path: Path) -> Non
     text = "time,frame,x0,y0,bbox_x,bbox_y,x1,y1,class,score\n0.1,7,1,2,9,9,3,4,walk,0.5\n0.2,8,5,6,9,9,7,8,walk,0.5\n"
     recording = read_text(tmp_path, text, skeleton=chain(2))
     assert recording.joints.tolist() == [[[[1, 2], [3, 4]]], [[[5, 6], [7, 8]]]]
-    assert recording.notes == ("left out the columns frame, time, bbox_x, bbox_y, class, score",)
+    assert recording.notes == ("left out the columns time, bbox_x, bbox_y, class, score",)
 
 
 def test_a_line_may_be_a_person_or_a_joint(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_heading_without_joints_is_a_joint_a_line(tmp_path: Path) -> None:
         ("x0,y0,z0,x1,y1\n1,2,3,4,5\n", "its heading names no z of 1"),
         ("x0,y0,x1,y1,X1\n1,2,3,4,5\n", "two columns of its heading are x of 1"),
         ("frame,person,x0,y0,x1,y1\n0,1,1,2,3,4\n0,1,1,2,3,4\n", "two lines are of the same frame and person"),
-        ("joint,x,y\n0,1,2\n1,3,4\n", r"its lines are joints \(joint\), and no column counts the frames"),
+        ("joint,x,y\n0,1,2\n0,3,4\n1,5,6\n1,7,8\n", "its lines are joints, and no column counts the frames"),
         ("a,b,c\n1,2,3\n", "no column of its heading is x or y of a joint"),
         ("1,2,3,4,5,6,7,8\n", "8 numbers a frame are 4 for each of 2 joints: give their channels with --channel"),
         ('x0,y0,x1,y1\n1,2,"3,4\n', "a quotation mark is not closed on its line|fields"),
@@ -227,21 +227,22 @@ def test_a_heading_may_have_several_lines(tmp_path: Path) -> None:
     recording = read_text(tmp_path, DEEP_LAB_CUT, skeleton=MOUSE)
     assert recording.channels.names == ("x", "y", "score")
     np.testing.assert_allclose(
-        recording.joints[:, 0], [[[3, 4, 0.8], [1, 2, 0.9]], [[0, 0, 0], [5, 6, 0.7]]], rtol=1e-6
+        recording.joints[::2, 0], [[[3, 4, 0.8], [1, 2, 0.9]], [[0, 0, 0], [5, 6, 0.7]]], rtol=1e-6
     )
-    assert recording.present[:, 0].tolist() == [[True, True], [False, True]]
+    assert recording.present[:, 0].tolist() == [[True, True], [False, False], [False, True]]  # frames 7, 8, 9
     mice = read_text(tmp_path, SEVERAL_MICE, skeleton=MOUSE)
     assert mice.joints.tolist() == [[[[3, 4], [1, 2]], [[7, 8], [5, 6]]]]
     merged_text = "Frame,nose,,tail,\n,X,Y,X,Y\n1,1,2,3,4\n2,5,6,7,8\n"
     merged = read_text(tmp_path, merged_text, skeleton=MOUSE)
     assert merged.joints[:, 0].tolist() == [[[3, 4], [1, 2]], [[7, 8], [5, 6]]]
-    assert merged.notes == ("left out the columns Frame",)
+    assert merged.notes == ()
     short = merged_text.replace("tail,\n", "tail\n")
     np.testing.assert_array_equal(read_text(tmp_path, short, skeleton=MOUSE).joints, merged.joints)
     pandas = "joint,nose,nose,tail,tail\ncoord,x,y,x,y\nframe,,,,\n4,1,2,3,4\n5,5,6,7,8\n"
     recording = read_text(tmp_path, pandas, skeleton=MOUSE)
     np.testing.assert_array_equal(recording.joints, merged.joints)
-    assert recording.notes == ("left out the columns frame",)
+    assert recording.frames is not None
+    assert recording.frames.tolist() == [4, 5]
 
 
 def test_text_of_many_lines_is_refused(tmp_path: Path) -> None:
