@@ -22,7 +22,7 @@ from graph.channels import Channels, Unit
 from graph.common.words import plural
 from graph.ntu_rgb_d import SKELETON as KINECT_V2
 
-_MAX_SCORE = 1.1
+MAX_SCORE = 1.1
 _MAX_NPZ_MB = 16_384  # the joints of NTU RGB+D 120 take 10 GB
 JOINTS, SCORES = ("keypoints", "keypoint", "joints", "data", "arr_0"), ("scores", "keypoint_scores", "keypoint_score")
 
@@ -39,10 +39,10 @@ def guess_channels(joints: np.ndarray) -> Channels:
     unit: Unit = "pixels" if max(high[:2]) > 10 and min(low[:2]) > -0.5 * max(high[:2]) else "unknown"
     if C == 2:
         return Channels(("x", "y"), unit)
-    if C == 3 and unit == "pixels" and low[2] >= 0 and high[2] <= _MAX_SCORE:
+    if C == 3 and unit == "pixels" and low[2] >= 0 and high[2] <= MAX_SCORE:
         return Channels(("x", "y", "score"), unit)
     names = ["x", "y", "z", *(f"channel {number}" for number in range(4, C + 1))]
-    if C == 4 and low[3] >= 0 and high[3] <= _MAX_SCORE:
+    if C == 4 and low[3] >= 0 and high[3] <= MAX_SCORE:
         names[3] = "score"
     return Channels(tuple(names))
 

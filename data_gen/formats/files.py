@@ -43,17 +43,25 @@ def read_json(path: Path, max_mb: int) -> Any:
     content = path.read_bytes()
     try:
         try:
-            return json.loads(content)
+            return _unpacked(json.loads(content))
         except json.JSONDecodeError:
             lines = [line for line in content.splitlines() if line.strip()]
             with suppress(json.JSONDecodeError):
                 if len(lines) > 1:
-                    return [json.loads(line) for line in lines]
+                    return [_unpacked(json.loads(line)) for line in lines]
             raise
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: no JSON ({error.msg})") from error
     except (ValueError, RecursionError) as error:  # no Unicode; a number of thousands of digits; lists in lists
         raise ValueError("no JSON that can be read") from error
+
+
+def _unpacked(content: Any) -> Any:
+    """JSON in a text, or in each text of a list, as what it holds; anything else as it is."""
+    if isinstance(content, str) and content.lstrip()[:1] in ("[", "{"):
+        return json.loads(content)
+    are_texts = isinstance(content, list) and all(isinstance(item, str) for item in content)
+    return [_unpacked(item) for item in content] if are_texts else content
 
 
 def read_text(path: Path, what: str) -> str:
@@ -140,7 +148,7 @@ class Source:
 
     @cached_property
     def is_json(self) -> bool:
-        return self.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"[", b"{")
+        return self.head.removeprefix(b"\xef\xbb\xbf").lstrip().removeprefix(b'"')[:1] in (b"[", b"{")
 
     @cached_property
     def json(self) -> Any:

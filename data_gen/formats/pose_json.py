@@ -5,9 +5,11 @@
     alphapose   AlphaPose, and COCO results (YOLO,     [{image_id, keypoints: [x, y, score, ...], idx or track_id}];
                 mmpose)                                with --format open or cmu {image: {people or bodies: [...]}}
     mmpose      MMPose, RTMPose                        {instance_info: [{frame_id, instances: [{keypoints,
-                                                       keypoint_scores}]}]}, or that list alone
+                                                       keypoint_scores}]}]}, or that list alone; of pictures, a folder
+                                                       with a file a picture: [{keypoints, keypoint_scores, bbox}]
     mmskeleton  mmskeleton                             {info, annotations: [{frame_index, person_id, keypoints}]}
-    yolo        YOLO-pose: Results.to_json a frame     [[{box, keypoints: {x, y, visible}, track_id}], ...]
+    yolo        YOLO-pose: Results.to_json a frame     [[{box, keypoints: {x, y, visible}, track_id}], ...], or a list
+                                                       of such texts
     mediapipe   MediaPipe's landmarks                  [[{x, y, z, visibility}, ...], ...], with or without a mapping
                                                        {frame, landmarks} around each frame
 
@@ -18,31 +20,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data_gen.formats.files import Source, natural_key, read_json
-from data_gen.formats.people import Person, recording_of_people
+from data_gen.formats.headings import channel_keys
+from data_gen.formats.people import UNTOLD, Person, recording_of_people
 from data_gen.formats.recording import Recording
+from graph.channels import Unit
 from graph.tools import Skeleton
 
 _FRAMES = ("instance_info", "annotations", "frames", "data", "predictions", "poses", "results")
 _PEOPLE = ("people", "bodies", "instances", "persons", "skeleton", "predictions", "detections", "poses")
-_POINTS = ("pose_keypoints_2d", "pose_keypoints_3d", "pose_keypoints", "keypoints", "joints", "pose_world_landmarks",
-           "pose_landmarks", "landmarks", "landmark", "world_landmarks", "poseWorldLandmarks", "poseLandmarks",
-           "pose")  # fmt: skip
+_POINTS = ("pose_keypoints_2d", "pose_keypoints_3d", "pose_keypoints", "keypoints", "joints",
+           "pose_world_landmarks", "world_landmarks", "poseWorldLandmarks", "worldLandmarks",
+           "pose_landmarks", "landmarks", "landmark", "poseLandmarks", "pose")  # fmt: skip
 _SCORES = ("keypoint_scores", "scores", "score", "visible", "confidence", "visibility", "keypoints_visible")
 _IDENTITY = ("track_id", "person_id", "idx", "trackid")
 _NUMBER = ("frame_id", "frame_index", "frame_idx", "frame", "frame_number", "image_id", "frame_num")
+_PICTURE = re.compile(rb'\s*\[\s*\{\s*"(keypoints|keypoint_scores|bbox|bbox_score)"')
 _FRAME = re.compile(rb'\s*\{(\s*"\w+"\s*:\s*("[^"]*"|[\w.-]+)\s*,)*\s*"people"')  # behind numbers or text
 _MAX_FRAME_MB = 4  # of a folder's file; 100 persons with face and hands have 0.5
 
 
 def is_openpose(source: Source) -> bool:
     """Whether a file is a frame, or one of the first files of a folder."""
-    return _is_frame(source.json) if source.is_json else any(map(_has_people, source.members[:10]))
+    if source.is_json:
+        return _is_frame(source.json)
+    return any(_FRAME.match(_head(path)) for path in source.members[:10] if _is_named_json(path))
 
 
 def is_mmskeleton(source: Source) -> bool:
@@ -50,6 +58,11 @@ def is_mmskeleton(source: Source) -> bool:
 
 
 def is_mmpose(source: Source) -> bool:
+    """Whether a file, or one of the first files of a folder that are not empty, is of MMPose."""
+    members = [path for path in source.members if _is_named_json(path) and path.stat().st_size > len("[]\n")]
+    with suppress(ValueError):
+        if any(_PICTURE.match(_head(path)) and _is_picture(read_json(path, _MAX_FRAME_MB)) for path in members[:10]):
+            return True
     return bool({"instances", "keypoint_scores"} & _first_entry(source).keys())
 
 
@@ -63,7 +76,7 @@ def is_yolo(source: Source) -> bool:
 
 
 def is_mediapipe(source: Source) -> bool:
-    names = rb'"(visibility|landmarks?|pose_?(world_?)?landmarks)"'
+    names = rb'"(visibility|(pose_?)?(world_?)?landmarks?)"'
     return source.is_json and bool(re.search(names, source.head, re.IGNORECASE))
 
 
@@ -81,35 +94,43 @@ def _is_frame(content: Any) -> bool:
     return isinstance(content, dict) and "people" in content
 
 
-def _has_people(path: Path) -> bool:
-    """Whether a file is OpenPose's, as far as its first bytes tell."""
-    if path.suffix.lower() != ".json":
-        return False
+def _is_picture(content: Any) -> bool:
+    """Whether this is the content of MMPose's file of a picture: persons with boxes, without a frame's number."""
+    return isinstance(content, list) and all(
+        isinstance(person, dict) and {"keypoints", "bbox"} <= person.keys() and not person.keys() & set(_NUMBER)
+        for person in content
+    )
+
+
+def _is_named_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
+
+
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return bool(_FRAME.match(file.read(4096)))
+        return file.read(4096)
 
 
 def read_poses(source: Source) -> Iterator[Recording]:
-    """The recording of a JSON file; errors as `Recording.of`, or another form."""
+    """The recording of a JSON file, or of a folder with a file a frame; errors as `Recording.of`, or another form."""
+    if source.members:
+        yield recording_of_people(source, _frames_in(source))
+        return
     content = source.json
     fields, picture = _facts(content)
     listed = [content] if _is_frame(content) else _listed(content)
     yield recording_of_people(source, _frames(listed), picture=picture, **fields)
 
 
-def read_openpose_folder(source: Source) -> Iterator[Recording]:
-    """The recording of a folder in which each file is a frame; of one file, as `read_poses`."""
-    if source.head or not source.members:
-        yield from read_poses(source)
-        return
-    frames: list[tuple[Any, list[Person]]] = []
-    for path in source.members:
+def _frames_in(source: Source) -> Iterator[tuple[str, list[Person]]]:
+    """The name and the persons of each frame in a folder; other files are left out."""
+    for path in filter(_is_named_json, source.members):
         try:
-            if path.suffix.lower() == ".json" and _is_frame(content := read_json(path, _MAX_FRAME_MB)):
-                frames.append((path.stem.removesuffix("_keypoints"), _people(content)))
+            content = read_json(path, _MAX_FRAME_MB)
+            if _is_frame(content) or _is_picture(content):
+                yield path.stem.removesuffix("_keypoints"), _people(content)
         except ValueError as error:
             raise ValueError(f"{path.name}: {error}") from error
-    yield recording_of_people(source, frames)
 
 
 def _facts(content: Any) -> tuple[dict[str, Any], tuple[int, int] | None]:
@@ -150,13 +171,14 @@ def _frames(listed: list[Any] | dict[str, Any]) -> list[tuple[Any, list[Person]]
         number: Any = place
         if isinstance(entry, dict):
             alone = 0 if "box" in entry or "bbox" in entry else place  # all persons of a picture
-            number = next((entry[key] for key in _NUMBER if isinstance(entry.get(key), int | str)), alone)
+            number = next((entry[key] for key in _NUMBER if isinstance(entry.get(key), int | float | str)), alone)
+            number = int(number) if isinstance(number, float) and number.is_integer() else number
         frames.append((number, _people(entry)))
     return frames
 
 
-def _people(entry: Any) -> list[Person]:
-    """The persons of an entry: a frame of persons, a person, or the joints of one."""
+def _people(entry: Any, unit: Unit | None = None) -> list[Person]:
+    """The persons of an entry: a frame of persons, a person, or the joints of one; `unit` is that of landmarks."""
     if isinstance(entry, dict):
         people = next((entry[key] for key in _PEOPLE if isinstance(entry.get(key), list)), None)
         if people is not None:
@@ -164,14 +186,17 @@ def _people(entry: Any) -> list[Person]:
         key = next((key for key in _POINTS if entry.get(key)), None)
         if key is None:
             return []
-        points, has_depth = entry[key], "landmark" in key.lower()
+        points, word = entry[key], key.lower()
+        unit = unit or ("metres" if "world" in word else "normalised" if "landmark" in word else None)
+        if isinstance(points, dict) and not points.keys().isdisjoint(_POINTS):  # {landmark: [...]}
+            return _people(points, unit)
         if _level(points) == 2:  # several persons' landmarks, as MediaPipe's tasks give them
-            return [person for item in points for person in _person(item, {}, has_depth=has_depth)]
-        return _person(points, entry, has_depth=has_depth)
+            return [_person(item, {}, unit) for item in points]
+        return [_person(points, entry, unit)]
     if not isinstance(entry, list) or not entry:
         return []
-    if all(isinstance(item, dict) and "x" in item for item in entry):
-        return _person(entry, {})
+    if any(isinstance(item, dict) and channel_keys(item) for item in entry):
+        return [_person(entry, {})]
     return [person for item in entry for person in _people(item)]
 
 
@@ -183,37 +208,38 @@ def _level(points: Any) -> int:
     return 2 if isinstance(first[0], dict) or (isinstance(first[0], list) and len(points) > 1) else 1
 
 
-def _person(points: Any, entry: dict[str, Any], *, has_depth: bool = False) -> list[Person]:
-    """The person of a list of joints, in any of the forms that are in use; three numbers of each may have a depth."""
+def _person(points: Any, entry: dict[str, Any], unit: Unit | None = None) -> Person:
+    """The person of a list of joints, in any of the forms that are in use; three numbers of a landmark have a depth."""
     scores = next((entry[key] for key in _SCORES if isinstance(entry.get(key), list)), None)
-    names: tuple[str, ...]
     try:
         if isinstance(points, dict) and "x" in points:
             scores = points.get("visible", scores)
             points = list(zip(*(points[name] for name in "xyz" if name in points), strict=True))
-        if points and isinstance(points[0], dict):
-            axes = [name for name in "xyz" if name in points[0]]
-            key = next((key for key in ("visibility", "score", "confidence") if key in points[0]), None)
-            joints = np.array([[point[name] for name in [*axes, *([key] if key else [])]] for point in points], float)
-            names = (*axes, "score") if key else tuple(axes)
-        else:
-            joints = np.array(points, np.float64)
-            if joints.ndim == 1:
-                width = 4 if entry.get("pose_keypoints_3d") and not entry.get("pose_keypoints_2d") else 3
-                joints = joints.reshape(-1, 2 if scores is not None and len(scores) * 2 == len(joints) else width)
-            elif joints.ndim == 3 and len(joints) == 1:
-                joints = joints[0]
-            names = ("x", "y", "z")[: joints.shape[1]]
-            if scores is None and joints.shape[1] in (3, 4):
-                names = ("x", "y", "score") if joints.shape[1] == 3 and not has_depth else ("x", "y", "z", "score")
-                names = names[: joints.shape[1]]
+        first, names = next(filter(None, points), None), tuple[str, ...]()
+        if isinstance(first, dict):
+            keys = channel_keys(first)
+            names = tuple(keys)
+            points = [point and [point[key] for key in keys.values()] for point in points]
+        if isinstance(first, dict | list | tuple):
+            points = [point or [np.nan] * len(names or first) for point in points]
+        joints = np.array(points, np.float64)
+        if joints.ndim == 1:
+            width = 4 if entry.get("pose_keypoints_3d") and not entry.get("pose_keypoints_2d") else 3
+            joints = joints.reshape(-1, 2 if scores is not None and len(scores) * 2 == len(joints) else width)
+        elif joints.ndim == 3 and len(joints) == 1:
+            joints = joints[0]
+        C = joints.shape[1]
+        if not names and scores is None and C == 3 and unit is None:
+            names = ("x", "y", "score" if entry.get("pose_keypoints_2d") else UNTOLD)
+        elif not names:
+            names = ("x", "y", "z", "score") if scores is None and C == 4 else ("x", "y", "z")[:C]
         if scores is not None and "score" not in names:
             joints, names = np.column_stack([joints, np.array(scores, np.float64).reshape(-1)]), (*names, "score")
     except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
         raise ValueError("a person's joints are not numbers x, y (z) and score of each") from error
     if joints.ndim != 2 or joints.shape[1] != len(names) or len(names) < 2:
         raise ValueError("a person's joints are not numbers x, y (z) and score of each")
-    return [Person(joints, names, _identity(entry))]
+    return Person(joints, names, _identity(entry), unit)
 
 
 def _identity(entry: dict[str, Any]) -> int:

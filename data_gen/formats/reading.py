@@ -15,7 +15,7 @@ from data_gen.formats.kinetics_json import is_kinetics, read_kinetics
 from data_gen.formats.motion_capture import is_bvh, is_c3d, read_bvh, read_c3d
 from data_gen.formats.nested import read_nested
 from data_gen.formats.nw_ucla import is_nw_ucla, read_nw_ucla
-from data_gen.formats.pose_json import read_openpose_folder, read_poses
+from data_gen.formats.pose_json import read_poses
 from data_gen.formats.pyskl import read_pyskl
 from data_gen.formats.recording import Recording
 from data_gen.formats.sbu import is_sbu, read_sbu
@@ -39,7 +39,7 @@ FORMATS = {  # the first that recognises a file reads it
     "pyskl": Format(lambda source: source.head.startswith((b"\x80", b"(d", b"(l")), read_pyskl, many=True),
     "c3d": Format(is_c3d, read_c3d),
     "bvh": Format(is_bvh, read_bvh),
-    "openpose": Format(pose_json.is_openpose, read_openpose_folder),
+    "openpose": Format(pose_json.is_openpose, read_poses),
     "yolo-txt": Format(is_yolo_text, read_yolo_folder),
     "kinetics": Format(is_kinetics, read_kinetics),
     "nw-ucla": Format(is_nw_ucla, read_nw_ucla),
@@ -93,7 +93,7 @@ def read(
 
 def is_folder_of_frames(path: Path) -> bool:
     """Whether the files of a folder are the frames of one recording."""
-    return any(FORMATS[name].recognise(Source(path)) for name in ("openpose", "yolo-txt"))
+    return any(FORMATS[name].recognise(Source(path)) for name in ("openpose", "yolo-txt", "mmpose"))
 
 
 def format_of(source: Source) -> str:

@@ -34,7 +34,7 @@ def read_yolo_folder(source: Source) -> Iterator[Recording]:
         if path.suffix.lower() == ".txt":
             check_size(path, _MAX_FRAME_MB)
             frames.append((path.stem, [_yolo_person(line, path, source) for line in path.read_bytes().splitlines()]))
-    yield recording_of_people(source, frames, unit="normalised")
+    yield recording_of_people(source, frames)
 
 
 def _yolo_person(line: bytes, path: Path, source: Source) -> Person:
@@ -49,4 +49,4 @@ def _yolo_person(line: bytes, path: Path, source: Source) -> Person:
         raise ValueError(f"{path.name}: {len(numbers)} numbers after class and box are not x y score of {V} joints")
     rest = numbers[V * C :]
     identity = int(rest[-1]) if len(rest) and rest[-1] == np.round(rest[-1]) and rest[-1] >= 1 else -1
-    return Person(numbers[: V * C].reshape(V, C), ("x", "y", "score")[:C], identity)
+    return Person(numbers[: V * C].reshape(V, C), ("x", "y", "score")[:C], identity, "normalised")

@@ -35,7 +35,7 @@ def test_frames_by_number_keep_their_numbers(tmp_path: Path, nest: Any, frame: A
     assert recording.present.any(axis=(1, 2)).tolist() == [True, True, False, True]
 
 
-@pytest.mark.parametrize("name", ["score", "confidence", "conf", "c", "likelihood", "Score", "visible", "prob"])
+@pytest.mark.parametrize("name", ["score", "confidence", "conf", "c", "likelihood", "visibility", "Score", "prob"])
 def test_a_score_is_no_depth(tmp_path: Path, name: str) -> None:
     points = [[{"x": 0.25, "y": 0.5, name: 0.75}] * 5]
     recording = read_content(tmp_path, points)

@@ -11,6 +11,7 @@ import pytest
 from made import chain, moves, one, read_content, read_text
 
 from data_gen.formats.persons import follow
+from data_gen.formats.reading import is_folder_of_frames
 from data_gen.formats.recording import fitted
 from graph import kinetics, ntu_rgb_d, nw_ucla, openpose
 from graph.tools import Skeleton
@@ -185,6 +186,33 @@ def test_mediapipe_writes_landmarks_by_frame(tmp_path: Path, content: Any) -> No
 
 
 @pytest.mark.parametrize(
+    ("key", "unit"),
+    [
+        ("pose_world_landmarks", "metres"),
+        ("worldLandmarks", "metres"),
+        ("pose_landmarks", "normalised"),
+        ("landmarks", "normalised"),
+    ],
+)
+@pytest.mark.parametrize("nest", [lambda marks: marks, lambda marks: {"landmark": marks}, lambda marks: [marks]])
+def test_the_key_of_landmarks_tells_their_unit(tmp_path: Path, key: str, unit: str, nest: Any) -> None:
+    frames = [{"frame": t, "landmarks": nest(LANDMARKS[::-1]), key: nest(LANDMARKS)} for t in (3, 5)]
+    recording = read_content(tmp_path, {"video": "world_cup.mp4", "frames": frames})
+    assert recording.format == "mediapipe"
+    assert recording.channels.unit == unit
+    assert recording.joints.shape == (3, 1, 33, 4)
+    np.testing.assert_allclose(recording.joints[0, 0, 0], list(LANDMARKS[0].values()), rtol=1e-6)
+    assert recording.frames is not None
+    assert recording.frames.tolist() == [3, 4, 5]
+
+
+def test_landmarks_of_the_picture_and_of_the_world_are_not_mixed(tmp_path: Path) -> None:
+    frames = [{"pose_landmarks": LANDMARKS, "pose_world_landmarks": marks} for marks in (LANDMARKS, [])]
+    with pytest.raises(ValueError, match="some persons are in the picture, others in space"):
+        read_content(tmp_path, frames)
+
+
+@pytest.mark.parametrize(
     ("content", "problem"),
     [
         ({"people": []}, "nobody is in any frame"),
@@ -236,6 +264,39 @@ def test_a_third_number_is_a_depth_where_it_cannot_be_a_score(tmp_path: Path) ->
     ):
         assert read_content(tmp_path, content).channels.names == ("x", "y", "z")
     assert read_content(tmp_path, content).joints.shape == (1, 2, 33, 3)
+
+
+@pytest.mark.parametrize(
+    ("third", "scale", "names"),
+    [
+        ([2.5, 1.5, 0.5], 1, "x y z"),  # metres
+        ([-0.5, 0.5, 0.1], 1, "x y z"),
+        ([2500, 1500, 900], 1000, "x y z"),  # millimetres
+        ([0.5, 1.0, 0.1], 1, "x y score"),
+        ([2, 0, 1], 1, "x y score"),  # COCO's flags beside fractions
+        ([1.5, 0.5, 3.5], 300, "x y score"),  # heat maps of a picture
+    ],
+)
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_third_number_is_a_score_or_a_depth(
+    tmp_path: Path, third: list[float], scale: float, names: str, flat: bool
+) -> None:
+    joints = np.column_stack([moves(3, 2) * scale, third])
+    points = joints.ravel().tolist() if flat else joints.tolist()
+    recording = read_content(tmp_path, [{"frame_id": 0.0, "keypoints": points}, {"frame_id": 2.0, "keypoints": points}])
+    assert recording.channels.names == tuple(names.split())
+    np.testing.assert_array_equal(recording.joints[2, 0], np.float32(joints))
+
+
+def test_a_key_tells_scores_whatever_they_are(tmp_path: Path) -> None:
+    person = {"keypoints": [[0.5, 0.25]] * 3, "keypoint_scores": [2.5, 1.5, 0.5]}
+    assert read_content(tmp_path, [{"frame_id": 0, "instances": [person]}]).channels.names == ("x", "y", "score")
+
+
+def test_joints_of_persons_may_be_null(tmp_path: Path) -> None:
+    for points in ([None, *LANDMARKS[1:]], [None, *(list(mark.values()) for mark in LANDMARKS[1:])]):
+        recording = read_content(tmp_path, [{"frame": 0, "landmarks": points}])
+        assert np.argwhere(~recording.present).tolist() == [[0, 0, 0]]
 
 
 def test_seventeen_joints_in_depth_are_not_cocos(tmp_path: Path) -> None:
@@ -303,6 +364,32 @@ def test_lists_of_frames_may_be_in_any_mapping(tmp_path: Path, nest: Any) -> Non
         np.testing.assert_allclose(recording.joints[0], [JOINTS, OTHER], rtol=1e-6)
     assert recording.identity is not None
     assert recording.identity.tolist() == [[3, 5], [-1, -1], [3, -1]]
+
+
+def test_mmpose_has_a_file_a_picture(tmp_path: Path) -> None:
+    person = {"keypoints": JOINTS[:, :2].tolist(), "keypoint_scores": JOINTS[:, 2].tolist(), "bbox": [[1, 2, 3, 4]]}
+    for number, content in ((7, []), (8, [person, person]), (10, [person])):
+        (tmp_path / f"000{number:02}.json").write_text(json.dumps(content))
+    recording = one(tmp_path)
+    assert recording.format == "mmpose"
+    assert recording.present.any(axis=2).tolist() == [[False] * 2, [True] * 2, [False] * 2, [True, False]]
+    np.testing.assert_allclose(recording.joints[3, 0], JOINTS, rtol=1e-6)
+    assert recording.frames is not None
+    assert recording.frames.tolist() == [7, 8, 9, 10]
+    assert is_folder_of_frames(tmp_path)
+    for number, more in ((8, {"frame_id": 1}), (10, {"frame_id": 2})):
+        (tmp_path / f"000{number:02}.json").write_text(json.dumps([{**person, **more}]))
+    assert not is_folder_of_frames(tmp_path)
+
+
+@pytest.mark.parametrize("pack", [lambda texts: texts, lambda texts: json.dumps([json.loads(text) for text in texts])])
+def test_results_of_yolo_may_be_texts_of_json(tmp_path: Path, pack: Any) -> None:
+    frames = PROGRAMS["yolo"][1]
+    recording = read_content(tmp_path, pack([json.dumps(frame, indent=2) for frame in frames]))
+    assert recording.format == "yolo"
+    np.testing.assert_array_equal(recording.joints, read_content(tmp_path, frames).joints)
+    lines = "".join(json.dumps(json.dumps(frame)) + "\n" for frame in frames)
+    np.testing.assert_array_equal(read_text(tmp_path, lines, "a.jsonl").joints, recording.joints)
 
 
 def test_other_files_beside_frames_do_not_count(tmp_path: Path) -> None:
