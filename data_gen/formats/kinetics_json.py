@@ -47,8 +47,10 @@ def read_clip(path: Path, *, cut: bool = True) -> Clip:
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise ValueError("not of the form {data: [frames], label, label_index}")
     label = content.get("label_index")
-    if not cut and label == -1:  # what tools that write such files give a clip without a class
+    if not cut and (label is None or label == -1):  # what tools that write such files give a clip without a class
         label = None
+    elif "label_index" not in content:
+        raise ValueError("it has no label_index, the class of the clip")
     elif not _is_class(label):
         raise ValueError(f"label_index {label!a:.20} is no class from 0 to {NUM_CLASS - 1}")
     numbers_of: dict[int, array[float]] = {}
@@ -77,7 +79,10 @@ def read_clip(path: Path, *, cut: bool = True) -> Clip:
 def is_kinetics(source: Source) -> bool:
     """Whether a JSON file is of the form of a clip."""
     content = source.json if source.is_json else None
-    return isinstance(content, dict) and {"data", "label_index"} <= content.keys()
+    if not isinstance(content, dict) or not isinstance(data := content.get("data"), list):
+        return False
+    frame = data[0] if data and isinstance(data[0], dict) else {}
+    return "label_index" in content or {"frame_index", "skeleton"} <= frame.keys()
 
 
 def read_kinetics(source: Source) -> Iterator[Recording]:

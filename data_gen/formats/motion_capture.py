@@ -39,7 +39,7 @@ def read_bvh(source: Source) -> Iterator[Recording]:
     """The positions of all joints of a hierarchy, without the ends of its last bones."""
     bvhio = _load("bvhio")
     frames = re.search(r"^MOTION\s+Frames:\s*(\d{1,9})\s+Frame Time:[^\n]*\n", source.text, re.MULTILINE)
-    if frames is None or source.text[frames.end() :].rstrip().count("\n") + 1 != int(frames[1]):
+    if frames is None or sum(map(bool, map(str.strip, source.text[frames.end() :].split("\n")))) != int(frames[1]):
         raise ValueError("it is no complete BVH file: Frames is not the number of its lines of motion")
     try:
         content = bvhio.readAsBvh(str(source.path))

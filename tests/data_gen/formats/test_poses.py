@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from made import chain, moves, one, read_content, read_text
 
+from data_gen.formats.kinetics_json import read_clip
 from data_gen.formats.persons import follow
 from data_gen.formats.reading import is_folder_of_frames
 from data_gen.formats.recording import fitted
@@ -333,9 +334,15 @@ def test_alphapose_may_name_its_version(tmp_path: Path) -> None:
 def test_clips_of_kinetics_form_are_read_to_their_end(tmp_path: Path) -> None:
     body = {"pose": [0.5, 0.6] * 18, "score": [0.9] * 18}
     frames = [{"frame_index": t, "skeleton": [body] * (7 if t == 0 else 1)} for t in range(400)]
-    recording = read_content(tmp_path, {"data": frames, "label": "unknown", "label_index": -1})
-    assert recording.joints.shape == (400, 7, 18, 3)
-    assert recording.label is None
+    for label in ({"label_index": -1}, {"label_index": None}, {}):
+        recording = read_content(tmp_path, {"data": frames, "label": "unknown", **label})
+        assert recording.format == "kinetics"
+        assert recording.joints.shape == (400, 7, 18, 3)
+        assert recording.label is None
+    assert read_content(tmp_path, {"data": frames, "label_index": 3}).label == 3
+    (tmp_path / "a.json").write_text(json.dumps({"data": frames}))
+    with pytest.raises(ValueError, match="it has no label_index, the class of the clip"):
+        read_clip(tmp_path / "a.json")
 
 
 def test_joints_of_ntu_become_those_of_another_kinect(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -169,10 +171,22 @@ def test_a_pickle_gives_its_recordings_with_labels_and_parts(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("file", "package"), [("a.bvh", "bvhio"), ("a.c3d", "ezc3d")])
 def test_a_package_that_is_not_there_is_named(tmp_path: Path, file: str, package: str, monkeypatch: Any) -> None:
-    monkeypatch.setitem(__import__("sys").modules, package, None)
+    monkeypatch.setitem(sys.modules, package, None)
     content = b"HIERARCHY\nROOT Hips\n" if file == "a.bvh" else b"\x02\x50" + bytes(600)
     with pytest.raises(ValueError, match=f"needs the package {package}; install it with pip install {package}$"):
         read_text(tmp_path, content, file)
+
+
+def test_blank_lines_of_bvh_are_no_frames(tmp_path: Path, monkeypatch: Any) -> None:
+    root = SimpleNamespace(Name="Hips", Children=[], PositionWorld=(1, 2, 3), loadPose=lambda frame: None)
+    content = SimpleNamespace(FrameCount=2, FrameTime=0.5)
+    package = SimpleNamespace(readAsBvh=lambda path: content, readAsHierarchy=lambda path: root)
+    monkeypatch.setitem(sys.modules, "bvhio", package)
+    text = "HIERARCHY\nROOT Hips\n{ }\nMOTION\nFrames: 2\nFrame Time: 0.5\n0 0 0\n \n\n0 0 0\n\n"
+    assert read_text(tmp_path, text, "a.bvh").joints.tolist() == [[[[1, 2, 3]]]] * 2
+    for wrong in (text.replace("Frames: 2", "Frames: 3"), text + "0 0 0\n"):
+        with pytest.raises(ValueError, match="Frames is not the number of its lines of motion"):
+            read_text(tmp_path, wrong, "a.bvh")
 
 
 @pytest.mark.parametrize("format", FORMATS)
