@@ -72,7 +72,8 @@ def recording_of_people(
     if "z" not in names:  # where nothing is found; the corner of a picture is nobody's joint
         joints[(joints[..., :2] == 0).all(axis=-1)] = np.nan
     unit = _unit(joints, names, units.pop())
-    channels = Channels(names, unit, picture if unit == "pixels" else None)
+    pictures = {"pixels": picture, "normalised": (1, 1)}  # whose corner is the origin
+    channels = Channels(names, unit, pictures.get(unit))
     V, known = joints.shape[2], fields.get("skeleton")
     if known is None or known.num_point != V:  # 17 joints in 3-D have another order than COCO's
         fields["skeleton"] = _SKELETONS.get(V) if "z" not in names or mediapipe.SKELETON.num_point == V else None

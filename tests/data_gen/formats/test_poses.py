@@ -156,7 +156,7 @@ def test_yolos_text_has_a_file_a_frame(tmp_path: Path) -> None:
     recording = one(folder)
     assert recording.format == "yolo-txt"
     assert recording.joints.shape == (3, 2, 17, 3)
-    assert recording.channels.unit == "normalised"
+    assert (recording.channels.unit, recording.channels.picture) == ("normalised", (1, 1))
     assert recording.identity is not None
     assert recording.identity.tolist() == [[7, 8], [-1, -1], [-1, -1]]
     assert np.argwhere(~recording.present[0]).tolist() == [[0, 5], [1, 5]]
