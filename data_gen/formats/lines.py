@@ -19,6 +19,8 @@ from data_gen.formats.recording import Recording
 from graph.common.words import plural
 from graph.tools import Skeleton
 
+_NO_FRAMES = "its lines are joints, and no column counts the frames"
+
 
 class Lines(NamedTuple):
     """Numbers, and what each line says of the frame, the person and the joint that it is of; None: nothing."""
@@ -39,13 +41,12 @@ def recording_of_lines(source: Source, lines: Lines, notes: tuple[str, ...] = ()
         ValueError: two lines are the same, or the order of joints or frames cannot be told.
     """
     count, M, V, C = lines.cells.shape
-    joint = [0] * count
+    joint, person = [0] * count, lines.person or ["0"] * count
     if lines.is_joint:
         lines, joint, V = _with_joints(lines)
-    frames = frame_places(lines.frame or range(count))
-    persons = person_places(lines.person or ["0"])
-    f = [frames.of[name] for name in lines.frame or range(count)]
-    p = [persons.of[name] for name in lines.person or ["0"] * count]
+    frame = lines.frame or range(count)
+    frames, persons = frame_places(frame), person_places(person)
+    f, p = [frames.of[name] for name in frame], [persons.of[name] for name in person]
     if len(set(zip(f, p, joint, strict=True))) < count:
         raise ValueError(f"two lines are of the same frame and person{' and joint' if lines.is_joint else ''}")
     array = missing((len(frames.numbers), max(M, len(persons.numbers)), V, C))
@@ -80,7 +81,8 @@ def tells_joints(words: Sequence[str], groups: Collection[Hashable], skeleton: S
 
 def _with_joints(lines: Lines) -> tuple[Lines, list[int], int]:
     """Lines of a joint each with their frame and skeleton, the joint of each line, and V."""
-    count, skeleton, frame = len(lines.cells), lines.skeleton, lines.frame
+    count, skeleton = len(lines.cells), lines.skeleton
+    V = skeleton.num_point if skeleton else 0
     if lines.joint is not None:
         names, skeleton = ordered(dict.fromkeys(lines.joint), skeleton)
         V = len(names)
@@ -88,29 +90,35 @@ def _with_joints(lines: Lines) -> tuple[Lines, list[int], int]:
             raise ValueError(f"its lines name {plural(V, 'joint')}, the skeleton has {skeleton.num_point}")
         place = {name: v for v, name in enumerate(names)}
         joint = [place[word] for word in lines.joint]
-        frame = frame or [line // V for line in range(count)]
-        if lines.frame is None and len(set(zip(frame, joint, strict=True))) < count:
-            raise ValueError("its lines are joints, and no column counts the frames")
-        return lines._replace(frame=frame, skeleton=skeleton), joint, V
-    if frame is None and skeleton is None:
-        raise ValueError("its lines are joints, and only a skeleton tells how many joints a frame has")
-    if frame is None and skeleton is not None:
-        if count % skeleton.num_point:
-            lines_of = plural(count, "line of a joint is", "lines of a joint are")
-            raise ValueError(f"{lines_of} no frames of {plural(skeleton.num_point, 'joint')}")
-        frame = [line // skeleton.num_point for line in range(count)]
-    frame = frame or []
-    groups = list(zip(frame, lines.person or ["0"] * count, strict=True))
+    else:
+        joint = _by_order(lines, V)
+        V = V or 1 + max(joint)
+    frame = lines.frame or [line // V for line in range(count)]
+    if lines.frame is None and len(set(zip(frame, joint, strict=True))) < count:
+        raise ValueError(_NO_FRAMES)
+    return lines._replace(frame=frame, skeleton=skeleton), joint, V
+
+
+def _by_order(lines: Lines, V: int) -> list[int]:
+    """The joint of each line where no column names it: that of its place in its frame; V 0: not told."""
+    count = len(lines.cells)
+    if lines.frame is None and not V:
+        raise ValueError(_NO_FRAMES)
+    if lines.frame is None and count % V:
+        lines_of = plural(count, "line of a joint is", "lines of a joint are")
+        raise ValueError(f"{lines_of} no frames of {plural(V, 'joint')}")
+    frame = lines.frame or [line // V for line in range(count)]
+    groups = list(zip(frame, lines.person or [""] * count, strict=True))
     runs = [(name, len(list(run))) for (name, _), run in groupby(groups)]
     if len(runs) > len(set(groups)):
         raise ValueError(
             "the lines of a frame do not follow each other, so the order of its joints cannot be told; "
             "name the joints in a column"
         )
-    V = skeleton.num_point if skeleton else runs[0][1]
+    V = V or runs[0][1]
     if wrong := next(((name, size) for name, size in runs if size != V), None):
         raise ValueError(
             f"frame {wrong[0]!s:.20} has {plural(wrong[1], 'line')}, not one for each of {plural(V, 'joint')}; "
             "name joints and persons in columns"
         )
-    return lines._replace(frame=frame), [line % V for line in range(count)], V
+    return [line % V for line in range(count)]

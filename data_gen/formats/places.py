@@ -32,7 +32,7 @@ def frame_places(names: Iterable[Hashable]) -> Places:
     frames between them.
     """
     different = _in_order(names)
-    counted = [frame_number(name) for name in different]
+    counted = [_frame_number(name) for name in different]
     whole = [number for number in counted if number is not None]
     if not whole or len(set(whole)) < len(counted):
         return Places({name: place for place, name in enumerate(different)}, np.arange(len(different)))
@@ -54,7 +54,7 @@ def person_places(names: Iterable[Hashable]) -> Places:
     return Places(of, np.array(whole if is_numbered else range(len(different)), np.int64))
 
 
-def frame_number(name: Any) -> int | None:
+def _frame_number(name: Any) -> int | None:
     """The number of a frame, or that in which its name ends before a suffix; None: it has none."""
     if isinstance(name, str) and not is_number(name):
         digits = re.findall(r"\d{1,15}", re.sub(r"\.\w{1,5}$", "", name), re.ASCII)

@@ -135,7 +135,7 @@ def _joint_a_line(table: Table, source: Source, V: int) -> Recording:
     wrong = next((c for c in range(first, width - 2) if c in roles.values() or _is_counter(table, c)), None)
     if wrong is not None:
         raise ValueError(
-            f"column {wrong + 1} counts, but neither frames of {plural(V, 'line')} nor joints in each of them; "
+            f"column {wrong + 1} counts, but whether frames, persons or joints cannot be told; "
             "name the columns in a heading"
         )
     if source.channel not in (None, C):
@@ -161,13 +161,14 @@ def _leading(table: Table, V: int, source: Source) -> tuple[dict[str, int], int]
     for column in range(width - 2):
         if "joint" not in roles and tells_joints(table.words(column), blocks, source.skeleton):
             roles["joint"] = column
-    is_named = "joint" in roles
     for column in range(width - 2):
         if column == roles.get("joint") or table.is_text(column):
             continue
         values = table.numbers([column])[:, 0]
         is_one = count % V == 0 and _are_whole(values) and not np.diff(values.reshape(-1, V)).any()
-        if is_one and "frame" not in roles and _counts(values[::V]) and (count > V or is_named):
+        if is_one and "frame" not in roles and _counts(values[::V]) and (count > V or "joint" in roles):
+            if roles.get("joint", width) < column and set(table.words(column)) == set(table.words(roles["joint"])):
+                return {}, 0  # the lines may be sorted by joint, too
             roles["frame"] = column
         elif is_one and "person" not in roles and roles:
             roles["person"] = column

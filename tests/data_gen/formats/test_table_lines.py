@@ -144,11 +144,17 @@ def test_frames_of_lines_of_a_joint_need_no_number_of_it(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "keys", [["1 1", "2 1", "1 2", "2 2", "1 3", "2 3"], ["1", "2", "1", "2", "1", "2"], ["1", "1", "2", "2", "3", "3"]]
+    "keys",
+    [
+        ["1 1", "2 1", "1 2", "2 2", "1 3", "2 3"],
+        ["1 1", "2 1", "3 1", "1 2", "2 2", "3 2", "1 3", "2 3", "3 3"],
+        ["1", "2", "1", "2", "1", "2"],
+        ["1", "1", "2", "2", "3", "3"],
+    ],
 )
 def test_without_a_heading_lines_in_another_order_are_refused(tmp_path: Path, keys: list[str]) -> None:
     text = "".join(f"{key} 0.5 {number}.25\n" for number, key in enumerate(keys))
-    with pytest.raises(ValueError, match=r"column 1 counts, but neither frames of 3 lines .*; name the columns in a"):
+    with pytest.raises(ValueError, match="column 1 counts, but whether frames, persons or joints cannot be told; name"):
         read_text(tmp_path, text, "a.txt", skeleton=ARM)
 
 
