@@ -26,6 +26,7 @@ from graph.common.files import atomic_write
 from graph.common.words import plural
 from graph.tools import Skeleton
 from processor.runtime.signals import stop_signals
+from processor.tools.cutting import Windows
 from processor.tools.overlay import overlay
 from processor.tools.phase import PhaseParser
 from processor.tools.pose import ADDRESS, Estimator, MediaPipe, Pose, model_file, require
@@ -212,9 +213,9 @@ class Watcher:
     ) -> None:
         self.recognizer, self.skeleton, self.name, self.rate, self.asked = recognizer, skeleton, name, rate, asked
         self.channels = Channels(NAMES, "pixels", size)
-        self.size, self.step = max(round(window * rate), 1), max(every * rate, 1.0)
+        self.windows = Windows.of_seconds(window, every, rate)
         self.tracker = Tracker(round(PATIENCE * rate))
-        self.frames: deque[_Frame] = deque(maxlen=self.size)
+        self.frames: deque[_Frame] = deque(maxlen=self.windows.size)
         self.poses: Sequence[Pose] = ()
         self.numbers: Sequence[int] = ()
         self.labels: dict[int | None, str] = {}
@@ -232,9 +233,9 @@ class Watcher:
         predictions: list[Prediction] = []
         self.poses, self.numbers = poses, numbers
         between = self.frames[-1] if self.frames else frame
-        if number - self.count >= self.size:  # nothing of the last window counts any more
+        if number - self.count >= self.windows.size:  # nothing of the last window counts any more
             self.frames.clear()
-        for n in range(max(self.count, number + 1 - self.size), number + 1):
+        for n in range(max(self.count, number + 1 - self.windows.size), number + 1):
             self.frames.append(frame if n == number else between)
             self.count = n + 1
             predictions += self._label_if_due()
@@ -249,9 +250,10 @@ class Watcher:
         return self._skipped or f"nobody was found in its {plural(self.count, 'frame')}"
 
     def _label_if_due(self) -> list[Prediction]:
-        while round(self._due * self.step) + self.size < self.count:  # passed, where frames were left out
+        size = self.windows.size
+        while self.windows.start(self._due) + size < self.count:  # passed, where frames were left out
             self._due += 1
-        if round(self._due * self.step) + self.size > self.count or len(self.frames) < self.size:
+        if self.windows.start(self._due) + size > self.count or len(self.frames) < size:
             return []
         self._due += 1
         return self._label(self.count)

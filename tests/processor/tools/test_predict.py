@@ -272,15 +272,33 @@ def test_what_a_model_does_not_take_is_told(demo: Path) -> None:
     (long,) = recognizer(walk(330))
     assert (long.start, long.end) == (0, 300)
     assert "it has 330 frames, of which the model takes the first 300; a --window may be shorter" in long.notes
-    (given,) = recognizer(walk(30), frame_rate=10)  # the recording tells 30
-    assert given.end_seconds == 1.0
+    assert not any("of which the model takes" in note for note in recognizer(walk(60), window=20)[0].notes)
+    (given,) = recognizer(walk(30), frame_rate=10)  # NTU's reader assumes 30
+    assert given.end_seconds == 3.0
+    assert "its file or format tells 30 frames a second; 10 are taken, as you ask for" in given.notes
+    assert [(p.start, p.end) for p in recognizer(walk(30), window=1, frame_rate=15)] == [(0, 15), (15, 30)]
     unknown = replace(walk(30), name="unknown", frame_rate=None)
     slow = recognizer(unknown, frame_rate=10)[0]
     assert (slow.end_seconds, any("movements look faster" in note for note in slow.notes)) == (3.0, True)
     with pytest.raises(ValueError, match=r"with C x, y, z expected, found \(5, 25, 2\)"):
         recognizer(np.ones((5, 25, 2)))
+    with pytest.raises(ValueError, match=r"^input: nix\.json and no do not exist; --input takes files and folders"):
+        recognizer(["nix.json", walk(30), "no"])
     arrays = [np.random.default_rng(0).normal(size=(9, 25, 3))] * 2
     assert [p.recording for p in recognizer(arrays)] == ["array", "array (2)"]
+
+
+def test_logits_that_are_no_numbers_are_told_by_the_recording(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recognizer = Recognizer.load(demo / "joint" / "last.pt", device="cpu")
+    stream, count = recognizer.streams[0], iter(range(9))
+
+    def logits(_: Any, rows: Any) -> np.ndarray:
+        return np.array([[np.nan if next(count) == 1 else 1.0] * 10 for _ in rows], np.float32)
+
+    monkeypatch.setattr(type(stream), "logits", logits)
+    recordings = [replace(walk(30), name=name) for name in ("a", "b", "c")]
+    assert [p.recording for p in recognizer(recordings)] == ["a", "c"]
+    assert recognizer.skipped == ["b: the logits of frames 0 to 30 are not finite; the weights may be damaged"]
 
 
 def test_persons_of_another_format_have_one_place(demo: Path) -> None:
@@ -399,11 +417,14 @@ class TestCommand:
         (tmp_path / "in" / "a.skeleton").write_bytes(content)
         (tmp_path / "in" / "cut.skeleton").write_bytes(content[:5000])
         (tmp_path / "in" / "notes.pdf").write_bytes(b"\0\1\2")
-        words = ["--weights", demo / "joint" / "last.pt", "--input", tmp_path / "in", "--window", 1, "--out"]
+        (tmp_path / "empty").mkdir()
+        words = ["--weights", demo / "joint" / "last.pt", "--input", tmp_path / "empty", tmp_path / "in"]
+        words += ["--window", 1, "--out"]
         status, _, said, error = self.run(demo, capsys, caplog, *words, tmp_path / "p.csv")
         assert (status, error) == (0, "")
         rows = json.loads((tmp_path / "p.json").read_text())
         assert sorted({row["recording"] for row in rows}) == ["a.skeleton", "deep/b.skeleton"]
+        assert f"skipped {tmp_path / 'empty'}: the folder holds no file" in said
         assert "skipped cut.skeleton: line " in said
         assert "skipped notes.pdf: it is of no known format" in said
         assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
@@ -434,7 +455,7 @@ class TestCommand:
         ("words", "problem"),
         [
             (["--weights", "{w}", "--input", "nix.json"], "input: nix.json does not exist"),
-            (["--weights", "nix.pt", "--input", "a"], "weights: nix.pt is no file"),
+            (["--weights", "nix.pt", "--input", "{f}"], "weights: nix.pt is no file"),
             (["--weights", "{w}"], "predict: the following arguments are required: --input"),
             (["--weights", "{w}", "--input", "{f}", "--tpo_k", "3"], "predict: '--tpo_k' is no option of it"),
             (["--weights", "{w}", "--input", "{f}", "--out", "p.txt"], "out: p.txt is no name of a .json or .csv file"),

@@ -1,0 +1,79 @@
+"""Parts of a recording: windows of its frames, and its persons alone.
+
+Axis legend: T frames, M persons, V joints, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count, takewhile
+
+import numpy as np
+
+from data_gen.formats.persons import follow
+from data_gen.formats.recording import Recording
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of `size` frames, one every `step` frames on average; the last one ends with the recording."""
+
+    size: int
+    step: float
+
+    @classmethod
+    def of_seconds(cls, window: float, every: float, frame_rate: float) -> Windows:
+        """Windows of so many seconds, one every so many; at least a frame each."""
+        return cls(max(round(window * frame_rate), 1), max(every * frame_rate, 1.0))
+
+    def start(self, number: int) -> int:
+        """The first frame of a window that is not the last."""
+        return round(number * self.step)
+
+    def spans(self, T: int) -> Iterator[tuple[int, int]]:
+        """The first frame, and the frame after the last, of each window of T frames."""
+        last = max(T - self.size, 0)
+        for start in takewhile(lambda start: start < last, map(self.start, count())):
+            yield start, start + self.size
+        yield last, T
+
+
+def part(recording: Recording, frames: slice, persons: slice = slice(None)) -> Recording:
+    """Some frames and places of persons of a recording."""
+    return replace(
+        recording,
+        joints=recording.joints[frames, persons],
+        present=recording.present[frames, persons],
+        identity=None if recording.identity is None else recording.identity[frames, persons],
+        frames=None if recording.frames is None else recording.frames[frames],
+    )
+
+
+def apart(recording: Recording) -> Iterator[tuple[int, Recording]]:
+    """Each person of a recording alone, with the number of the tracker, or else of the place that `follow` gives."""
+    identity, first = recording.identity, 0
+    told = np.zeros(0, int) if identity is None else np.unique(identity[identity >= 0])
+    if identity is not None and len(told) and told.max() < 1 << 20:  # larger ones are no numbers that somebody reads
+        for number in told.tolist():
+            yield number, _of_number(recording, np.equal(identity, number))
+        recording, first = _without(recording, identity >= 0), int(told.max()) + 1
+    if recording.present.any():
+        followed = follow(recording)[0]
+        for place in range(followed.joints.shape[1]):
+            yield first + place, part(followed, slice(None), slice(place, place + 1))
+
+
+def _of_number(recording: Recording, chosen: np.ndarray) -> Recording:
+    """The one person who is `chosen` (T, M) in each frame."""
+    places = chosen.argmax(axis=1)[:, None]
+    present = np.take_along_axis(recording.present, places[..., None], 1)
+    present &= np.asarray(chosen.any(axis=1))[:, None, None]
+    joints = np.take_along_axis(recording.joints, places[..., None, None], 1) * present[..., None]
+    return replace(recording, joints=joints, present=present, identity=None)
+
+
+def _without(recording: Recording, gone: np.ndarray) -> Recording:
+    """The recording without the persons who are `gone` (T, M)."""
+    present = recording.present & ~gone[..., None]
+    return replace(recording, joints=recording.joints * present[..., None], present=present, identity=None)
