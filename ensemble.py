@@ -202,10 +202,11 @@ def _tune(paths: Sequence[str], tested: Sequence[Scores]) -> tuple[tuple[float, 
 
 
 def _table(rows: Sequence[tuple[str, str, Scores]], only: str | None) -> list[str]:
-    """Aligned lines: title, weight, top-1 and top-5 of each row's scores, and top-1 on the names of a file."""
-    head = ["", "alpha", "top-1 %", "top-5 %"]
-    cells = [[title, weight, *(_percent(scores, k) for k in (1, 5))] for title, weight, scores in rows]
+    """Aligned lines: title, weight, top-1, top-5 of more classes than five, and top-1 on the names of a file."""
     last = rows[-1][2]
+    ranks = (1, 5) if last.scores.shape[1] > 5 else (1,)
+    head = ["", "alpha", *(f"top-{k} %" for k in ranks)]
+    cells = [[title, weight, *(_percent(scores, k) for k in ranks)] for title, weight, scores in rows]
     lines = [f"{plural(len(last.names), 'sample')}, {plural(last.scores.shape[1], 'class', 'classes')}"]
     if only:
         names = _read_names(only)

@@ -90,11 +90,15 @@ def new_figure(width: float, height: float, *, dpi: int = 120) -> Figure:
     return figure
 
 
-def save_png(path: Path | BinaryIO, figure: Figure, *, cut: bool = False) -> None:
-    """Write `figure` to a path or an open file; with `cut` the picture ends a narrow margin around what is drawn."""
+def save_png(path: Path | BinaryIO, figure: Figure, *, cut: bool = False, title: str | None = None) -> None:
+    """Write `figure` to a path or an open file; with `cut` the picture ends a narrow margin around what is drawn.
+
+    `title` is written beside the picture, so that a program can tell what it is.
+    """
     with plain_style():
         extent: Literal["tight"] | None = "tight" if cut else None
-        FigureCanvasAgg(figure).print_figure(path, format="png", bbox_inches=extent, pad_inches=0.3)
+        about = {"Title": title} if title else None
+        FigureCanvasAgg(figure).print_figure(path, format="png", bbox_inches=extent, pad_inches=0.3, metadata=about)
 
 
 def save_pdf(path: Path, figure: Figure) -> None:

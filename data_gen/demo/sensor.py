@@ -29,7 +29,7 @@ LIMB_ENDS = ([6, 7, 21, 22], [10, 11, 23, 24], [14, 15], [18, 19])  # hidden tog
 
 # focal length and principal point, pixels: depth camera 512 x 424, colour camera 1920 x 1080
 DEPTH = (365.0, (257.0, 208.0))
-COLOUR = (1055.0, (976.0, 567.0))
+COLOR = (1055.0, (976.0, 567.0))
 
 _JOINT = "%.7g %.7g %.7g %.7g %.7g %.7g %.7g %.7g %.7g %.7g %.7g %d\n"
 _BODY = "%d 0 %d %d %d %d 0 %.7g %.7g 2\n25\n" + 25 * _JOINT
@@ -132,7 +132,7 @@ def _numbers(body: Body) -> list[list[float]]:
     joints = body.joints
     trunk = joints[:, 20] - joints[:, 0]
     lean = trunk[:, [0, 2]] / np.linalg.norm(trunk, axis=-1, keepdims=True) * [1, -1]
-    pixels = (_pixels(joints, *DEPTH), _pixels(joints, *COLOUR))
+    pixels = (_pixels(joints, *DEPTH), _pixels(joints, *COLOR))
     table = np.concatenate([joints, *pixels, _orientation(joints), body.state[..., None]], axis=-1)
     return np.concatenate([lean, table.reshape(len(table), -1)], axis=1).tolist()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 if sys.platform != "win32":
@@ -48,6 +49,22 @@ def atomic_write(path: Path, *, suffix: str = "") -> Iterator[Path]:
             for folder in new_folders:
                 folder.rmdir()  # an error, if it holds a file
         raise
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Refuses a folder, which need not exist yet, in which no file can be made: before the work, not after it.
+
+    Raises:
+        ValueError: of the `option` that names it.
+    """
+    nearest = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
+    if not nearest.is_dir():
+        raise ValueError(f"{option}: {nearest} is no folder; name another place")
+    try:
+        with TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise ValueError(f"{option}: {nearest} is not writable ({error.strerror}); name another place") from error
 
 
 def delete_leftovers(path: Path) -> None:

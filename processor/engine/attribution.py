@@ -108,23 +108,28 @@ def probabilities(model: nn.Module, samples: Sequence[Tensor], number: int) -> n
     return torch.cat(parts).float().softmax(dim=1)[:, number].cpu().numpy()
 
 
+def shares_of(length: int, levels: int) -> np.ndarray:
+    """The shares of an axis of so many places that are removed in turn, `levels` + 1 or fewer: each of whole places."""
+    return np.unique(np.linspace(0, length, levels + 1).round()) / length
+
+
 def curves(
     model: nn.Module, x: Tensor, number: int, axis: str, order: np.ndarray, levels: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probability of a class while an order is removed from the sample, and while it is added to nothing.
 
-    Both have `levels` + 1 entries, fewer where there are fewer places; equal steps from none to all places.
+    Both have an entry for each share of `shares_of`.
     """
-    count = np.unique(np.linspace(0, len(order), levels + 1).round().astype(int))
+    count = (shares_of(len(order), levels) * len(order)).round().astype(int)
     deleted = [removed(x, axis, order[:n]) for n in count]
     inserted = [removed(x, axis, order[n:]) for n in count]
     y = probabilities(model, [*deleted, *inserted], number)
     return y[: len(count)], y[len(count) :]
 
 
-def area(curve: np.ndarray) -> float:
-    """The area under a curve whose points are equally far apart, over [0, 1]."""
-    return float((curve[1:] + curve[:-1]).mean() / 2)
+def area(curve: np.ndarray, shares: np.ndarray) -> float:
+    """The area under a curve whose points are at these shares, by trapezoids."""
+    return float(((curve[1:] + curve[:-1]) / 2) @ np.diff(shares))
 
 
 class Score:
@@ -157,21 +162,15 @@ class Score:
     def of(self, importance: np.ndarray, axis: str) -> dict[str, Any]:
         """Both curves, those of random orders, and the areas between: above 0 is better than a random order."""
         order = np.argsort(-importance, kind="stable")
-        deletion, insertion = self._curves(axis, order)
-        random_deletion, random_insertion = self.random(axis)
+        names = ("deletion", "insertion", "random_deletion", "random_insertion")
+        drawn = dict(zip(names, (*self._curves(axis, order), *self.random(axis)), strict=True))
+        shares = shares_of(len(order), self.levels)
+        areas = {name: area(curve, shares) for name, curve in drawn.items()}
         return {
-            "deletion": area(deletion),
-            "insertion": area(insertion),
-            "random_deletion": area(random_deletion),
-            "random_insertion": area(random_insertion),
-            "deletion_gain": area(random_deletion) - area(deletion),
-            "insertion_gain": area(insertion) - area(random_insertion),
-            "curves": {
-                "deletion": deletion.tolist(),
-                "insertion": insertion.tolist(),
-                "random_deletion": random_deletion.tolist(),
-                "random_insertion": random_insertion.tolist(),
-            },
+            **areas,
+            "deletion_gain": areas["random_deletion"] - areas["deletion"],
+            "insertion_gain": areas["insertion"] - areas["random_insertion"],
+            "curves": {"shares": shares.tolist(), **{name: curve.tolist() for name, curve in drawn.items()}},
         }
 
 

@@ -7,7 +7,10 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import torch
@@ -15,8 +18,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from feeders.arrays import SKELETON
 from graph import MODULES, fitting_graph
 from graph.common.imports import import_object
+from graph.custom import skeleton_text
 from model import fast
 from model.base import SkeletonModel
 from model.options import OF_DATA, ModelOptions
@@ -26,6 +31,7 @@ from processor.state.weights import AUTO, Weights, check_prefixes, load_weights
 log = logging.getLogger(__name__)
 
 SHARE = 0.5  # of the machine's memory that a model may take; training takes it several times
+CUSTOM = "graph.custom.Graph"  # of a skeleton in a file
 ROOM = (4, 1 << 26)  # a model takes at most so many times the bytes of its weights, and so many more
 
 
@@ -42,10 +48,35 @@ def model_of_weights(
     """
     if AUTO in ignored:
         return tuned_model(name, args, weights, [x for x in ignored if x != AUTO], new_classes=new_classes)
-    complete = weights.complete(name, args, ignored)
-    model = build_model(name, complete, None if ignored else weights)
+    complete = weights.complete(name, _with_graph(args, weights), ignored)
+    with _skeleton_at_hand(complete, weights) as given:
+        model = build_model(name, given, None if ignored else weights)
     load_weights(model, weights, ignored)
     return model, complete
+
+
+def _with_graph(args: Mapping[str, Any], weights: Weights) -> Mapping[str, Any]:
+    """`model_args` with the graph of weights that hold their own skeleton, if they name none."""
+    learnt = weights.trained[1] if weights.trained and weights.data and weights.data.skeleton else {}
+    if "graph" in args or learnt.get("graph") != CUSTOM:
+        return args
+    return {**{key: learnt[key] for key in ("graph", "graph_args") if key in learnt}, **args}
+
+
+@contextmanager
+def _skeleton_at_hand(args: Mapping[str, Any], weights: Weights) -> Iterator[Mapping[str, Any]]:
+    """`model_args` whose skeleton has a file: that of the weights, unless a user names another one that exists."""
+    skeleton = weights.data.skeleton if weights.data else None
+    graph_args, learnt = args.get("graph_args", {}), weights.trained[1].get("graph_args", {}) if weights.trained else {}
+    path = graph_args.get("path")
+    is_other = path != learnt.get("path") and Path(str(path)).is_file()
+    if args.get("graph") != CUSTOM or skeleton is None or is_other:
+        yield args
+        return
+    with TemporaryDirectory(prefix="st-tr-", ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / SKELETON
+        file.write_text(skeleton_text(skeleton), encoding="utf-8")
+        yield {**args, "graph_args": {**graph_args, "path": str(file)}}
 
 
 def tuned_model(

@@ -185,7 +185,7 @@ def importance(explained: Any, kind: str, names: Sequence[str]) -> Figure | None
         bars.set_xticks(range(0, L, every), names[::every] if is_last else [], rotation=90, fontsize=SMALL)
         for name, color in (("deletion", "#b35900"), ("insertion", "#1b5e9e")):
             y, random = score["curves"][name], score["curves"][f"random_{name}"]
-            at = np.linspace(0, 1, len(y))
+            at = score["curves"]["shares"]
             curves.plot(at, y, color=color, linewidth=1.2, label=f"{name} {score[f'{name}_gain']:+.2f}")
             curves.plot(at, random, color=color, linestyle=":", linewidth=0.9)
             curves.fill_between(at, y, random, color=color, alpha=0.15, linewidth=0)

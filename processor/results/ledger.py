@@ -38,7 +38,7 @@ weights of fusion that were fixed before. The files are in `docs/results/`, and 
 page of them. A study that has no section here has not been run with this code.
 """
 Member = tuple[str, str]  # a model and a stream
-Row = dict[str, str]
+Entry = dict[str, str]  # a row of `results.csv`
 DATA = ("data_train", "data_test")
 ABOUT = ("precision", "device", "program", "libraries", "machine")
 
@@ -75,7 +75,7 @@ def _digest(content: bytes) -> bytes:
     return blake2b(content, digest_size=16).digest()
 
 
-def ledger(study: str, runs: Sequence[Finished], weights: Mapping[Member, float]) -> list[Row]:
+def ledger(study: str, runs: Sequence[Finished], weights: Mapping[Member, float]) -> list[Entry]:
     """The rows of a study: its members, then their fusions by the weights."""
     members = list(dict.fromkeys(run.member for run in runs))
     groups = [{member: 1.0} for member in members]
@@ -90,7 +90,7 @@ def ledger(study: str, runs: Sequence[Finished], weights: Mapping[Member, float]
     return [_row(study, runs, group) for group in reversed(different.values())]
 
 
-def _row(study: str, runs: Sequence[Finished], group: Mapping[Member, float]) -> Row:
+def _row(study: str, runs: Sequence[Finished], group: Mapping[Member, float]) -> Entry:
     """What a member, or several with their weights, reach."""
     cells = {(run.seed, run.fold, run.member): run for run in runs if run.member in group}
     seeds, folds = list(dict.fromkeys(key[0] for key in cells)), list(dict.fromkeys(key[1] for key in cells))
@@ -161,27 +161,27 @@ def _sum(runs: Sequence[Finished], group: Iterable[Member], key: str) -> str:
     return "" if None in values else str(sum(values))
 
 
-def write_ledger(folder: Path, rows: Sequence[Row]) -> None:
+def write_ledger(folder: Path, rows: Sequence[Entry]) -> None:
     """Writes `results.csv`, `results.md` and `results.tex`."""
     write_csv(folder / f"{LEDGER}.csv", [list(rows[0]), *(list(row.values()) for row in rows)])
     write_text(folder / f"{LEDGER}.md", markdown(rows))
     write_text(folder / f"{LEDGER}.tex", latex_table(table(rows)))
 
 
-def read_ledger(path: Path) -> list[Row]:
+def read_ledger(path: Path) -> list[Entry]:
     """The rows of a `results.csv`."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def table(rows: Sequence[Row]) -> list[list[str]]:
+def table(rows: Sequence[Entry]) -> list[list[str]]:
     """The table of a ledger, its head first; columns that no row fills are left out."""
     cells = [_cells(row) for row in rows]
     kept = [key for key in cells[0] if any(row[key] for row in cells)]
     return [kept, *([row[key] for key in kept] for row in cells)]
 
 
-def _cells(row: Row) -> Row:
+def _cells(row: Entry) -> Entry:
     clean = f"{row['clean_samples']} clean: " if row["clean_samples"] else "clean: "
     return {
         "stream or fusion": row["name"],
@@ -199,7 +199,7 @@ def _cells(row: Row) -> Row:
     }
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[Entry]) -> str:
     """A ledger in Markdown."""
     first = rows[0]
     leaks = f"{first['copies']} of them are also training samples" if first["copies"] else "copies were not counted"

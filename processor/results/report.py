@@ -16,7 +16,7 @@ from graph.common.words import plural
 from processor.results.scores import Scores
 
 # one hue, so that darker always means more; grey where a class has no samples
-COLOURS = drawing.LinearSegmentedColormap.from_list(
+COLORS = drawing.LinearSegmentedColormap.from_list(
     "share", ["#ffffff", "#d6e6f4", "#85b8dc", "#3079b6", "#08306b"]
 ).with_extremes(bad="#f3f4f6")
 INK, GREY, FAINT = "#24292f", "#59636e", "#dfe3e8"
@@ -54,7 +54,7 @@ def draw_accuracy(counts: np.ndarray, names: Sequence[str]) -> Figure:
     font = float(np.interp(len(order), [10, 60, 120], [10, 8, 7]))
     figure = drawing.new_figure(6, 0.028 * font * len(order) + 0.8)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.barh(range(len(order)), shares[order], height=0.7, color=COLOURS(0.75))
+    axes.barh(range(len(order)), shares[order], height=0.7, color=COLORS(0.75))
     mean = float(shares[order].mean()) if order else math.nan
     axes.axvline(mean, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     for row, i in enumerate(order):
@@ -80,12 +80,12 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     figure = drawing.new_figure(n * cell, n * cell)
     axes = figure.add_axes((0, 0, 1, 1))  # the labels lie outside, and the file is cut to hold them
     shares = _shares(counts)
-    image = axes.imshow(shares, cmap=COLOURS, norm=drawing.PowerNorm(0.6, 0, 1))  # so that rare mistakes can be seen
+    image = axes.imshow(shares, cmap=COLORS, norm=drawing.PowerNorm(0.6, 0, 1))  # so that rare mistakes can be seen
     _dress(axes, names, font=font)
     if n <= MOST_NUMBERS:
         for i, j in np.argwhere(counts):
-            colour = "white" if shares[i, j] > 0.4 else INK
-            axes.text(j, i, _percent(shares[i, j]), ha="center", va="center", fontsize=0.9 * font, color=colour)
+            color = "white" if shares[i, j] > 0.4 else INK
+            axes.text(j, i, _percent(shares[i, j]), ha="center", va="center", fontsize=0.9 * font, color=color)
     _head(axes, counts, names)
     bar = figure.colorbar(image, ax=axes, cax=axes.inset_axes((1 + 0.2 / (n * cell), 0, 0.13 / (n * cell), 1)))
     bar.set_ticks([0, 0.05, 0.25, 0.5, 0.75, 1], labels=["0", "5", "25", "50", "75", "100 %"])

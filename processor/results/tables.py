@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-Row = Sequence[str]
+Cells = Sequence[str]  # a row
+# what Markdown gives a meaning; an underscore between letters has none, nor brackets without an address behind them
+MARKS = re.compile(r"[\\|`*<~$&]|(?<![^\W_])_|_(?![^\W_])|(?<=\])\(")
 
 
-def markdown_table(rows: Sequence[Row]) -> str:
+def markdown_table(rows: Sequence[Cells]) -> str:
     """A table in Markdown."""
-    cells = [[" ".join(cell.split()).replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in rows]
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    lines = ["| " + " | ".join(MARKS.sub(r"\\\g<0>", " ".join(cell.split())) for cell in row) + " |" for row in rows]
     lines.insert(1, "|" + "---|" * len(rows[0]))
     return "\n".join(lines)
 
 
-def latex_table(rows: Sequence[Row]) -> str:
+def latex_table(rows: Sequence[Cells]) -> str:
     """A `tabular` that needs no package; the first column to the left, the others to the right."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {letter: f"\\{letter}" for letter in "&%$#_{}"}

@@ -21,7 +21,7 @@ import numpy as np
 
 from data_gen.common.command_line import Parser, printing_anything
 from graph.common.bounded_yaml import YamlError
-from graph.common.files import atomic_write, write_csv, write_text
+from graph.common.files import atomic_write, check_folder, write_csv, write_text
 from graph.common.words import plural
 from graph.common.yaml_text import load, plain
 from processor.config.values import flat
@@ -29,12 +29,12 @@ from processor.results.fusion import align
 from processor.results.history import Curve, read_curves
 from processor.results.scores import Scores, load_scores, score_file
 from processor.results.statistics import holm, mcnemar, wilson
-from processor.results.tables import Row, latex_table, markdown_table
+from processor.results.tables import Cells, latex_table, markdown_table
 from processor.results.work_dir import CONFIG
 from processor.runtime.failure import sentence
 
 # of Okabe and Ito, which colour-blind people can tell apart
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 ABSENT = "-"  # a key that a configuration does not have
 
 
@@ -61,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     with printing_anything():
         try:
+            if args.out:
+                check_folder(args.out, "out")
             runs = read_runs(args.runs)
             sys.stdout.write(markdown(runs))
             if args.out:
@@ -115,35 +117,36 @@ def _config(path: Path) -> dict[str, Any]:
     return flat(config) if isinstance(config, dict) else {}
 
 
-def configurations(runs: Sequence[Compared]) -> list[Row]:
+def configurations(runs: Sequence[Compared]) -> list[Cells]:
     """A row for each key whose values differ, under a head; `work_dir` differs always."""
     keys = dict.fromkeys(key for run in runs for key in run.config)
     rows = [[key, *(str(run.config.get(key, ABSENT)) for run in runs)] for key in keys if key != "work_dir"]
     return [["key", *(run.title for run in runs)], *(row for row in rows if len(set(row[1:])) > 1)]
 
 
-def accuracies(runs: Sequence[Compared]) -> list[Row]:
-    """A row for each run: top-1 with its interval, and top-5."""
-    rows: list[Row] = [["run", "top-1 %", "95 % interval", "top-5 %"]]
+def accuracies(runs: Sequence[Compared]) -> list[Cells]:
+    """A row for each run: top-1 with its interval, and top-5 if there are more than five classes."""
+    ranks = [5] if runs[0].scores.scores.shape[1] > 5 else []
+    rows: list[Cells] = [["run", "top-1 %", "95 % interval", *(f"top-{k} %" for k in ranks)]]
     for run in runs:
         low, high = wilson(int(run.right.sum()), len(run.right))
-        top1, top5 = (f"{100 * share:.2f}" for share in (run.right.mean(), run.scores.top_k(5)))
-        rows.append([run.title, top1, f"{100 * low:.2f} to {100 * high:.2f}", top5])
+        others = [f"{100 * run.scores.top_k(k):.2f}" for k in ranks]
+        rows.append([run.title, f"{100 * run.right.mean():.2f}", f"{100 * low:.2f} to {100 * high:.2f}", *others])
     return rows
 
 
-def mcnemar_tests(runs: Sequence[Compared]) -> list[Row]:
+def mcnemar_tests(runs: Sequence[Compared]) -> list[Cells]:
     """A row for each pair: the samples that one alone has right, and McNemar's p."""
     pairs = list(combinations(runs, 2))
     counts = [(int((a.right & ~b.right).sum()), int((b.right & ~a.right).sum())) for a, b in pairs]
     p_values = [mcnemar(*count) for count in counts]
-    rows: list[Row] = [["pair", "first alone right", "second alone right", "p", "p (Holm)"]]
+    rows: list[Cells] = [["pair", "first alone right", "second alone right", "p", "p (Holm)"]]
     for (a, b), (x, y), p, corrected in zip(pairs, counts, p_values, holm(p_values), strict=True):
         rows.append([f"{a.title}, {b.title}", str(x), str(y), f"{p:.3g}", f"{corrected:.3g}"])
     return rows if len(pairs) > 1 else [row[:-1] for row in rows]  # one test needs no correction
 
 
-def differing(runs: Sequence[Compared]) -> list[Row]:
+def differing(runs: Sequence[Compared]) -> list[Cells]:
     """A row for each sample that the runs take for different classes: its name, its label, the class of each run."""
     guesses = np.stack([run.scores.scores.argmax(axis=1) for run in runs])
     chosen = np.flatnonzero((guesses != guesses[0]).any(axis=0))
@@ -154,8 +157,9 @@ def differing(runs: Sequence[Compared]) -> list[Row]:
 
 def markdown(runs: Sequence[Compared]) -> str:
     """All tables, and what they say, as Markdown."""
-    different = configurations(runs)
-    without = [run.title for run in runs if not run.config]
+    known, without = [run for run in runs if run.config], [run.title for run in runs if not run.config]
+    different = configurations(known)
+    same = ["The configurations are the same."] if len(known) > 1 else []
     number = len(differing(runs)) - 1
     samples = f"{plural(len(runs[0].right), 'sample')}, {plural(number, 'is', 'are')} taken for different classes."
     parts = [
@@ -167,7 +171,7 @@ def markdown(runs: Sequence[Compared]) -> str:
         f"\nOf {samples}\n",
         "\n## Configuration\n",
         *([f"No configuration is known of {', '.join(without)}.\n"] if without else []),
-        markdown_table(different) if len(different) > 1 else "The configurations are the same.",
+        *([markdown_table(different)] if len(different) > 1 else same),
     ]
     return "\n".join(parts) + "\n"
 
@@ -200,7 +204,7 @@ def save_curves(path: Path, runs: Sequence[Compared]) -> None:
                 for part, style in (("train", "--"), (judge, "-")):
                     if curve := run.curves.get(f"{part}/{key}"):
                         kind = "training" if part == "train" else part
-                        color = COLOURS[number % len(COLOURS)]
+                        color = COLORS[number % len(COLORS)]
                         steps, values = zip(*curve, strict=True)
                         axes.plot(steps, values, style, color=color, label=f"{name}, {kind}", linewidth=1.3)
             axes.set(title=title, xlabel="optimiser step")

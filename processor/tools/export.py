@@ -13,8 +13,9 @@ import inspect
 import json
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,17 +24,18 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from graph.common.files import atomic_write
+from graph.common.files import atomic_write, check_folder
 from model import fast
 from model.base import SkeletonModel
 from model.streaming_step import Step, Tail
 from processor.state.data import versions
-from processor.tools.phase import PhaseParser
+from processor.tools.phase import PhaseParser, of_weights
 from processor.tools.trained import Trained, load_trained
 
 log = logging.getLogger(__name__)
 
 KEY = "st_tr"  # of the metadata
+TALKATIVE = ("torch.fx", "torch.onnx", "onnxscript", "onnx_ir")  # loggers that tell each step
 Format = Literal["onnx", "pt2"]
 MANY = 1 << 30  # frames: no limit
 
@@ -58,10 +60,10 @@ def main(argv: Sequence[str]) -> int:
     out = args.out or args.weights.with_suffix(f".{args.format}")
     if out.is_dir() or out.resolve() == args.weights.resolve():
         raise ValueError(f"out: {out} is {'a folder' if out.is_dir() else 'the file of weights'}; name another file")
-    require(args.format)
-    (trained,) = load_trained(
-        [args.weights], config=args.config, class_names=args.class_names, device="cpu", words=changes
-    )
+    if args.device not in (None, "auto", "cpu"):
+        raise ValueError("device: export computes on the CPU, so that the file works anywhere; leave --device out")
+    check_folder(out.parent, "out")
+    (trained,) = load_trained([args.weights], **of_weights(args, changes) | {"device": "cpu"})
     for path in export_stream(trained, out, args.format) if args.stream else export(trained, out, args.format):
         log.info("wrote %s", path)
     return 0
@@ -81,7 +83,7 @@ def export(trained: Trained, path: Path, format: Format) -> list[Path]:
     """
     require(format)
     shape = clip_shape(trained)
-    program, frames = trace(trained.model, shape)
+    program, frames = trace(trained.model, shape, format)
     write(program, path, format, metadata(trained, shape, frames), ["x"], ["logits"])
     return [path]
 
@@ -130,13 +132,27 @@ def write(
             with temporary.open("wb") as file:
                 torch.export.save(program, file, extra_files={KEY: text})
             return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter about itself
+        with _silence():
             onnx = torch.onnx.export(program, dynamo=True, input_names=taken, output_names=given, verbose=False)
         if onnx is None:
             raise ValueError("format: the exporter of this torch gives no ONNX program; take torch 2.6 or newer")
         onnx.model.metadata_props[KEY] = text
         onnx.save(str(temporary))
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Inside, the tracer and the exporter to ONNX tell errors alone."""
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in TALKATIVE}
+    try:
+        for logger in levels:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def clip_shape(trained: Trained) -> tuple[int, int, int, int]:
@@ -146,19 +162,29 @@ def clip_shape(trained: Trained) -> tuple[int, int, int, int]:
     return C, window if window > 0 else T, V, M
 
 
-def trace(model: nn.Module, shape: tuple[int, int, int, int]) -> tuple[ExportedProgram, tuple[int, int | None]]:
+def trace(
+    model: nn.Module, shape: tuple[int, int, int, int], format: Format
+) -> tuple[ExportedProgram, tuple[int, int | None]]:
     """The exported program of a model for any number of clips, and the least and most frames that it takes; None: any.
+
+    The tracer's conditions may ask for more frames than the model does. A pt2 file keeps them, ONNX drops them.
 
     Raises:
         ValueError: it cannot be traced.
     """
-    x = torch.zeros(2, *shape)
+    x, T = torch.zeros(2, *shape), shape[1]
     with suppress(ValueError):  # it may be traced for one number of frames
         program = traced(model, [x], [[0, 2]])
         least, most = _frames(program)
-        if least == most or _holds(program, model, shape, least, most):
+        if least == most:
             return program, (least, most)
-    return traced(model, [x], [[0]]), (shape[1], shape[1])
+        run = program.module() if format == "pt2" else partial(_unconditional, program)
+        numbers = {least, T - 1, T + 1, most or T + 1}
+        if _holds(run, model, shape, (n for n in numbers if least <= n <= (most or n))):
+            while format == "onnx" and least > 1 and _holds(run, model, shape, [least - 1]):
+                least -= 1
+            return program, (least, most)
+    return traced(model, [x], [[0]]), (T, T)
 
 
 def _frames(program: ExportedProgram) -> tuple[int, int | None]:
@@ -171,23 +197,29 @@ def _frames(program: ExportedProgram) -> tuple[int, int | None]:
     return least, int(ends.upper) if ends.upper < MANY else None
 
 
-def _holds(
-    program: ExportedProgram, model: nn.Module, shape: tuple[int, int, int, int], least: int, most: int | None
-) -> bool:
-    """Whether a program is the model for its least and most frames, and for one less or more than it was traced with.
+def _unconditional(program: ExportedProgram, x: Tensor) -> Tensor:
+    """What the graph of a program gives, without the tracer's conditions on the input."""
+    held = {**program.state_dict, **program.constants}
+    inputs = [held[spec.target] if spec.target else x for spec in program.graph_signature.input_specs]
+    (y,) = program.graph_module(*inputs)
+    return y
 
-    It is not where the model splits the frames into windows: the trace has their number, and how many frames the last
+
+def _holds(
+    run: Callable[[Tensor], Tensor], model: nn.Module, shape: tuple[int, int, int, int], numbers: Iterable[int]
+) -> bool:
+    """Whether a program gives the logits of the model for clips of these numbers of frames.
+
+    It does not where the model splits the frames into windows: the trace has their number, and how many frames the last
     one has. Such conditions are not among those that `range_constraints` tells, and ONNX drops them.
     """
-    C, T, V, M = shape
+    C, _, V, M = shape
     generator = torch.Generator().manual_seed(0)
-    for frames in {least, T - 1, T + 1, most or T + 1}:
-        if not least <= frames <= (most or frames):
-            continue
+    for frames in numbers:
         x = torch.randn(2, C, frames, V, M, generator=generator)
         with fast.reference(), torch.no_grad():
             try:
-                given = program.module()(x)
+                given = run(x)
             except (AssertionError, RuntimeError):
                 return False
             if not torch.allclose(given, model(x), rtol=1e-3, atol=1e-4):
@@ -206,7 +238,7 @@ def traced(module: nn.Module, inputs: Sequence[Tensor], free: Sequence[Sequence[
     named = sum(parameter.kind is not parameter.VAR_POSITIONAL for parameter in parameters)
     shapes = (*axes[:named], *([tuple(axes[named:])] if len(axes) > named else []))  # *args is one argument
     try:
-        with fast.reference(), torch.no_grad():
+        with _silence(), fast.reference(), torch.no_grad():
             program = torch.export.export(module.eval(), tuple(inputs), dynamic_shapes=shapes)
     except Exception as error:  # the tracer raises errors of many kinds
         raise ValueError(f"export: the model cannot be traced ({str(error).splitlines()[0]})") from error
@@ -234,8 +266,7 @@ def metadata(trained: Trained, shape: tuple[int, int, int, int], frames: tuple[i
         "joints": skeleton and list(skeleton.joints),
         "parents": skeleton and list(skeleton.parents),
         "channels": data.channels.as_mapping(),
-        "shape": list(shape),  # C, T, V, M of a clip
-        "any_frames": frames[1] is None,
+        "shape": list(shape),  # C, T, V, M of a clip of the test
         "frames": list(frames),  # the least and the most; null: any
         "frame_rate": data.frame_rate,
         "made": data.made,

@@ -16,7 +16,6 @@ from model.base import SkeletonModel
 from processor.config.schema import Config
 from processor.engine.models import build_model, count_flops, model_of_weights
 from processor.state.weights import MODELS, Weights, read_weights
-from processor.tools.trained import CUSTOM, own_skeleton
 
 # the keys that name a model or its data
 TELLING = ("model", "model_args", "train_feeder_args", "validation_feeder_args", "test_feeder_args")
@@ -45,11 +44,7 @@ def info(config: Config) -> None:
                 "if it is a state dict of one of its models, add its --config"
             )
         name = weights.model if not config.model_args and weights.model in MODELS else config.model
-        learnt = weights.trained[1] if weights.trained else {}
-        is_custom = learnt.get("graph") == CUSTOM  # nothing else that a file names is taken as if a user had named it
-        graph: dict[str, Any] = {key: learnt[key] for key in ("graph", "graph_args") if key in learnt and is_custom}
-        with own_skeleton(config.model_args or graph, weights) as given:
-            model, args = model_of_weights(name, given, weights, config.ignore_weights)
+        model, args = model_of_weights(name, config.model_args, weights, config.ignore_weights)
         rows = _file(weights)
     rows |= {"model": name, **_model(model, args, config.test_feeder_args.get("window_size", 0))}
     for key, text in rows.items():

@@ -10,13 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data_gen.common.drawing import font_file, shown
 from graph.tools import Skeleton
-from processor.tools.pose import Pose
-from processor.tools.predictions import COLOURS
+from processor.tools.predictions import COLORS
 
 
 def overlay(
     picture: np.ndarray,
-    poses: Sequence[Pose],
+    poses: Sequence[np.ndarray],
     numbers: Sequence[int],
     labels: Mapping[int | None, str],
     skeleton: Skeleton,
@@ -24,7 +23,7 @@ def overlay(
     """The picture with each person's bones and number in a colour, and labels.
 
     Args:
-        poses: the persons, in pixels.
+        poses: the joints (V, 3) of each person, in pixels, with a score; 0: not seen.
         numbers: of each, from the tracker.
         labels: by the number of the person; None: of all together, which is written at the top.
         skeleton: the bones of the poses.
@@ -32,22 +31,24 @@ def overlay(
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
     unit = max(min(picture.shape[:2]) // 240, 1)  # a line's width
-    for (joints, box), number in zip(poses, numbers, strict=True):
-        colour, seen = COLOURS[number % len(COLOURS)], joints[:, 2] > 0
+    for joints, number in zip(poses, numbers, strict=True):
+        color, seen = COLORS[number % len(COLORS)], joints[:, 2] > 0
         for child, parent in enumerate(skeleton.parents):
             if child != parent and seen[child] and seen[parent]:
-                draw.line([*joints[child, :2], *joints[parent, :2]], fill=colour, width=unit)
+                draw.line([*joints[child, :2], *joints[parent, :2]], fill=color, width=unit)
         for x, y, _ in joints[seen]:
-            draw.ellipse((x - unit, y - unit, x + unit, y + unit), fill=colour)
-        draw.rectangle(box, outline=colour, width=unit)
-        _write(draw, f"{number} {labels.get(number, '')}".strip(), (box[0], box[1]), 12 * unit, colour, above=True)
+            draw.ellipse((x - unit, y - unit, x + unit, y + unit), fill=color)
+        if seen.any():
+            (left, top), (right, bottom) = joints[seen, :2].min(axis=0), joints[seen, :2].max(axis=0)
+            draw.rectangle((left, top, right, bottom), outline=color, width=unit)
+            _write(draw, f"{number} {labels.get(number, '')}".strip(), (left, top), 12 * unit, color, above=True)
     if text := labels.get(None):
         _write(draw, text, (4 * unit, 4 * unit), 16 * unit, "#24292f")
     return np.asarray(image)
 
 
 def _write(
-    draw: ImageDraw.ImageDraw, text: str, place: tuple[float, float], size: int, colour: str, *, above: bool = False
+    draw: ImageDraw.ImageDraw, text: str, place: tuple[float, float], size: int, color: str, *, above: bool = False
 ) -> None:
     """Writes white letters on a ground of a colour, inside the picture."""
     (text,) = shown([text])
@@ -55,7 +56,7 @@ def _write(
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     x = max(min(place[0], draw.im.size[0] - right), 0)
     y = max(place[1] - bottom if above else place[1], 0)
-    draw.rectangle((x + left, y + top, x + right, y + bottom), fill=colour)
+    draw.rectangle((x + left, y + top, x + right, y + bottom), fill=color)
     draw.text((x, y), text, fill="white", font=font)
 
 

@@ -1,8 +1,8 @@
-"""The command line of the phases that take options of their own: `python main.py --phase predict` and `export`."""
+"""The command line of the phases that take options of their own, such as `python main.py --phase predict`."""
 
 from __future__ import annotations
 
-from argparse import SUPPRESS, Namespace
+from argparse import SUPPRESS, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +20,8 @@ class PhaseParser(Parser):
         self.option("class_names", type=Path, help="text file with one class name a line, for weights without names")
         self.option("config", help="configuration, for weights that do not hold one, such as published ones")
 
+        self.option("device", type=_device, help="auto (default), cpu, mps, cuda, or the number of a GPU")
+
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{self.phase}: {message}; {self.prog} --help shows the options")
 
@@ -33,3 +35,17 @@ class PhaseParser(Parser):
         if changes and args.config is None:
             raise ValueError(f"{self.phase}: {changes[0]!r} is no option of it; {self.prog} --help shows them")
         return args, changes
+
+
+def of_weights(args: Namespace, changes: Sequence[str]) -> dict[str, Any]:
+    """The arguments of `load_trained` that options of every phase name."""
+    return {"config": args.config, "class_names": args.class_names, "device": args.device or "auto", "words": changes}
+
+
+def _device(text: str) -> str | list[int]:
+    """A value of the key `device`, of a tool that works on one."""
+    if text.isdecimal():
+        return [int(text)]
+    if text not in ("auto", "cpu", "mps", "cuda"):
+        raise ArgumentTypeError(f"{text!r} is none of auto, cpu, mps, cuda, nor the number of a GPU")
+    return text

@@ -10,10 +10,13 @@ import logging
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from textwrap import shorten
+from typing import Protocol
 from urllib.request import urlopen
 
 import numpy as np
@@ -33,20 +36,16 @@ VISIBLE = 0.5  # below this visibility a landmark is a guess; MediaPipe's own dr
 SECONDS = 30  # that a server may keep silent
 
 
-class Pose(NamedTuple):
-    """A person in a picture."""
-
-    joints: np.ndarray  # (V, 3): x and y in pixels from the top left corner, and a score; zeros: not seen
-    box: tuple[float, float, float, float]  # left, top, right, bottom, in pixels
-
-
 class Estimator(Protocol):
     """Finds persons in pictures that follow each other."""
 
     skeleton: Skeleton  # of the joints
 
-    def __call__(self, picture: np.ndarray, seconds: float) -> list[Pose]:
-        """The persons in a picture (H, W, 3), uint8, red first, so many seconds after the beginning."""
+    def __call__(self, picture: np.ndarray, seconds: float) -> list[np.ndarray]:
+        """The joints (V, 3) of each person in a picture (H, W, 3), uint8, red first, so long after the beginning.
+
+        They are x and y in pixels from the top left corner, and a score; zeros: not seen.
+        """
 
 
 def require() -> None:
@@ -55,11 +54,17 @@ def require() -> None:
         raise ValueError(f"watch: {' and '.join(lacking)} not installed; pip install -r requirements-video.txt")
 
 
-def pose(joints: np.ndarray) -> Pose:
-    """The pose of joints (V, 3), with the box around those that are seen."""
-    seen = joints[joints[:, 2] > 0, :2]
-    (left, top), (right, bottom) = (seen.min(axis=0), seen.max(axis=0)) if len(seen) else (np.zeros(2), np.zeros(2))
-    return Pose(joints, (float(left), float(top), float(right), float(bottom)))
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Inside, nothing is written to the standard error: MediaPipe's libraries tell each of their steps there."""
+    before, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nothing)
 
 
 class MediaPipe:
@@ -75,11 +80,10 @@ class MediaPipe:
     skeleton = mediapipe.SKELETON
 
     def __init__(self, path: Path) -> None:
-        for name in ("GLOG_minloglevel", "TF_CPP_MIN_LOG_LEVEL"):
-            os.environ.setdefault(name, "3")  # else it tells each step of loading
         from mediapipe import Image, ImageFormat
         from mediapipe.tasks.python import BaseOptions, vision
 
+        self._time = -1
         self._picture = lambda pixels: Image(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(pixels))
         options = vision.PoseLandmarkerOptions(
             base_options=BaseOptions(model_asset_path=str(path)),
@@ -87,25 +91,29 @@ class MediaPipe:
             num_poses=MOST_PERSONS,
         )
         try:
-            self._landmarker = vision.PoseLandmarker.create_from_options(options)
+            with _muted():
+                self._landmarker = vision.PoseLandmarker.create_from_options(options)
         except (OSError, ValueError, RuntimeError) as error:
-            reason = (str(error).splitlines() or ["no reason given"])[0]
+            reason = shorten(str(error), 100, placeholder=" ...") or "no reason given"
             raise ValueError(f"pose_model: {path} is no model of MediaPipe's pose landmarker ({reason})") from error
 
-    def __call__(self, picture: np.ndarray, seconds: float) -> list[Pose]:
-        result = self._landmarker.detect_for_video(self._picture(picture), round(1000 * seconds))
+    def __call__(self, picture: np.ndarray, seconds: float) -> list[np.ndarray]:
+        self._time = max(round(1000 * seconds), self._time + 1)  # milliseconds, which must increase
+        with _muted():
+            result = self._landmarker.detect_for_video(self._picture(picture), self._time)
         sides = picture.shape[1], picture.shape[0]
         poses = []
         for landmarks in result.pose_landmarks:
             joints = np.array([[mark.x * sides[0], mark.y * sides[1], mark.visibility] for mark in landmarks])
             joints[joints[:, 2] < VISIBLE] = 0
             if joints.any():
-                poses.append(pose(joints))
+                poses.append(joints)
         return poses
 
     def close(self) -> None:
         """Gives its memory back."""
-        self._landmarker.close()
+        with _muted():
+            self._landmarker.close()
 
 
 def model_file(path: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import re
 import sys
 from argparse import Namespace
 from collections import Counter
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.common.drawing import Figure, new_figure, plain_style, save_png, shown
-from graph.common.files import atomic_write
+from graph.common.files import atomic_write, check_folder
 from graph.common.words import plural, table
-from processor.tools.phase import PhaseParser
+from processor.tools.inputs import check_paths
+from processor.tools.phase import PhaseParser, of_weights
 from processor.tools.predict import Recognizer
 from processor.tools.trained import load_trained
 
@@ -25,11 +27,12 @@ log = logging.getLogger(__name__)
 
 MOST_LINES = 40  # of the table on the terminal
 MOST_ROWS = 60  # of the picture
-BEGINS = {
-    ".json": (b'[\n {\n  "recording"', b"[]"),
-    ".csv": (b"recording,person,start,end",),
-}  # of files of predictions
-COLOURS = (
+MARKS = {  # which files of predictions hold near their beginning
+    ".json": rb'\A(\Z|\[\]|\[\n \{\n  "recording")',
+    ".csv": rb"\A(\Z|recording,person,start,end)",
+    ".png": rb"\A(\Z|\x89PNG.*Title\0st_tr predictions)",
+}
+COLORS = (
     "#3079b6", "#e07b39", "#3a9a5b", "#c0392b", "#7d5ba6", "#8c6d46", "#d46aa6", "#59636e", "#a8a432", "#33a3b3",
 )  # fmt: skip
 
@@ -45,7 +48,7 @@ def parser() -> PhaseParser:
     words.option("out", type=Path, help="FILE.json: writes it, FILE.csv and, with --window, the picture FILE.png")
     words.option("window", type=float, help="length of windows in seconds; without it whole recordings are labelled")
     words.option("every", type=float, help="seconds from the start of a window to the next (default: --window)")
-    words.option("frame_rate", type=float, help="frames a second, if a recording does not tell")
+    words.option("frame_rate", type=float, help="frames a second, in place of what recordings tell")
     add_options(words)
     return words
 
@@ -60,7 +63,6 @@ def add_options(words: PhaseParser) -> None:
         "top_k", type=int, default=5, help="number of labels that are listed, the likeliest first (default: 5)"
     )
     words.option("per_person", action="store_true", help="a label for each person")
-    words.option("device", nargs="+", default=["auto"], help="auto, cpu, mps, cuda, or the number of a GPU")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -70,7 +72,9 @@ def main(argv: Sequence[str]) -> int:
         ValueError: a user's mistake, or no recording could be used.
     """
     args, changes = parser().read(argv)
-    out = stem_of(args.out, [*args.weights, *args.input], "out") if args.out else None
+    check_paths(args.input)
+    is_timed = args.window is not None
+    out = stem_of(args.out, [*args.weights, *args.input], "out", picture=is_timed) if args.out else None
     asked = {key: getattr(args, key) for key in ("top_k", "window", "every", "per_person", "frame_rate")}
     recognizer = load(args, changes)
     notes: dict[str, dict[str, None]] = {}  # the recordings of each note, in order
@@ -87,39 +91,40 @@ def main(argv: Sequence[str]) -> int:
     if not rows:
         last = f"; {recognizer.skipped[-1]}" if recognizer.skipped else ""
         raise ValueError(f"input: no recording could be labelled{last}")
-    sys.stdout.writelines(f"{line}\n" for line in lines(rows, timed=args.window is not None))
+    sys.stdout.writelines(f"{line}\n" for line in lines(rows, timed=is_timed))
     if out:
-        for path in write(out, rows, picture=args.window is not None):
+        for path in write(out, rows, picture=is_timed):
             log.info("wrote %s", path)
     return 0
 
 
 def load(args: Namespace, changes: Sequence[str]) -> Recognizer:
     """The models that the options of `add_options` name; what a user should know of them is logged."""
-    device = args.device[0] if not args.device[0].isdigit() else [int(args.device[0])]
-    if device not in ("auto", "cpu", "mps", "cuda") and isinstance(device, str):
-        raise ValueError(f"device: {device!r} is none of auto, cpu, mps, cuda, nor the number of a GPU")
-    trained = load_trained(args.weights, config=args.config, class_names=args.class_names, device=device, words=changes)
-    recognizer = Recognizer(trained, args.alpha)
+    recognizer = Recognizer(load_trained(args.weights, **of_weights(args, changes)), args.alpha)
     for note in recognizer.notes:
         log.warning(note)
     return recognizer
 
 
-def stem_of(path: Path, read: Iterable[Path], option: str) -> Path:
-    """The path without its suffix, if files may be written there."""
+def stem_of(path: Path, read: Iterable[Path], option: str, *, picture: bool = False) -> Path:
+    """The path without its suffix, if the files of predictions can be written there, and replace no others."""
     if path.is_dir() or path.suffix.lower() not in ("", ".json", ".csv"):
         raise ValueError(f"{option}: {path} is no name of a .json or .csv file; name one, such as predictions.json")
+    check_folder(path.parent, option)
     stem = path.with_suffix("") if path.suffix else path
     taken = {each.resolve() for each in read}
-    for suffix in (".json", ".csv", ".png"):
+    for suffix in (".json", ".csv", *[".png"] * picture):
         if (file := Path(f"{stem}{suffix}")).resolve() in taken:
             raise ValueError(f"{option}: {file} is one of the files that are read; name another")
-        if file != path and suffix in BEGINS and file.is_file():
-            with file.open("rb") as content:
-                if (head := content.read(80)) and not head.startswith(BEGINS[suffix]):
-                    raise ValueError(f"{option}: {file} would be written, too, and holds something else; name another")
+        if file != path and file.exists() and not (file.is_file() and _is_of_predictions(file)):
+            raise ValueError(f"{option}: {file} would be written, too, and holds something else; name another")
     return stem
+
+
+def _is_of_predictions(file: Path) -> bool:
+    """Whether `write` has written a file; an empty one counts."""
+    with file.open("rb") as content:
+        return bool(re.match(MARKS[file.suffix], content.read(400), re.DOTALL))
 
 
 def lines(rows: Sequence[dict[str, Any]], *, timed: bool) -> list[str]:
@@ -150,7 +155,7 @@ def write(stem: Path, rows: Sequence[dict[str, Any]], *, picture: bool) -> Itera
     if picture:
         path = Path(f"{stem}.png")
         with atomic_write(path) as temporary:
-            save_png(temporary, draw(rows), cut=True)
+            save_png(temporary, draw(rows), cut=True, title="st_tr predictions")
         yield path
 
 
@@ -187,9 +192,10 @@ def tables(stem: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
 @plain_style()
 def draw(rows: Sequence[dict[str, Any]]) -> Figure:
     """A timeline: a row for each recording or person, time to the right, a colour for each label."""
-    groups = [list(group) for _, group in groupby(rows, key=lambda row: (row["recording"], row["person"]))][:MOST_ROWS]
+    every = [list(group) for _, group in groupby(rows, key=lambda row: (row["recording"], row["person"]))]
+    groups = every[:MOST_ROWS]
     counts = Counter(row["label"] for group in groups for row in group)
-    colour = {label: COLOURS[i % len(COLOURS)] for i, (label, _) in enumerate(counts.most_common(len(COLOURS) - 1))}
+    color = {label: COLORS[i % len(COLORS)] for i, (label, _) in enumerate(counts.most_common(len(COLORS) - 1))}
     unit = "seconds" if all(row["start_seconds"] is not None for group in groups for row in group) else "frames"
     begin, end = ("start_seconds", "end_seconds") if unit == "seconds" else ("start", "end")
     figure = new_figure(9, 0.8 + 0.35 * len(groups))
@@ -198,18 +204,19 @@ def draw(rows: Sequence[dict[str, Any]]) -> Figure:
         following = [row[begin] for row in group[1:]] + [group[-1][end]]
         for row, after in zip(group, following, strict=True):  # a window's colour ends where the next one begins
             width = min(row[end], max(after, row[begin])) - row[begin]
-            axes.barh(y, width, left=row[begin], height=0.7, color=colour.get(row["label"], "#c9ced6"), linewidth=0)
+            axes.barh(y, width, left=row[begin], height=0.7, color=color.get(row["label"], "#c9ced6"), linewidth=0)
     titles = [
         ", ".join(str(group[0][key]) for key in ("recording", "person") if group[0][key] is not None)
         for group in groups
     ]
     axes.set_yticks(range(len(groups)), shown(titles), fontsize=8)
     axes.set_ylim(len(groups) - 0.5, -0.5)
-    axes.set_xlabel(unit, fontsize=8)
+    more = f" (the first {MOST_ROWS} of {len(every)}; the tables have all)" if len(every) > MOST_ROWS else ""
+    axes.set_xlabel(f"{unit}{more}", fontsize=8)
     axes.tick_params(labelsize=8)
-    for label, text in zip(colour, shown(list(colour)), strict=True):
-        axes.barh(0, 0, color=colour[label], label=text)
-    if len(counts) > len(colour):
+    for label, text in zip(color, shown(list(color)), strict=True):
+        axes.barh(0, 0, color=color[label], label=text)
+    if len(counts) > len(color):
         axes.barh(0, 0, color="#c9ced6", label="other labels")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False)
     return figure

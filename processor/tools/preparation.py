@@ -20,7 +20,7 @@ from data_gen.formats import rows
 from data_gen.formats.recording import Recording, fitted
 from data_gen.ntu import convert as ntu
 from data_gen.ntu.steps import plain, preprocessed
-from graph.channels import COORDINATES, SCORES, Channels
+from graph.channels import COORDINATES, SCORES, Channels, Unit
 from graph.mapping import in_metres
 from graph.tools import Skeleton
 
@@ -155,20 +155,7 @@ def _in_unit(recording: Recording, wanted: Channels) -> Recording:
     if "unknown" in (wanted.unit, recording.channels.unit) and wanted.unit != "metres":
         return recording
     if wanted.unit in ("metres", "millimetres"):
-        joints, channels = recording.joints, recording.channels
-        some = slice(None, None, max(len(joints) // SIZED, 1))  # a body keeps its size
-        if in_metres(joints[some], recording.present[some], channels)[1] is not channels:
-            joints, channels = in_metres(joints, recording.present, replace(channels, unit="millimetres"))
-        notes = recording.notes
-        if channels is not recording.channels:
-            notes = (*notes, "its coordinates were taken as millimetres")
-        if channels.unit in ("pixels", "normalised"):
-            raise ValueError(f"its coordinates are {_unit(channels)}, the model takes {wanted.unit}")
-        if wanted.unit == "millimetres" and channels.unit == "metres":
-            joints = joints.copy()
-            joints[..., list(channels.position)] *= 1000
-            notes = recording.notes if recording.channels.unit == "millimetres" else (*notes, "its metres became mm")
-        return replace(recording, joints=joints, channels=replace(channels, unit=wanted.unit), notes=notes)
+        return _in_space(recording, wanted.unit)
     if recording.channels.unit == wanted.unit:
         a, b = recording.channels.picture, wanted.picture
         if a and b and a != b:
@@ -178,6 +165,24 @@ def _in_unit(recording: Recording, wanted: Channels) -> Recording:
     if wanted.unit == "normalised" and recording.channels.unit == "pixels":
         return _in_picture(recording)
     raise ValueError(f"its coordinates are {_unit(recording.channels)}, the model takes {_unit(wanted)}")
+
+
+def _in_space(recording: Recording, unit: Unit) -> Recording:
+    """The recording in metres or in millimetres; where it tells no unit, the size of bodies does."""
+    joints, channels, notes = recording.joints, recording.channels, recording.notes
+    if channels.unit in ("pixels", "normalised"):
+        raise ValueError(f"its coordinates are {_unit(channels)}, the model takes {unit}")
+    some = slice(None, None, max(len(joints) // SIZED, 1))  # a body keeps its size
+    in_millimetres = in_metres(joints[some], recording.present[some], channels)[1] is not channels
+    if in_millimetres and unit == "metres":
+        joints = joints.copy()
+        joints[..., channels.position] /= 1000
+        notes = (*notes, "its coordinates were taken as millimetres")
+    if unit == "millimetres" and not in_millimetres:
+        joints = joints.copy()
+        joints[..., channels.position] *= 1000
+        notes = (*notes, "its metres became mm")
+    return replace(recording, joints=joints, channels=replace(channels, unit=unit), notes=notes)
 
 
 def _in_picture(recording: Recording, *, of_pyskl: bool = False) -> Recording:

@@ -37,7 +37,6 @@ from processor.tools.preparation import AS_RECORDED, PUBLISHED, SIZED, fitted_to
 
 FEEDER = "feeders.feeder.Feeder"
 FAR = 20.0  # times that bodies are larger or smaller where their unit must be another
-CUSTOM = "graph.custom.Graph"  # of a skeleton in a file
 
 
 @dataclass
@@ -175,8 +174,7 @@ def _trained(
     weights = read_weights(path)
     run = config_of(weights, config, words)
     check_streams({"test": run.test_feeder_args}, weights)
-    with own_skeleton(run.model_args, weights) as given:
-        model, model_args = model_of_weights(run.model, given, weights)
+    model, model_args = model_of_weights(run.model, run.model_args, weights)
     notes: list[str] = []
     data = _with_script(weights.data or _assumed(run, model, model_args), notes)
     num_class = model.options.num_class if isinstance(model, SkeletonModel) else len(run.class_names or ())
@@ -209,18 +207,6 @@ def _trained(
         device=device,
         notes=tuple(f"{path}: {note}" for note in notes),
     )
-
-
-@contextmanager
-def own_skeleton(model_args: Mapping[str, Any], weights: Weights) -> Iterator[dict[str, Any]]:
-    """`model_args` that name a file with the skeleton of the weights; the user's file may be on another machine."""
-    given = dict(model_args)
-    with tempfile.TemporaryDirectory(prefix="st-tr-", ignore_cleanup_errors=True) as folder:
-        if weights.data and weights.data.skeleton and given.get("graph") == CUSTOM:
-            file = Path(folder) / SKELETON
-            file.write_text(skeleton_text(weights.data.skeleton), encoding="utf-8")
-            given["graph_args"] = {**given.get("graph_args", {}), "path": str(file)}
-        yield given
 
 
 def config_of(weights: Weights, config: str | Path | None = None, words: Sequence[str] = ()) -> Config:

@@ -22,14 +22,14 @@ import numpy as np
 from data_gen.formats.persons import Tracker
 from data_gen.formats.recording import Recording
 from graph.channels import Channels
-from graph.common.files import atomic_write
+from graph.common.files import atomic_write, check_folder
 from graph.common.words import plural
 from graph.tools import Skeleton
 from processor.runtime.signals import stop_signals
 from processor.tools.cutting import Windows
 from processor.tools.overlay import overlay
 from processor.tools.phase import PhaseParser
-from processor.tools.pose import ADDRESS, Estimator, MediaPipe, Pose, model_file, require
+from processor.tools.pose import ADDRESS, Estimator, MediaPipe, model_file, require
 from processor.tools.predict import Options, Prediction, Recognizer
 from processor.tools.predictions import add_options, load, stem_of, table_paths, tables
 from processor.tools.video import CODECS, Screen, Video, Writer, open_video
@@ -86,8 +86,8 @@ def main(argv: Sequence[str]) -> int:
     check_pixels(recognizer, MediaPipe.skeleton)
     live_rate = recognizer.streams[0].data.frame_rate or RATE
     with (
-        closing(MediaPipe(model_file(args.pose_model))) as estimator,
         closing(open_video(args.input, args.frame_rate, live_rate)) as video,
+        closing(MediaPipe(model_file(args.pose_model))) as estimator,
     ):
         watcher = Watcher(recognizer, estimator.skeleton, name=video.name, size=video.size, rate=video.rate, **asked)
         return watch(video, estimator, watcher, stem=stem, out=args.out)
@@ -98,6 +98,7 @@ def _check_out(path: Path, read: Sequence[Path]) -> None:
         raise ValueError(f"out: {path} is no name of a {' or '.join(CODECS)} file; name one, such as annotated.mp4")
     if path.resolve() in {each.resolve() for each in read}:
         raise ValueError(f"out: {path} is one of the files that are read; name another")
+    check_folder(path.parent, "out")
 
 
 def check_pixels(recognizer: Recognizer, skeleton: Skeleton) -> None:
@@ -216,7 +217,7 @@ class Watcher:
         self.windows = Windows.of_seconds(window, every, rate)
         self.tracker = Tracker(round(PATIENCE * rate))
         self.frames: deque[_Frame] = deque(maxlen=self.windows.size)
-        self.poses: Sequence[Pose] = ()
+        self.poses: Sequence[np.ndarray] = ()
         self.numbers: Sequence[int] = ()
         self.labels: dict[int | None, str] = {}
         self.count = self.labelled = 0
@@ -225,9 +226,9 @@ class Watcher:
         self._told: set[str] = set()
         self._skipped = ""
 
-    def push(self, number: int, poses: Sequence[Pose]) -> list[Prediction]:
+    def push(self, number: int, poses: Sequence[np.ndarray]) -> list[Prediction]:
         """The frame with this number; frames since the last one are like it. Returns what got a label."""
-        joints = np.stack([one.joints for one in poses]) if poses else np.zeros((0, self.skeleton.num_point, 3))
+        joints = np.stack(poses) if poses else np.zeros((0, self.skeleton.num_point, 3))
         numbers = self.tracker.step(number, joints[..., :2], joints[..., 2] > 0)
         frame = _Frame(joints, tuple(numbers))
         predictions: list[Prediction] = []

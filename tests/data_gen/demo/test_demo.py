@@ -71,12 +71,12 @@ def test_numbers_beside_the_joints_are_those_of_a_kinect(raw: Path) -> None:
     for path in sorted(raw.iterdir())[::7]:
         lines = [line.split() for line in path.read_text().splitlines()]
         rows = np.array([line for line in lines if len(line) == 12], dtype=float)
-        depth, colour, orientation = rows[:, 3:5], rows[:, 5:7], rows[:, 7:11]
+        depth, color, orientation = rows[:, 3:5], rows[:, 5:7], rows[:, 7:11]
         # whoever stands straight ahead and at the sensor's height is in the middle; pixels count to the right and down
         np.testing.assert_allclose((depth - (257, 208)) / 365, rows[:, :2] / rows[:, 2:3] * (1, -1), atol=1e-4)
         assert ((rows[:, 2] > 1.2) & (rows[:, 2] < 5)).all(), "a Kinect v2 sees from 0.5 to 4.5 m"
         assert ((depth >= 0) & (depth < (512, 424))).all()
-        assert ((colour >= 0) & (colour < (1920, 1080))).mean() > 0.99
+        assert ((color >= 0) & (color < (1920, 1080))).mean() > 0.99
         norm = np.linalg.norm(orientation, axis=1).reshape(-1, 25)
         np.testing.assert_allclose(norm, np.tile(norm[0], (len(norm), 1)), atol=1e-5)
         np.testing.assert_allclose(norm[0], ~np.isin(np.arange(25), [3, 15, 19, 21, 22, 23, 24]), atol=1e-5)

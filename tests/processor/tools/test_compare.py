@@ -48,8 +48,8 @@ def test_two_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     writer.close()
     assert main([str(a), str(b), "--out", str(tmp_path / "out")]) == 0
     rows = lines(capsys.readouterr().out.replace(r"b\|2", "B"))
-    assert ["a_1", "57.14", "25.05 to 84.18", "100.00"] in rows
-    assert ["B", "71.43", "35.89 to 91.78", "100.00"] in rows
+    assert ["a_1", "57.14", "25.05 to 84.18"] in rows
+    assert ["B", "71.43", "35.89 to 91.78"] in rows
     assert ["a_1, B", "1", "2", "1"] in rows
     keys = {row[0]: row[1:] for row in rows[rows.index(["key", "a_1", "B"]) + 2 :]}
     assert keys == {
@@ -67,8 +67,8 @@ def test_two_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "sample 6,2,1,0",
     ]
     tex = (out / "comparison.tex").read_text()
-    assert r"a\_1 & 57.14 & 25.05 to 84.18 & 100.00 \\" in tex
-    assert r"run & top-1 \% & 95 \% interval & top-5 \% \\" in tex
+    assert r"a\_1 & 57.14 & 25.05 to 84.18 \\" in tex
+    assert r"run & top-1 \% & 95 \% interval \\" in tex
     assert min(imread(out / "curves.png").shape[:2]) > 300
     assert sorted(path.name for path in out.iterdir()) == [
         "comparison.md", "comparison.tex", "curves.png", "differing_samples.csv"
@@ -85,6 +85,28 @@ def test_several_runs_are_corrected_and_named_apart(tmp_path: Path, capsys: pyte
     assert ["a/s-tr, c/s-tr", "0", "3", "0.25", "0.75"] in lines(out)
     assert ["b/s-tr, c/s-tr", "0", "2", "0.5", "1"] in lines(out)
     assert "No configuration is known of a/s-tr, b/s-tr, c/s-tr." in out
+    assert "configurations are the same" not in out
+
+
+def test_a_run_without_configuration_is_compared_with_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [run(tmp_path / name, FIRST, f"base_lr: {lr}\nseed: 1\n") for name, lr in (("a", 0.1), ("b", 0.2))]
+    assert main([*map(str, paths), str(run(tmp_path / "fused", SECOND))]) == 0
+    out = capsys.readouterr().out
+    assert "No configuration is known of fused." in out
+    rows = lines(out)
+    assert rows[rows.index(["key", "a", "b"]) + 2 :] == [["base_lr", "0.1", "0.2"]]
+    assert main([str(paths[0]), str(tmp_path / "fused")]) == 0
+    out = capsys.readouterr().out
+    assert "| key |" not in out
+    assert "configurations are the same" not in out
+
+
+def test_top_5_is_of_more_than_five_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        logits = np.random.default_rng(seed).normal(size=(7, 6))
+        save_scores(tmp_path / name / "test_score.npz", Scores(tuple("1234567"), logits, np.array(LABELS)))
+    assert main([str(tmp_path / name) for name in "ab"]) == 0
+    assert ["run", "top-1 %", "95 % interval", "top-5 %"] in lines(capsys.readouterr().out)
 
 
 def test_files_of_scores_are_runs_without_curves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +129,7 @@ def test_what_cannot_be_compared_is_told_in_a_sentence(tmp_path: Path, capsys: p
         ([a, empty], "holds no test_score.npz; name the folder of a run"),
         ([a, tmp_path / "nothing"], "nothing"),
         ([unknown, tmp_path / "unknown too"], "know no labels"),
+        ([a, run(tmp_path / "c", SECOND), "--out", a / "test_score.npz"], "test_score.npz is no folder; name another"),
     ):
         assert main(list(map(str, words))) == 1
         error = capsys.readouterr().err
@@ -117,6 +140,10 @@ def test_what_cannot_be_compared_is_told_in_a_sentence(tmp_path: Path, capsys: p
 
 def test_tables_hold_any_text() -> None:
     rows = [["a|b", "c\\d"], ["two\nlines", "50 % of $x_1$ {&} #~^"]]
-    assert markdown_table(rows) == "| a\\|b | c\\\\d |\n|---|---|\n| two lines | 50 % of $x_1$ {&} #~^ |"
+    cells = r"| a\|b | c\\d |", "|---|---|", r"| two lines | 50 % of \$x_1\$ {\&} #\~^ |"
+    assert markdown_table(rows) == "\n".join(cells)
+    marks = ["work_dir", "__best__", "<b>a</b>", "*x* `q`", "[60, 90]", "[a](b)"]
+    head, _ = markdown_table([marks]).split("\n")
+    assert head == r"| work_dir | \_\_best\_\_ | \<b>a\</b> | \*x\* \`q\` | [60, 90] | [a]\(b) |"
     assert r"a|b & c\textbackslash{}d \\" in latex_table(rows)
     assert r"two lines & 50 \% of \$x\_1\$ \{\&\} \#\textasciitilde{}\textasciicircum{} \\" in latex_table(rows)

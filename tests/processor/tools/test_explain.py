@@ -30,7 +30,7 @@ from model.zit_zot import Model as ZitZot
 from processor.config.schema import Config, resolved
 from processor.engine import attribution
 from processor.engine.attention import frames_of, look, step_of
-from processor.engine.attribution import Score, area, by_axis, rollout, spearman, stability
+from processor.engine.attribution import Score, area, by_axis, rollout, shares_of, spearman, stability
 from processor.results import body_pictures
 from processor.results.attention_pictures import limb_order
 from processor.tools import explain as phase
@@ -233,8 +233,12 @@ def test_gradients_tell_which_joint_counts() -> None:
 
 
 def test_numbers() -> None:
-    assert area(np.array([1.0, 0.0, 0.0])) == 0.25
-    assert area(np.array([1.0, 1.0])) == 1
+    assert area(np.array([1.0, 0.0, 0.0]), np.array([0, 0.5, 1])) == 0.25
+    assert area(np.array([1.0, 1.0]), np.array([0, 1.0])) == 1
+    shares = shares_of(25, 10)  # whole joints: 0, 2, 5, 8, ...
+    assert (25 * shares).round(9).tolist() == [0, 2, 5, 8, 10, 12, 15, 18, 20, 22, 25]
+    assert area(shares, shares) == pytest.approx(0.5)
+    assert area((shares < 0.1).astype(float), shares) == pytest.approx(0.08 + 0.12 / 2)
     A = np.array([[0.0, 1.0], [0.0, 1.0]])
     assert rollout([A]).tolist() == [[0.5, 0.5], [0, 1]]
     assert rollout([A, A]).tolist() == [[0.25, 0.75], [0, 1]]
@@ -320,7 +324,7 @@ def test_a_class_is_the_mean_of_its_samples(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "captum", None)  # as where it is not installed
-    monkeypatch.setattr("processor.tools.explain.MOST_SCORED", 1)
+    monkeypatch.setattr("processor.tools.explanation.MOST_SCORED", 1)
     model = Model(**MODEL)
     with caplog.at_level(logging.INFO):
         explain(data, tmp_path, model, "--class", "2")
@@ -344,6 +348,8 @@ def test_a_class_is_the_mean_of_its_samples(
         (["--class", "jump"], "no samples of a class 'jump'"),
         (["--class", "1", "--logits"], "logits: are those of a sample"),
         (["--input", "nothing.json"], "input: nothing.json does not exist"),
+        (["--class", "1", "--out", __file__], "test_explain.py is no folder; name another place"),
+        (["--class", "1", "--device", "banana"], "argument --device: 'banana' is none of auto, cpu"),
     ],
 )
 def test_mistakes(data: Data, tmp_path: Path, words: list[str], sentence: str) -> None:
@@ -404,6 +410,9 @@ def test_names_of_classes_count_without_a_configuration(tmp_path: Path, monkeypa
     monkeypatch.setattr(phase, "read_weights", lambda path: path)
     monkeypatch.setattr(phase, "config_of", lambda _: Config())
     monkeypatch.setattr(phase, "open_test", lambda config: config)
-    config, folder = phase._run(tmp_path / "last.pt", None, tmp_path / "names.txt", [])
+    names = ["--class_names", str(tmp_path / "names.txt"), "--device", "cpu"]
+    args, _ = phase.parser().read(["--phase", "explain", "--weights", str(tmp_path / "last.pt"), *names])
+    config, folder = phase._run(args, [])
+    assert config.device == "cpu"
     assert config.class_names == ["sit", "stand"]
     assert (config.weights, folder) == (tmp_path / "last.pt", tmp_path / "explain")

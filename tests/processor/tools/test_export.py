@@ -64,12 +64,12 @@ def test_pt2(run: Path, capsys: Any, caplog: Any) -> None:
     program = torch.export.load(run / "last.pt2", extra_files=extra)
     about = json.loads(extra["st_tr"])
     assert about["class_names"] == ["run", "sit", "walk"]
-    assert (about["shape"], about["any_frames"], about["frames"][1]) == ([3, 8, 20, 1], True, None)
+    assert (about["shape"], about["frames"][1]) == ([3, 8, 20, 1], None)
     assert about["joints"][:2] == ["hip center", "spine"]
     assert len(about["parents"]) == 20
     model = Model(**MODEL).eval()
     model.load_state_dict(torch.load(run / "last.pt", weights_only=True)["model"])
-    for size, frames in ((1, 8), (5, 13)):
+    for size, frames in ((1, 8), (5, 13), (2, about["frames"][0])):
         x = torch.randn(size, 3, frames, 20, 1, generator=torch.Generator().manual_seed(1))
         torch.testing.assert_close(program.module()(x), model(x), rtol=0, atol=1e-4)
 
@@ -78,11 +78,11 @@ def check_onnx(model: torch.nn.Module, shape: tuple[int, int, int, int], path: P
     """ONNX Runtime gives the model's logits of other numbers of clips and frames; the frames that the file takes."""
     pytest.importorskip("onnxscript", reason="onnxscript is not installed (requirements-onnx.txt)")
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (requirements-onnx.txt)")
-    (C, T, V, M), (program, (least, most)) = shape, trace(model, shape)
+    (C, T, V, M), (program, (least, most)) = shape, trace(model, shape, "onnx")
     write(program, path, "onnx", {}, ["x"], ["logits"])
     session = runtime.InferenceSession(path)
     assert least <= T
-    for size, frames in ((1, T), (3, T + 3 if most is None else most), (2, max(T - 3, least))):
+    for size, frames in ((1, T), (3, T + 3 if most is None else most), (2, max(T - 3, least)), (1, least)):
         x = torch.randn(size, C, frames, V, M, generator=torch.Generator().manual_seed(1))
         (logits,) = session.run(None, {"x": x.numpy()})
         np.testing.assert_allclose(logits, model(x).detach().numpy(), rtol=0, atol=1e-4)
@@ -92,7 +92,8 @@ def check_onnx(model: torch.nn.Module, shape: tuple[int, int, int, int], path: P
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_onnx_runtime_gives_the_same_logits(name: str, tmp_path: Path) -> None:
-    _, most = check_onnx(model_of(name), (3, 12, 25, 2), tmp_path / "a.onnx")
+    least, most = check_onnx(model_of(name), (3, 12, 25, 2), tmp_path / "a.onnx")
+    assert least == (12 if name == "all-layers" else 1)
     assert most == {"relative": 12, "zit-zot": 100, "zit-zot-gcn": 100, "all-layers": 12}.get(name)
 
 
@@ -166,6 +167,8 @@ def test_mistakes_are_named(run: Path, capsys: Any, caplog: Any, monkeypatch: py
     words = ["--phase", "export", "--weights", str(run / "last.pt")]
     for further, problem in (
         ([], "export: the following arguments are required: --format"),
+        (["--format", "pt2", "--device", "cuda"], "device: export computes on the CPU"),
+        (["--format", "pt2", "--out", str(run / "last.pt" / "a.pt2")], f"out: {run / 'last.pt'} is no folder"),
         (["--format", "tflite"], "export: argument --format: invalid choice: 'tflite'"),
         (["--format", "pt2", "--out", str(run)], f"out: {run} is a folder"),
         (["--format", "pt2", "--out", str(run / "last.pt")], f"out: {run / 'last.pt'} is the file of weights"),

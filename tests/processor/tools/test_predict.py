@@ -17,6 +17,7 @@ import torch
 from conftest import ROOT
 from runs import say
 
+from data_gen.common.drawing import new_figure, save_png
 from data_gen.custom_gendata import gendata
 from data_gen.demo_gendata import ACTIONS, make_demo
 from data_gen.formats.reading import read
@@ -29,13 +30,16 @@ from graph.coco import SKELETON as COCO
 from graph.ntu_rgb_d import SKELETON as NTU
 from processor.config.schema import Config, load_config
 from processor.engine.evaluate import evaluate
+from processor.engine.models import model_of_weights
 from processor.engine.setup import set_up_training
 from processor.engine.train import train
 from processor.results.fusion import fuse
 from processor.results.scores import load_scores, save_scores
+from processor.state.weights import read_weights
 from processor.tools import explain
 from processor.tools.info import info
 from processor.tools.predict import Recognizer
+from processor.tools.predictions import draw
 from processor.tools.preparation import row_of
 
 MODEL = {"num_class": 10, "channels": [16, 16, 32], "Nh": 2, "window_size": 16, "classifier_std": 0.1}
@@ -342,7 +346,7 @@ def test_other_skeletons_are_mapped_with_a_note_or_refused(demo: Path) -> None:
     assert len(recognizer.skipped) == 1
 
 
-def test_a_model_of_ones_own_skeleton_needs_none_of_its_files(tmp_path: Path) -> None:
+def test_a_model_of_ones_own_skeleton_needs_none_of_its_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "s.yaml").write_text("name: arm\njoints: [a, b, '3']\nbones: [[a, b], [b, '3']]\ncenter: b\n")
     rng, rows = np.random.default_rng(0), ["file,label,split"]
@@ -371,7 +375,11 @@ def test_a_model_of_ones_own_skeleton_needs_none_of_its_files(tmp_path: Path) ->
     run = untrained(settings)
     for path in (*out.iterdir(), tmp_path / "s.yaml"):
         path.unlink()
-    info(load_config(["--weights", str(run / "last.pt"), "--phase", "info"]))
+    with caplog.at_level("INFO"):
+        info(load_config(["--weights", str(run / "last.pt"), "--phase", "info"]))
+    assert f"graph_args {{'path': '{out / 'skeleton.yaml'}'}}" in " ".join(caplog.text.split())
+    build = model_of_weights("model.st_tr.Model", settings.model_args, read_weights(run / "last.pt"))
+    assert build[1]["graph_args"] == {"path": str(out / "skeleton.yaml")}
     recognizer = Recognizer.load(run / "last.pt", device="cpu")
     assert recognizer.class_names == ("walk", "wave")
     predictions = recognizer(tmp_path / "raw")
@@ -451,6 +459,28 @@ class TestCommand:
         rows = json.loads((tmp_path / "p.json").read_text())
         assert [row["recording"] for row in rows] == [name, inputs[1].as_posix()]
 
+    def test_files_of_others_are_kept(self, demo: Path, tmp_path: Path, capsys: Any, caplog: Any) -> None:
+        names = load_scores(demo / "joint" / "test_score.npz").names[:1]
+        words = ["--weights", demo / "joint" / "last.pt", "--input", *files_of(demo, names), "--out", tmp_path / "p"]
+        for _ in range(2):  # its own picture is replaced
+            assert self.run(demo, capsys, caplog, *words, "--window", 1)[0] == 0
+        save_png(tmp_path / "p.png", new_figure(1, 1))
+        before = (tmp_path / "p.png").read_bytes()
+        assert self.run(demo, capsys, caplog, *words)[0] == 0  # which writes no picture
+        status, _, _, error = self.run(demo, capsys, caplog, *words, "--window", 1)
+        assert (status, "p.png would be written, too, and holds something else" in error) == (1, True)
+        assert (tmp_path / "p.png").read_bytes() == before
+        (tmp_path / "file").touch()
+        words[-1] = tmp_path / "file" / "p.json"
+        error = self.run(demo, capsys, caplog, *words)[3]
+        assert error == f"error: out: {tmp_path / 'file'} is no folder; name another place\n"
+
+    def test_a_picture_tells_what_it_leaves_out(self) -> None:
+        seconds = {"start_seconds": 0.0, "end_seconds": 1.0}
+        rows = [{"recording": f"{n}", "person": None, "start": 0, "end": 9, **seconds, "label": "a"} for n in range(62)]
+        assert draw(rows).axes[0].get_xlabel() == "seconds (the first 60 of 62; the tables have all)"
+        assert draw(rows[:60]).axes[0].get_xlabel() == "seconds"
+
     @pytest.mark.parametrize(
         ("words", "problem"),
         [
@@ -462,7 +492,14 @@ class TestCommand:
             (["--weights", "{w}", "--input", "{w}"], "input: no recording could be labelled; last.pt: "),
             (["--weights", "{w}", "--input", "{f}", "--alpha", "1", "2"], "alpha: 2 weights for 1 stream;"),
             (["--weights", "{w}", "--input", "{f}", "--class_names", "no.txt"], "class_names: no.txt is no text file"),
-            (["--weights", "{w}", "--input", "{f}", "--device", "gpu"], "device: 'gpu' is none of auto, cpu"),
+            (
+                ["--weights", "{w}", "--input", "{f}", "--device", "gpu"],
+                "predict: argument --device: 'gpu' is none of auto",
+            ),
+            (
+                ["--weights", "{w}", "--input", "{f}", "--device", "cpu", "banana"],
+                "predict: 'banana' is no option of it",
+            ),
         ],
     )
     def test_mistakes_are_one_sentence(

@@ -31,10 +31,11 @@ from model.st_tr import Model
 from processor.tools import pose as poses_module
 from processor.tools import video as video_module
 from processor.tools.overlay import overlay
-from processor.tools.pose import MODEL, Pose, model_file, pose
+from processor.tools.pose import MODEL, MediaPipe, model_file
 from processor.tools.predict import Recognizer
 from processor.tools.video import Live, Video, plain_name
 from processor.tools.watch import Watcher, check_pixels, watch
+from processor.tools.watch import main as watch_command
 
 SIZE = (320, 240)
 RATE = 10.0
@@ -89,8 +90,8 @@ class Known:
     def __init__(self, joints: np.ndarray) -> None:
         self.joints = joints
 
-    def __call__(self, picture: np.ndarray, seconds: float) -> list[Pose]:
-        return [pose(joints) for joints in self.joints[round(seconds * RATE)] if joints.any()]
+    def __call__(self, picture: np.ndarray, seconds: float) -> list[np.ndarray]:
+        return [joints for joints in self.joints[round(seconds * RATE)] if joints.any()]
 
 
 class Pictures:
@@ -178,7 +179,7 @@ def test_nobody_and_lost_streams(kinetics: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 0), ("SIGTERM", 143)])
 def test_a_signal_finishes_the_files(kinetics: Any, tmp_path: Path, name: str, status: int) -> None:
     class Stopped(Known):
-        def __call__(self, picture: np.ndarray, seconds: float) -> list[Pose]:
+        def __call__(self, picture: np.ndarray, seconds: float) -> list[np.ndarray]:
             if seconds == 1.5:
                 os.kill(os.getpid(), number)
             return super().__call__(picture, seconds)
@@ -199,7 +200,7 @@ def test_memory_holds_one_window_and_missed_frames_keep_the_time(kinetics: Any) 
     joints = bodies(1)[0]
     starts = []
     for number in (0, 3, 6, 9, 12, 15, 10_000):
-        starts += [p.start for p in watcher.push(number, [pose(one) for one in joints])]
+        starts += [p.start for p in watcher.push(number, [*joints])]
         assert len(watcher.frames) <= 10
         assert watcher.recognizer.skipped == []
     assert starts == [0, 5]
@@ -241,16 +242,18 @@ def test_the_picture_shows_bones_numbers_and_labels() -> None:
     joints[11], joints[13] = (40, 60, 1), (140, 60, 1)  # left shoulder and elbow
     joints[12] = (90, 160, 0)  # not seen
     picture = np.full((240, 320, 3), 10, np.uint8)
-    drawn = overlay(picture, [pose(joints)], [0], {0: "wave 90 %"}, mediapipe.SKELETON)
+    drawn = overlay(picture, [joints], [0], {0: "wave 90 %"}, mediapipe.SKELETON)
     assert drawn.shape == picture.shape
     assert (picture == 10).all()
     blue = (0x30, 0x79, 0xB6)
     assert tuple(drawn[60, 90]) == blue  # in the middle of the bone
     assert tuple(drawn[160, 90]) == (10, 10, 10)
-    named = overlay(picture, [pose(joints)], [0], {}, mediapipe.SKELETON)
+    named = overlay(picture, [joints], [0], {}, mediapipe.SKELETON)
     changed = np.argwhere((drawn != named).any(axis=2))
     assert len(changed) > 50
     assert changed[:, 0].max() <= 60  # the label stands above the box
+    unseen = overlay(picture, [np.zeros((33, 3))], [0], {}, mediapipe.SKELETON)
+    assert (unseen == picture).all()
     top = overlay(picture, [], [], {None: "走 $x_1$ 50 %"}, mediapipe.SKELETON)
     assert np.argwhere((top != 10).any(axis=2))[:, 0].max() < 40
 
@@ -341,6 +344,63 @@ def test_the_model_of_the_estimator_is_downloaded_once(tmp_path: Path, monkeypat
     assert model_file(tmp_path / "models") == model_file(tmp_path / "models" / MODEL)
     (tmp_path / "models").rename(tmp_path / "models.v1")
     assert model_file(tmp_path / "models.v1") == tmp_path / "models.v1" / MODEL
+
+
+class Landmarker:
+    """MediaPipe's pose landmarker, which finds nobody, and tells of it."""
+
+    times: ClassVar[list[int]] = []
+
+    @classmethod
+    def create_from_options(cls, options: dict[str, Any]) -> Landmarker:
+        os.write(2, b"INFO: created\n")
+        if "wrong" in options["base_options"]:
+            raise RuntimeError(8000 * "no zip archive ")
+        return cls()
+
+    def detect_for_video(self, picture: Any, time: int) -> Any:
+        os.write(2, b"INFO: a picture\n")
+        self.times.append(time)
+        return type("result", (), {"pose_landmarks": []})
+
+    def close(self) -> None:
+        os.write(2, b"INFO: closed\n")
+
+
+@pytest.fixture
+def landmarker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MediaPipe, as far as `MediaPipe` uses it."""
+    mode = type("mode", (), {"VIDEO": 0, "SRGB": 0})
+    vision = {"PoseLandmarkerOptions": dict, "RunningMode": mode, "PoseLandmarker": Landmarker}
+    python = {"vision": type("vision", (), vision), "BaseOptions": lambda model_asset_path: model_asset_path}
+    monkeypatch.setitem(sys.modules, "mediapipe.tasks.python", type("python", (), python))
+    monkeypatch.setitem(sys.modules, "mediapipe", type("mediapipe", (), {"Image": dict, "ImageFormat": mode}))
+    Landmarker.times.clear()
+
+
+@pytest.mark.usefixtures("landmarker")
+def test_the_estimator_gets_times_that_increase_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    estimator = MediaPipe(Path("a.task"))
+    for number in range(3):
+        assert estimator(np.zeros((2, 2, 3), np.uint8), number / 5000) == []
+    estimator(np.zeros((2, 2, 3), np.uint8), 1.0)
+    estimator.close()
+    assert Landmarker.times == [0, 1, 2, 1000]
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ValueError, match=r"^pose_model: wrong\.task is no model of MediaPipe's .* \(no zip") as caught:
+        MediaPipe(Path("wrong.task"))
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.usefixtures("cv2")
+def test_the_input_is_looked_at_before_the_model_of_the_estimator(
+    kinetics: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("processor.tools.watch.require", lambda: None)
+    weights, config, names = kinetics
+    words = ["--weights", weights, "--config", config, "--class_names", names, "--pose_model", tmp_path / "no.task"]
+    with pytest.raises(ValueError, match=r"^input: .*nix\.mp4 does not exist"):
+        watch_command([*map(str, ["--phase", "watch", *words, "--input", tmp_path / "nix.mp4"])])
 
 
 def test_a_temporary_name_may_tell_the_format(tmp_path: Path) -> None:
