@@ -84,8 +84,9 @@ def _model(model: nn.Module, args: Mapping[str, Any], frames: int) -> dict[str, 
     o, shape = model.options, model.input_shape(frames)
     C, T, V, M = shape
     channels = plural(C, "channel") + (" (joints and bones)" if C == 6 else "")
-    known = {name: value for name, value in asdict(o).items() if name in args}
-    assumed = {name: value for name, value in asdict(o).items() if name not in args}
+    options = {**asdict(o), "graph_args": args.get("graph_args", {})}  # the user's file, not a temporary one
+    known = {name: value for name, value in options.items() if name in args}
+    assumed = {name: value for name, value in options.items() if name not in args}
     return {
         "stream": o.title,
         "input": f"{channels}, {plural(T, 'frame')}, {plural(M, 'person')}",
