@@ -128,6 +128,10 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[3].split()[:3] == ["b.npz", "0.6", percent(stream(2))]
     assert lines[4].split()[:2] == ["fused", percent(fuse([stream(1), stream(2)], (1, 0.6)))]
     assert len({len(line) for line in lines[1:]}) == 1  # aligned
+    few = stream(1)
+    assert few.labels is not None
+    save_scores("few.npz", Scores(few.names, few.scores[:, :5], few.labels % 5))
+    assert run(capsys, "few.npz").splitlines()[1].split() == ["alpha", "top-1", "%"]
 
 
 @pytest.mark.usefixtures("files")

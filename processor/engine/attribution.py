@@ -108,9 +108,9 @@ def probabilities(model: nn.Module, samples: Sequence[Tensor], number: int) -> n
     return torch.cat(parts).float().softmax(dim=1)[:, number].cpu().numpy()
 
 
-def shares_of(length: int, levels: int) -> np.ndarray:
-    """The shares of an axis of so many places that are removed in turn, `levels` + 1 or fewer: each of whole places."""
-    return np.unique(np.linspace(0, length, levels + 1).round()) / length
+def counts(length: int, levels: int) -> np.ndarray:
+    """How many of so many places are removed in turn, from none to all: `levels` + 1 numbers, or fewer."""
+    return np.unique(np.linspace(0, length, levels + 1).round().astype(int))
 
 
 def curves(
@@ -118,13 +118,13 @@ def curves(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The probability of a class while an order is removed from the sample, and while it is added to nothing.
 
-    Both have an entry for each share of `shares_of`.
+    Both have an entry for each number of `counts`.
     """
-    count = (shares_of(len(order), levels) * len(order)).round().astype(int)
-    deleted = [removed(x, axis, order[:n]) for n in count]
-    inserted = [removed(x, axis, order[n:]) for n in count]
+    numbers = counts(len(order), levels)
+    deleted = [removed(x, axis, order[:n]) for n in numbers]
+    inserted = [removed(x, axis, order[n:]) for n in numbers]
     y = probabilities(model, [*deleted, *inserted], number)
-    return y[: len(count)], y[len(count) :]
+    return y[: len(numbers)], y[len(numbers) :]
 
 
 def area(curve: np.ndarray, shares: np.ndarray) -> float:
@@ -164,7 +164,7 @@ class Score:
         order = np.argsort(-importance, kind="stable")
         names = ("deletion", "insertion", "random_deletion", "random_insertion")
         drawn = dict(zip(names, (*self._curves(axis, order), *self.random(axis)), strict=True))
-        shares = shares_of(len(order), self.levels)
+        shares = counts(len(order), self.levels) / len(order)
         areas = {name: area(curve, shares) for name, curve in drawn.items()}
         return {
             **areas,

@@ -31,8 +31,8 @@ from processor.state.weights import AUTO, Weights, check_prefixes, load_weights
 log = logging.getLogger(__name__)
 
 SHARE = 0.5  # of the machine's memory that a model may take; training takes it several times
-CUSTOM = "graph.custom.Graph"  # of a skeleton in a file
 ROOM = (4, 1 << 26)  # a model takes at most so many times the bytes of its weights, and so many more
+CUSTOM = "graph.custom.Graph"  # of a skeleton in a file
 
 
 def model_of_weights(

@@ -144,7 +144,7 @@ def column(A: np.ndarray, tick: Ticks, title: str, score: str, kind: str) -> Fig
     figure = new_figure(COLUMN, 3.15 if kind == "joints" else 2.9, dpi=DOTS)
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
-    of_what = " (frame of the recording)" if kind == "frames" else ""
+    of_what = " (frame of the prepared recording)" if kind == "frames" else ""
     draw_map(figure, axes, A, tick, of_what, "weight, mean of heads and layers (1: an equal share)")
     axes.set_title(shown([title])[0], fontsize=8)
     figure.supxlabel(score.replace("order: ", "order:\n"), fontsize=SMALL)  # in two lines, for the picture is narrow

@@ -174,7 +174,7 @@ def _draw_frame_map(figure: Any, A: np.ndarray, explained: Any, frames: Sequence
     low, high = right.get_ylim()
     right.set_ylim(min(low, 1 - LEAST), max(high, 1 + LEAST))
     right.set_xlim(0, max(len(A) - 1, 1))
-    right.set_xlabel("frame of the recording (dotted: drawn below)", fontsize=7)
+    right.set_xlabel("frame of the prepared recording (dotted: drawn below)", fontsize=7)
     right.set_ylabel("attention received\n(1: equal share)", fontsize=7)
     right.tick_params(labelsize=SMALL, length=1.5)
     right.spines[["top", "right"]].set_visible(False)

@@ -1,18 +1,41 @@
-"""Parts of a recording: windows of its frames, and its persons alone.
+"""Parts of a recording that get labels: windows of its frames, and its persons alone.
 
 Axis legend: T frames, M persons, V joints, C channels.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
+from typing import NamedTuple
 
 import numpy as np
 
 from data_gen.formats.persons import follow
 from data_gen.formats.recording import Recording
+
+
+class Options(NamedTuple):
+    """How recordings are cut and labelled: see `Recognizer.predict`."""
+
+    top_k: int = 5
+    window: float | None = None
+    every: float | None = None
+    per_person: bool = False
+    frame_rate: float | None = None
+
+    def check(self) -> None:
+        """Refuses values that make no sense, with a ValueError."""
+        if self.top_k < 1:
+            raise ValueError(f"top_k: {self.top_k} must be at least 1")
+        for name in ("window", "every", "frame_rate"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name}: {value} must be a number above 0")
+        if self.every is not None and self.window is None:
+            raise ValueError("every: is the time from window to window; give the length of a window, too (--window)")
 
 
 @dataclass(frozen=True)

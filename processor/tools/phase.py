@@ -19,7 +19,6 @@ class PhaseParser(Parser):
         self.option("phase", choices=[phase], required=True, help=SUPPRESS)  # `prog` names it
         self.option("class_names", type=Path, help="text file with one class name a line, for weights without names")
         self.option("config", help="configuration, for weights that do not hold one, such as published ones")
-
         self.option("device", type=_device, help="auto (default), cpu, mps, cuda, or the number of a GPU")
 
     def error(self, message: str) -> NoReturn:

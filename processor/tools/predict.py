@@ -8,7 +8,6 @@ Axis legend: C channels, T frames, V joints, M persons.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -21,7 +20,7 @@ import torch
 from data_gen.formats.recording import Recording
 from processor.results.fusion import fuse
 from processor.results.scores import Scores
-from processor.tools.cutting import Windows, apart, part
+from processor.tools.cutting import Options, Windows, apart, part
 from processor.tools.inputs import Reader, Source, check_paths
 from processor.tools.trained import Trained, load_trained
 
@@ -63,27 +62,6 @@ class Prediction:
         names = ("recording", "person", "start", "end", "start_seconds", "end_seconds", "label", "probability")
         top_k = [{"label": label, "probability": probability} for label, probability in self.top_k]
         return {**{name: getattr(self, name) for name in names}, "top_k": top_k}
-
-
-class Options(NamedTuple):
-    """How recordings are cut: see `Recognizer.predict`."""
-
-    top_k: int = 5
-    window: float | None = None
-    every: float | None = None
-    per_person: bool = False
-    frame_rate: float | None = None
-
-    def check(self) -> None:
-        """Refuses values that make no sense, with a ValueError."""
-        if self.top_k < 1:
-            raise ValueError(f"top_k: {self.top_k} must be at least 1")
-        for name in ("window", "every", "frame_rate"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name}: {value} must be a number above 0")
-        if self.every is not None and self.window is None:
-            raise ValueError("every: is the time from window to window; give the length of a window, too (--window)")
 
 
 class _Cut(NamedTuple):

@@ -26,11 +26,11 @@ from graph.common.files import atomic_write, check_folder
 from graph.common.words import plural
 from graph.tools import Skeleton
 from processor.runtime.signals import stop_signals
-from processor.tools.cutting import Windows
+from processor.tools.cutting import Options, Windows
 from processor.tools.overlay import overlay
 from processor.tools.phase import PhaseParser
 from processor.tools.pose import ADDRESS, Estimator, MediaPipe, model_file, require
-from processor.tools.predict import Options, Prediction, Recognizer
+from processor.tools.predict import Prediction, Recognizer
 from processor.tools.predictions import add_options, load, stem_of, table_paths, tables
 from processor.tools.video import CODECS, Screen, Video, Writer, open_video
 
@@ -56,7 +56,7 @@ def parser() -> PhaseParser:
         "window", type=float, default=4.0, help="length of the windows that are labelled, in seconds (default: 4)"
     )
     words.option("every", type=float, default=1.0, help="seconds from one label to the next (default: 1)")
-    words.option("frame_rate", type=float, help="frames a second, for a camera, or if a file does not tell")
+    words.option("frame_rate", type=float, help="frames a second, of a camera, or in place of what a file tells")
     words.option(
         "pose_model",
         type=Path,

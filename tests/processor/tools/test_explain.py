@@ -30,7 +30,7 @@ from model.zit_zot import Model as ZitZot
 from processor.config.schema import Config, resolved
 from processor.engine import attribution
 from processor.engine.attention import frames_of, look, step_of
-from processor.engine.attribution import Score, area, by_axis, rollout, shares_of, spearman, stability
+from processor.engine.attribution import Score, area, by_axis, counts, rollout, spearman, stability
 from processor.results import body_pictures
 from processor.results.attention_pictures import limb_order
 from processor.tools import explain as phase
@@ -235,8 +235,8 @@ def test_gradients_tell_which_joint_counts() -> None:
 def test_numbers() -> None:
     assert area(np.array([1.0, 0.0, 0.0]), np.array([0, 0.5, 1])) == 0.25
     assert area(np.array([1.0, 1.0]), np.array([0, 1.0])) == 1
-    shares = shares_of(25, 10)  # whole joints: 0, 2, 5, 8, ...
-    assert (25 * shares).round(9).tolist() == [0, 2, 5, 8, 10, 12, 15, 18, 20, 22, 25]
+    assert counts(25, 10).tolist() == [0, 2, 5, 8, 10, 12, 15, 18, 20, 22, 25]
+    shares = counts(25, 10) / 25
     assert area(shares, shares) == pytest.approx(0.5)
     assert area((shares < 0.1).astype(float), shares) == pytest.approx(0.08 + 0.12 / 2)
     A = np.array([[0.0, 1.0], [0.0, 1.0]])

@@ -108,18 +108,21 @@ def test_onnx_runtime_gives_the_logits_of_published_weights(name: str, tmp_path:
 
 
 @pytest.mark.slow
-def test_the_script_of_the_document_labels_clips(run: Path, tmp_path: Path) -> None:
+def test_the_script_of_the_document_labels_clips(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("onnxscript", "onnxruntime"):
         pytest.importorskip(name, reason=f"{name} is not installed (requirements-onnx.txt)")
     (trained,) = load_trained([run / "last.pt"], device="cpu")
     export(trained, tmp_path / "a.onnx", "onnx")
-    script, _ = re.findall(r"^```py\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL | re.MULTILINE)
+    text = (ROOT / "docs" / "deploy.md").read_text()
+    make, script, _ = re.findall(r"^```py\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert len(script.splitlines()) <= 30
     assert re.findall(r"^(?:import|from) (\w+)", script, re.MULTILINE) == ["json", "sys", "numpy", "onnxruntime"]
     (tmp_path / "label.py").write_text(script)
-    x = torch.randn(4, 3, 8, 20, 1, generator=torch.Generator().manual_seed(2))
-    np.save(tmp_path / "x.npy", x.numpy())
-    words = [sys.executable, "label.py", "a.onnx", "x.npy"]
+    monkeypatch.chdir(tmp_path)
+    exec(make.replace("config/demo/train.yaml", str(run / "config.yaml")), {})
+    x = torch.from_numpy(np.load("clips.npy"))
+    assert x.shape == (5, 3, 8, 20, 1)
+    words = [sys.executable, "label.py", "a.onnx", "clips.npy"]
     said = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
     with torch.no_grad():
         probability = trained.model(x).softmax(dim=1)
@@ -128,6 +131,11 @@ def test_the_script_of_the_document_labels_clips(run: Path, tmp_path: Path) -> N
         names = trained.class_names
         expected = f"{number} " + ", ".join(f"{names[i]} {100 * row[i]:.1f} %" for i in (first, second, third))
         assert line == expected
+    monkeypatch.setattr("processor.tools.export._holds", lambda *_: False)  # so that it takes eight frames only
+    export(trained, tmp_path / "a.onnx", "onnx")
+    np.save("clips.npy", x[:, :, :3])
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.split(";")[0]) == (1, "clips have 3 frames, the model takes 8 to 8")
 
 
 @pytest.mark.slow
@@ -157,7 +165,7 @@ def test_onnx_runtime_steps_through_a_clip(run: Path, tmp_path: Path) -> None:
     for part, path in zip(("step", "tail"), paths, strict=True):
         path.rename(tmp_path / f"s-tr.{part}.onnx")
     np.save(tmp_path / "clip.npy", x)
-    _, loop = re.findall(r"^```py\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL | re.MULTILINE)
+    *_, loop = re.findall(r"^```py\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / "loop.py").write_text(loop)
     said = subprocess.run([sys.executable, "loop.py"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == trained.class_names[int(logits[0].argmax())]
