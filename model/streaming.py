@@ -5,11 +5,18 @@
         stream.push(frame)
         logits = stream.logits()  # model(x[:, :, :t]) of the t frames so far
 
-In evaluation mode attention, graph convolution and batch norm of S-TR act inside a frame. Only temporal convolutions
-and the mean over time see several frames. So each convolution keeps sums of the outputs that later inputs complete
-(eight frames at most), what is added to its output (a block's residual) or taken later (the raw input of the fourth
-block) waits as long, and the mean is a running sum: memory does not grow with the number of frames. In `logits`, where
-the clip ends, the outputs are complete as they are, for the zeros beyond the end add nothing.
+In evaluation mode attention, graph convolution and batch norm of S-TR act inside a frame. Only the convolutions over
+time and the mean over time see several frames.
+
+Output o of a convolution with stride s sees its inputs o·s - k to o·s + k (k = 4). It is complete when input o·s + k
+has come: a convolution is k inputs late, and the delays of all units add up. Frames are taken four at a time. Four is
+the product of all strides, so a unit always gets the same number of inputs, and its `delay` is a constant. Where the
+strides before it leave one frame of `rate`, its next input after `seen` frames has the place seen / rate - delay in
+the clip. Inputs at places before 0 or beyond the end become zeros, which are the padding of the convolution.
+
+What waits for later frames is the state: for each convolution the sums of those outputs (8 / s) that have got some of
+their inputs, the last inputs of each residual, the raw input of the fourth block, and the sum for the mean over time.
+So memory does not grow. `logits` also computes the outputs at the end of the clip, and does not keep them.
 
 A model that attends over frames, or whose graph is made of all frames, cannot do this: `Window` gives the logits of the
 last frames, computed anew.
@@ -20,69 +27,146 @@ Axis legend: N streams side by side, C channels, T frames, V joints, M persons; 
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from model import st_tr
 from model.inputs import checked, normalised
-from model.layers.basic import norm_relu
 from model.layers.gcn import AdaptiveGCN
-from model.layers.tcn import TemporalConv
+from model.st_tr import Model
 
-TOGETHER = 16  # frames after which a stream computes even if nobody asks for logits: fewer calls are faster
-
-
-class Frames(NamedTuple):
-    """Features of successive frames x (B, T, V, C), of which the first `sure` stay the same when more frames come."""
-
-    x: Tensor
-    sure: int
+STEP = 4  # frames of a step
+TOGETHER = 16  # frames that a stream collects before it computes, if nobody asks for logits: fewer calls are faster
 
 
-class _Convolution:
-    """A temporal convolution, batch norm and ReLU whose inputs come piece by piece.
+class _Unit(nn.Module):
+    """A temporal convolution, batch norm and ReLU, with what is before and beside it: tcn(gcn(x)) + residual(x)."""
 
-    Each sure input meets each matrix of the kernel once, and the sums are kept until all inputs of an output have come.
-    So the outputs at the end of a clip need no inputs before, and no zeros beyond it.
+    matrices: Tensor  # (2k + 1, in, out), those of the convolution times the fixed scale of the batch norm
+    bias: Tensor
+
+    def __init__(self, gcn: nn.Module, tcn: Any, residual: nn.Module | None, *, delay: int, rate: int) -> None:
+        super().__init__()
+        self.gcn, self.residual, self.delay, self.rate = gcn, residual, delay, rate
+        self.k, self.stride = int(tcn.conv.padding[0]), int(tcn.conv.stride[0])
+        scale = tcn.bn.weight / (tcn.bn.running_var + tcn.bn.eps).sqrt()
+        self.register_buffer("matrices", (tcn.conv.weight[..., 0].permute(2, 1, 0) * scale).contiguous())
+        self.register_buffer("bias", (tcn.conv.bias - tcn.bn.running_mean) * scale + tcn.bn.bias)
+
+    def convolve(self, x: Tensor, sums: Tensor | None, settled: int, *, ends: bool) -> tuple[Tensor, Tensor]:
+        """Outputs (B, Q, V, out) and the next sums, of inputs (B, P, V, in) and the sums of the inputs before.
+
+        The outputs are those that the first `settled` inputs complete. Where the clip `ends`, the other inputs give all
+        further outputs, but do not enter the next sums.
+        """
+        k, s = self.k, self.stride
+        if sums is None:
+            sums = x.new_zeros(x.shape[0], 2 * k // s, x.shape[2], len(self.bias))
+        complete = settled // s
+        sums = self._add(x[:, :settled], F.pad(sums, (0, 0, 0, 0, 0, complete)))
+        y, sums = sums[:, :complete], sums[:, complete:]
+        if ends:
+            further = F.pad(sums, (0, 0, 0, 0, 0, -(-(x.shape[1] + k) // s) - complete - sums.shape[1]))
+            y = torch.cat([y, self._add(x[:, settled:], further)], dim=1)
+        return F.relu(y + self.bias), sums
+
+    def _add(self, x: Tensor, sums: Tensor) -> Tensor:
+        """The sums, in place, and what the inputs x give to them: sum o gets input o·s + j - 2k times the matrix j."""
+        k, s = self.k, self.stride
+        if not x.shape[1]:
+            return sums
+        if torch.compiler.is_compiling():  # one operation in exported programs, slower in torch
+            weight = rearrange(self.matrices, "j i o -> o i j 1")
+            y = F.conv2d(rearrange(x, "b t v c -> b c t v"), weight, stride=(s, 1), padding=(2 * k, 0))
+            return sums + rearrange(y, "b c t v -> b t v c")[:, : sums.shape[1]]
+        for j, matrix in enumerate(self.matrices):
+            first = -(-(2 * k - j) // s)  # of the sums that get such an input
+            rows = x[:, first * s + j - 2 * k :: s][:, : max(sums.shape[1] - first, 0)]
+            place = sums[:, first : first + rows.shape[1]].flatten(1, 2)
+            place.baddbmm_(rows.flatten(1, 2), matrix.expand(len(rows), -1, -1))
+        return sums
+
+
+class Step(nn.Module):
+    """The state after four frames: ((N, C, 4, V, M), state) -> state, tensors (N, M, ...) by name, and `seen` (1,).
+
+    Args:
+        model: S-TR in evaluation mode.
+
+    Raises:
+        ValueError: this model cannot be streamed exactly, or is in training mode.
     """
 
-    def __init__(self, tcn: TemporalConv) -> None:
-        self._tcn = tcn
-        self._weight = tcn.conv.weight.detach()[..., 0].permute(2, 1, 0).contiguous()  # (kernel, in, out)
-        self.seen = self._given = 0  # sure inputs so far, and outputs that are complete
-        self._sums: Tensor | None = None  # (B, P, V, out) of the outputs after these
+    @torch.no_grad()
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        model = streamable(model)
+        self.options, self.data_bn, self.fcn = model.options, model.data_bn, model.fcn
+        parts: list[Any] = [] if self.options.all_layers else [(model.gcn0, model.tcn0, None)]
+        self.joined = None if model.joined is None else model.joined + len(parts)
+        parts += [(block.gcn1, block.tcn1, block.down1) for block in model.backbone]
+        self.units, self.delay, self.rate = nn.ModuleList(), 0, 1
+        for part in parts:
+            self.units.append(unit := _Unit(*part, delay=self.delay, rate=self.rate))
+            self.delay, self.rate = (self.delay + unit.k) // unit.stride, self.rate * unit.stride
 
-    def __call__(self, frames: Frames, *, end: bool) -> Frames:
-        """The outputs that the inputs so far complete, with `end` all of them."""
-        (x, sure), conv, n = frames, self._tcn.conv, self.seen
-        kernel, stride, padding = int(conv.kernel_size[0]), int(conv.stride[0]), int(conv.padding[0])
-        B, T, V, _ = x.shape
-        reached = (n + T - 1 + padding) // stride + 1 - self._given  # outputs that see an input
-        bias = x.new_zeros(conv.out_channels) if conv.bias is None else conv.bias
-        kept = 0 if self._sums is None else self._sums.shape[1]
-        sums = bias.expand(B, max(reached - kept, 0), V, -1)
-        sums = sums.clone() if self._sums is None else torch.cat([self._sums, sums], dim=1)
-        y = sums.clone() if sure < T else sums
-        complete = max((n + sure + padding - kernel) // stride + 1, 0) - self._given
-        count = -(-(n + T) // stride) - self._given if end else complete  # outputs of the clip so far
-        for shift, matrix in enumerate(self._weight):  # an output o sees the input o * stride + shift - padding
-            first = max(-(-(n + padding - shift) // stride), 0)
-            begin = first * stride + shift - padding - n
-            first -= self._given
-            certain = max(-(-(sure - begin) // stride), 0)
-            rows = x[:, begin::stride][:, : max(certain, count - first)] if begin < T else x[:, :0]
-            product = (rows.flatten(0, 2) @ matrix).view(B, -1, V, conv.out_channels)
-            y[:, first : first + rows.shape[1]] += product
-            if sure < T:
-                sums[:, first : first + certain] += product[:, :certain]
-        self.seen += sure
-        self._sums = sums[:, complete : (self.seen - 1 + padding) // stride + 1 - self._given].clone()
-        self._given += complete
-        y = y[:, :count]
-        return Frames(norm_relu(y, self._tcn.bn) if count else y, complete)
+    def empty(self, N: int = 1) -> dict[str, Tensor]:
+        """The state of N streams before their first frame: zeros."""
+        (C, _, V, M), like = self.options.shape, self.fcn.weight
+        state = self(like.new_zeros(N, C, STEP, V, M), {"seen": like.new_zeros(1, dtype=torch.int64)})
+        return {name: torch.zeros_like(x) for name, x in state.items()}
+
+    def forward(self, frames: Tensor, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self.advance(frames, state, settled=frames.shape[2])[0]
+
+    def advance(
+        self, frames: Tensor, state: Mapping[str, Any], *, settled: int, count: Tensor | int | None = None
+    ) -> tuple[dict[str, Any], Tensor]:
+        """The state after the first `settled` frames, and logits.
+
+        Args:
+            frames: (N, C, P, V, M).
+            state: {} before the first frame; `seen` may be a number, too.
+            settled: a multiple of four.
+            count: frames after which the clip ends, for logits; None: it goes on, and all frames are settled.
+        """
+        M, seen = frames.shape[-1], state.get("seen", 0)
+        state = {name: x if name == "seen" else x.flatten(0, 1) for name, x in state.items()}
+        clip = seen + (settled if count is None else count)
+        raw, x = rearrange(frames, "n c t v m -> (n m) t v c"), normalised(frames, self.data_bn)
+        for i, unit in enumerate(cast(Sequence[_Unit], self.units)):
+            n = settled // unit.rate
+            if i == self.joined:
+                x = torch.cat([x, _delayed(raw, state, "raw", unit.delay, n)[:, : x.shape[1]]], dim=-1)
+            h = _inside(unit.gcn(x), seen // unit.rate - unit.delay, -(-clip // unit.rate))
+            y, state[f"sums{i}"] = unit.convolve(h, state.get(f"sums{i}"), n, ends=count is not None)
+            if unit.residual is not None:
+                beside = _delayed(x, state, f"residual{i}", unit.k, n)
+                y = y + unit.residual(beside[:, : (y.shape[1] - 1) * unit.stride + 1])
+            x = y
+        number = -(-clip // self.rate)
+        features = _inside(x.mean(dim=2, dtype=torch.float64), seen // self.rate - self.delay, number)
+        total = state.get("total", 0.0)
+        state["seen"] = seen + settled
+        state["total"] = total + features[:, : settled // self.rate].sum(dim=1)
+        mean = ((total + features.sum(dim=1)) / number).unflatten(0, (-1, M)).mean(dim=1)
+        state = {name: x if name == "seen" else x.unflatten(0, (-1, M)) for name, x in state.items()}
+        return state, self.fcn(mean.to(self.fcn.weight.dtype))
+
+
+class Tail(nn.Module):
+    """The logits (N, num_class) of all frames so far: those of a state, and the `count` (1,) first of four more."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, frames: Tensor, count: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        return self.step.advance(frames, state, settled=0, count=count)[1]
 
 
 class Stream:
@@ -101,83 +185,48 @@ class Stream:
 
     def reset(self) -> None:
         """Forgets all frames."""
-        self._convolutions: dict[str, _Convolution] = {}
-        self._pushed: list[Tensor] = []  # frames that nothing was computed of
-        self._waiting: dict[str, Tensor] = {}  # by unit: frames (N·M, T, V, C) that it needs later
-        self._total: Tensor | float = 0.0  # (N·M, C), the last features summed over sure frames
-        self._count = 0  # of these frames
-        self._shape: tuple[int, ...] = ()
+        self._step: Any = None
+        self._state: dict[str, Any] = {}
+        self._frames: list[Tensor] = []  # after those of the state
+        self._logits: Tensor | None = None
 
     def push(self, frame: Tensor) -> None:
         """The next frame (N, C, V, M), or frames (N, C, T, V, M), of N streams; absent persons complete fewer.
 
         Raises:
-            ValueError: axes are not those of the model, or N differs from that of the frames before.
+            ValueError: axes are not those of the model, N differs from that of the frames before, or training mode.
         """
-        x = frame[:, :, None] if frame.dim() == 4 else frame
-        x = checked(x, self.model.options, self.model.fcn.weight.dtype)
-        shape = (len(x), x.shape[-1])
-        if self._shape not in ((), shape):
-            raise ValueError(f"push: {len(x)} streams, after {self._shape[0]}; call reset() before other streams")
-        if not self._shape:
-            convolutions = ((name, unit) for name, unit in self.model.named_modules() if isinstance(unit, TemporalConv))
-            self._convolutions = {name: _Convolution(unit) for name, unit in convolutions}
-        self._shape = shape
-        self._pushed.append(x)
-        if sum(x.shape[2] for x in self._pushed) >= TOGETHER:
-            self._advance(end=False)
+        _check_evaluation(self.model)
+        x = checked(frame[:, :, None] if frame.dim() == 4 else frame, self.model.options, self.model.fcn.weight.dtype)
+        if self._frames and len(x) != (N := len(self._frames[0])):
+            raise ValueError(f"push: {len(x)} streams, after {N}; call reset() before other streams")
+        self._step = self._step or Step(self.model)
+        self._frames.append(x.clone())  # the caller may fill the same memory with the next frame
+        self._logits = None
+        if (number := sum(x.shape[2] for x in self._frames)) > TOGETHER:
+            self._advance((number - 1) // STEP * STEP)
 
     def logits(self) -> Tensor:
         """(N, num_class) of all frames so far.
 
         Raises:
-            ValueError: there are no frames.
+            ValueError: there are no frames, or training mode.
         """
-        if not self._shape:
+        _check_evaluation(self.model)
+        if not self._frames:
             raise ValueError("logits: no frame was pushed")
-        with torch.no_grad():
-            mean = self._advance(end=True).unflatten(0, self._shape).mean(dim=1)
-            return self.model.fcn(mean.to(self.model.fcn.weight.dtype))
+        if self._logits is None:
+            number = sum(x.shape[2] for x in self._frames)
+            self._logits = self._advance(number // STEP * STEP, number)
+        return self._logits.clone()
 
     @torch.no_grad()
-    def _advance(self, *, end: bool) -> Tensor:
-        """Takes the pushed frames; the mean (N·M, C) of the last features, with `end` as if the clip ended here."""
-        model, o = self.model, self.model.options
-        N, M = self._shape
-        none = model.fcn.weight.new_zeros(N, o.channel, 0, o.num_point, M)
-        x = torch.cat([none, *self._pushed], dim=2)
-        self._pushed = []
-        raw = rearrange(x, "n c t v m -> (n m) t v c")
-        frames = Frames(normalised(x, model.data_bn) if x.shape[2] else raw, x.shape[2])
-        if not o.all_layers:
-            frames = self._convolutions["tcn0"](_each(model.gcn0, frames), end=end)
-        for i, block in enumerate(model.backbone):
-            if i == model.joined:
-                joined = self._delayed("raw", Frames(raw, raw.shape[1]), frames)
-                frames = frames._replace(x=torch.cat([frames.x, joined], dim=-1))
-            frames = self._through(f"backbone.{i}", cast(st_tr.Block, block), frames, end=end)
-        features = frames.x.mean(dim=2, dtype=torch.float64)
-        total = self._total + features.sum(dim=1)
-        self._total = self._total + features[:, : frames.sure].sum(dim=1)
-        number = self._count + frames.x.shape[1]
-        self._count += frames.sure
-        return total / number
-
-    def _through(self, name: str, block: st_tr.Block, frames: Frames, *, end: bool) -> Frames:
-        """A block, whose residual takes the frames 0, s, 2s, ... of the clip where its stride is s."""
-        convolution, stride = self._convolutions[f"{name}.tcn1"], cast(TemporalConv, block.tcn1).conv.stride[0]
-        skip = -convolution.seen % stride
-        residual = Frames(frames.x[:, skip:], max(frames.sure - skip, 0))
-        residual = _each(block.down1, residual, stride)
-        y = convolution(_each(block.gcn1, frames), end=end)
-        return y._replace(x=y.x + self._delayed(f"{name}.down1", residual, y))
-
-    def _delayed(self, name: str, frames: Frames, late: Frames) -> Tensor:
-        """The frames beside those that came `late`; those whose time has not come wait."""
-        x = torch.cat([self._waiting[name], frames.x], dim=1) if name in self._waiting else frames.x
-        sure = x.shape[1] - frames.x.shape[1] + frames.sure
-        self._waiting[name] = x[:, late.sure : sure].clone()
-        return x[:, : late.x.shape[1]]
+    def _advance(self, settled: int, count: int | None = None) -> Tensor:
+        frames = torch.cat(self._frames, dim=2)
+        state, logits = self._step.advance(frames[:, :, : count or settled], self._state, settled=settled, count=count)
+        self._state = {name: x if name == "seen" else x.clone() for name, x in state.items()}  # no parts of more
+        self._frames = [frames[:, :, settled:].clone()]
+        return logits
 
 
 class Window:
@@ -204,47 +253,48 @@ class Window:
 
     def push(self, frame: Tensor) -> None:
         """The next frame (N, C, V, M), or frames (N, C, T, V, M)."""
-        self._frames.extend(frame[:, :, None].unbind(dim=2) if frame.dim() == 4 else frame.unbind(dim=2))
+        x = frame.clone()
+        self._frames.extend([x] if x.dim() == 4 else x.unbind(dim=2))
 
+    @torch.no_grad()
     def logits(self) -> Tensor:
-        """(N, num_class) of the last frames.
-
-        Raises:
-            ValueError: there are no frames.
-        """
+        """(N, num_class) of the last frames; errors as `Stream`."""
+        _check_evaluation(self.model)
         if not self._frames:
             raise ValueError("logits: no frame was pushed")
-        with torch.no_grad():
-            logits: Tensor = self.model(torch.stack(list(self._frames), dim=2))
-        return logits
+        return self.model(torch.stack(list(self._frames), dim=2))
 
 
-def streamable(model: nn.Module) -> st_tr.Model:
+def streamable(model: nn.Module) -> Model:
     """The model, if it can be streamed exactly; errors as `Stream`."""
-    if reason := why_not(model):
-        raise ValueError(f"this model cannot be streamed exactly: {reason}; take model.streaming.Window")
-    _check_evaluation(model)
-    return cast(st_tr.Model, model)
-
-
-def why_not(model: nn.Module) -> str | None:
-    """Why a model cannot be streamed exactly; None: it can."""
-    if not isinstance(model, st_tr.Model):
-        return f"{type(model).__module__} begins with a graph that is made of all frames, or is not known"
-    if model.options.tcn_attention:
-        return "temporal attention looks at all frames"
-    if any(isinstance(module, AdaptiveGCN) for module in model.modules()):
-        return "an adaptive graph (agcn) is made of all frames"
-    return None
+    if not isinstance(model, Model):
+        reason = f"{type(model).__module__} begins with a graph that is made of all frames, or is not known"
+    elif model.options.tcn_attention:
+        reason = "temporal attention looks at all frames"
+    elif any(isinstance(module, AdaptiveGCN) for module in model.modules()):
+        reason = "an adaptive graph (agcn) is made of all frames"
+    else:
+        _check_evaluation(model)
+        return model
+    raise ValueError(f"this model cannot be streamed exactly: {reason}; take model.streaming.Window")
 
 
 def _check_evaluation(model: nn.Module) -> None:
-    if model.training:
+    if any(module.training for module in model.modules()):
         raise ValueError("the model is in training mode, where batch norm looks at all frames; call model.eval()")
 
 
-def _each(module: nn.Module, frames: Frames, stride: int = 1) -> Frames:
-    """A module that acts inside each frame, of every frame at `stride`, and of no frames as well."""
-    x, sure = frames
-    y = module(x) if x.shape[1] else module(x.new_zeros(x.shape[0], 1, *x.shape[2:]))[:, :0]
-    return Frames(y, -(-sure // stride))
+def _delayed(x: Tensor, state: dict[str, Any], name: str, number: int, settled: int) -> Tensor:
+    """x (B, P, V, C) after the `number` frames that wait in the state; those before x[:, settled] wait next."""
+    x = torch.cat([state[name], x], dim=1) if name in state else F.pad(x, (0, 0, 0, 0, number, 0))
+    state[name] = x[:, settled : settled + number]
+    return x
+
+
+def _inside(x: Tensor, first: Tensor | int, number: Tensor | int) -> Tensor:
+    """x (B, P, ...) of the places `first`, first + 1, ...; zero where the place is not among 0 to `number` - 1."""
+    if isinstance(first, int) and 0 <= first <= number - x.shape[1]:
+        return x
+    place = first + torch.arange(x.shape[1], device=x.device)
+    inside = (place >= 0) & (place < number)
+    return torch.where(inside.view(-1, *[1] * (x.dim() - 2)), x, 0)

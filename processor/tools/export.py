@@ -1,15 +1,14 @@
 """A trained model as a file that other programs run: ONNX, or PyTorch's exported program.
 
 The file takes prepared clips (N, C, T, V, M) and gives logits (N, num_class), for any N, and any T where the model
-takes any. With `--stream` two files are written, for S-TR frame by frame (`model.streaming_step`): one makes the next
-state of a frame and a state, the other logits of a state. The metadata of a file, one JSON text under the key `st_tr`,
-say what the classes, joints, channels and frames are and how recordings are prepared. The plain functions of
-`model.layers` are traced, in float32 on the CPU.
+takes any. With `--stream` two files are written, for S-TR frame by frame (`model.streaming`): the step takes four
+frames and a state and gives the next state, the tail gives the logits of a state and up to four more frames. The
+metadata of a file, one JSON text under the key `st_tr`, say what the classes, joints, channels and frames are and how
+recordings are prepared. The plain functions of `model.layers` are traced, in float32 on the CPU.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 import warnings
@@ -23,11 +22,12 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.utils._pytree import tree_map
 
 from graph.common.files import atomic_write, check_folder
 from model import fast
 from model.base import SkeletonModel
-from model.streaming_step import Step, Tail
+from model.streaming import STEP, Step, Tail
 from processor.state.data import versions
 from processor.tools.phase import PhaseParser, of_weights
 from processor.tools.trained import Trained, load_trained
@@ -101,21 +101,21 @@ def export_stream(trained: Trained, path: Path, format: Format) -> list[Path]:
             f"stream: sampling: {trained.args['sampling']} chooses among all frames of a clip; leave --stream out"
         )
     step, shape = Step(trained.model), clip_shape(trained)
-    state, names = step.empty(2), step.names()
     C, _, V, M = shape
+    frames, count, state = torch.zeros(2, C, STEP, V, M), torch.full((1,), STEP), step.empty(2)
     about = metadata(trained, shape, (1, None)) | {
         "state": [
             {"name": name, "shape": ["N" if x.dim() > 1 else 1, *x.shape[1:]], "type": str(x.dtype)[len("torch.") :]}
-            for name, x in zip(names, state, strict=True)
+            for name, x in state.items()
         ]
     }
-    parts: dict[str, tuple[nn.Module, list[Tensor], list[str], list[str]]] = {
-        "step": (step, [torch.zeros(2, C, V, M), *state], ["frame", *names], [f"next_{name}" for name in names]),
-        "tail": (Tail(step), state, names, ["logits"]),
+    parts: dict[str, tuple[nn.Module, list[Any], list[str], list[str]]] = {
+        "step": (step, [frames, state], ["frames", *state], [f"next_{name}" for name in state]),
+        "tail": (Tail(step), [frames, count, state], ["frames", "count", *state], ["logits"]),
     }
     paths = []
     for part, (module, inputs, taken, given) in parts.items():
-        program = traced(module, inputs, [[0] if x.dim() > 1 else [] for x in inputs])
+        program = traced(module, inputs, [0])
         paths.append(path.with_suffix(f".{part}{path.suffix}"))
         write(program, paths[-1], format, {**about, "part": part}, taken, given)
     return paths
@@ -174,7 +174,7 @@ def trace(
     """
     x, T = torch.zeros(2, *shape), shape[1]
     with suppress(ValueError):  # it may be traced for one number of frames
-        program = traced(model, [x], [[0, 2]])
+        program = traced(model, [x], [0, 2])
         least, most = _frames(program)
         if least == most:
             return program, (least, most)
@@ -184,7 +184,7 @@ def trace(
             while format == "onnx" and least > 1 and _holds(run, model, shape, [least - 1]):
                 least -= 1
             return program, (least, most)
-    return traced(model, [x], [[0]]), (T, T)
+    return traced(model, [x], [0]), (T, T)
 
 
 def _frames(program: ExportedProgram) -> tuple[int, int | None]:
@@ -227,22 +227,21 @@ def _holds(
     return True
 
 
-def traced(module: nn.Module, inputs: Sequence[Tensor], free: Sequence[Sequence[int]]) -> ExportedProgram:
-    """The exported program of a module, for inputs whose `free` axes may have other lengths.
+def traced(module: nn.Module, inputs: Sequence[Any], free: Sequence[int]) -> ExportedProgram:
+    """The exported program of a module whose inputs, tensors or dictionaries of them, have `free` axes of any length.
+
+    A tensor with one axis has a fixed shape.
 
     Raises:
         ValueError: it cannot be traced, or takes one number of clips only.
     """
-    axes = [dict.fromkeys(numbers, Dim.AUTO) for numbers in free]
-    parameters = inspect.signature(module.forward).parameters.values()
-    named = sum(parameter.kind is not parameter.VAR_POSITIONAL for parameter in parameters)
-    shapes = (*axes[:named], *([tuple(axes[named:])] if len(axes) > named else []))  # *args is one argument
+    shapes = tree_map(lambda x: dict.fromkeys(free if x.dim() > 1 else (), Dim.AUTO), tuple(inputs))
     try:
         with _silence(), fast.reference(), torch.no_grad():
             program = torch.export.export(module.eval(), tuple(inputs), dynamic_shapes=shapes)
     except Exception as error:  # the tracer raises errors of many kinds
         raise ValueError(f"export: the model cannot be traced ({str(error).splitlines()[0]})") from error
-    if 0 in free[0] and _is_fixed(_size(program, 0)):
+    if _is_fixed(_size(program, 0)):
         raise ValueError(f"export: the model takes batches of {_size(program, 0)} only")
     return program
 

@@ -9,8 +9,7 @@ import torch
 
 from model import Model as ZitZot
 from model.st_tr import Model
-from model.streaming import Stream, Window
-from model.streaming_step import Step, Tail
+from model.streaming import STEP, Step, Stream, Tail, Window
 
 SMALL: dict[str, Any] = {"num_class": 5, "num_point": 15, "window_size": 24, "channels": [8, 16, 32], "Nh": 2}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -47,16 +46,31 @@ def test_steps_of_fixed_shapes_give_the_logits_of_the_clip(name: str) -> None:
     model = model_of(**VARIANTS[name])
     step = Step(model)
     tail, state = Tail(step), step.empty(2)
-    shapes = [x.shape for x in state]
-    assert len(step.names()) == len(state)
+    shapes = {key: x.shape for key, x in state.items()}
+    assert not any(x.any() for x in state.values())
     x = torch.randn(2, 3, 29, 15, model.options.num_person, dtype=torch.float64)
     with torch.no_grad():
         for t in range(1, 30):
-            state = step(x[:, :, t - 1], *state)
+            before = (t - 1) // STEP * STEP
+            frames = torch.full((2, 3, STEP, 15, model.options.num_person), 7.0, dtype=torch.float64)  # no frames
+            frames[:, :, : t - before] = x[:, :, before:t]
             expected = model(x[:, :, :t])
-            torch.testing.assert_close(tail(*state), expected, rtol=0, atol=1e-10)
+            torch.testing.assert_close(tail(frames, torch.tensor([t - before]), state), expected, rtol=0, atol=1e-10)
+            torch.testing.assert_close(tail(frames, torch.tensor([t - before]), state), expected, rtol=0, atol=1e-10)
+            if t % STEP == 0:
+                state = step(frames, state)
+                torch.testing.assert_close(tail(frames, torch.tensor([0]), state), expected, rtol=0, atol=1e-10)
     assert expected.abs().max() > 0.01
-    assert [x.shape for x in state] == shapes
+    assert {key: x.shape for key, x in state.items()} == shapes
+
+
+def test_compilers_get_a_convolution_of_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, frames = Step(model_of()), torch.randn(2, 3, STEP, 15, 2, dtype=torch.float64)
+    state, count = step(frames, step.empty(2)), torch.tensor([3])
+    expected, logits = step(frames, state), Tail(step)(frames, count, state)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(step(frames, state), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(Tail(step)(frames, count, state), logits, rtol=0, atol=1e-10)
 
 
 def test_frames_may_come_several_at_a_time_and_answers_may_be_left_out() -> None:
@@ -97,9 +111,23 @@ def test_memory_does_not_grow() -> None:
         stream.push(torch.randn(1, 3, 15, 2))
         if t % 3 == 0:
             stream.logits()
-        sums = [unit._sums for unit in stream._convolutions.values() if unit._sums is not None]
-        sizes.append(sum(x.numel() for x in (*stream._waiting.values(), *stream._pushed, *sums)))
+        kept = [*stream._state.values(), *stream._frames]
+        sizes.append(sum(x.untyped_storage().nbytes() for x in kept if isinstance(x, torch.Tensor)))
     assert max(sizes[80:]) <= max(sizes[:80])
+
+
+def test_a_caller_may_use_the_same_memory_for_every_frame() -> None:
+    x, frame = torch.randn(1, 3, 6, 15, 2, dtype=torch.float64), torch.empty(1, 3, 15, 2, dtype=torch.float64)
+    streams = [Stream(model := model_of()), Window(model, 6)]
+    for t in range(6):
+        frame.copy_(x[:, :, t])
+        for stream in streams:
+            stream.push(frame)
+    for stream in streams:
+        with torch.no_grad():
+            torch.testing.assert_close(stream.logits(), model(x), rtol=0, atol=1e-10)
+    streams[0].logits().zero_()
+    torch.testing.assert_close(streams[0].logits(), stream.logits(), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +156,23 @@ def test_zit_zot_and_training_are_refused() -> None:
         Stream(ZitZot(num_class=3, num_point=17).eval())
     with pytest.raises(ValueError, match="training mode"):
         Stream(model_of().train())
+
+
+@pytest.mark.parametrize("part", ["", "backbone.4.gcn1"])
+def test_a_model_that_goes_back_to_training_is_refused_and_stays_as_it_is(part: str) -> None:
+    streams, x = [Stream(model := model_of()), Window(model, 8)], torch.randn(2, 3, 15, 2, dtype=torch.float64)
+    for stream in streams:
+        stream.push(x)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    model.get_submodule(part).train()
+    for stream in streams:
+        with pytest.raises(ValueError, match=r"training mode.*call model.eval\(\)"):
+            stream.logits()
+    with pytest.raises(ValueError, match="training mode"):
+        streams[0].push(x)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+    model.eval()
+    torch.testing.assert_close(streams[0].logits(), streams[1].logits(), rtol=0, atol=1e-10)
 
 
 def test_mistakes_are_told() -> None:

@@ -151,16 +151,20 @@ def test_onnx_runtime_steps_through_a_clip(run: Path, tmp_path: Path) -> None:
     assert [path.name for path in paths] == ["a.step.onnx", "a.tail.onnx"]
     step, tail = map(runtime.InferenceSession, paths)
     about = json.loads(step.get_modelmeta().custom_metadata_map["st_tr"])
-    names = [tensor["name"] for tensor in about["state"]]
     for N in (1, 3):
-        shapes = [[N if n == "N" else n for n in tensor["shape"]] for tensor in about["state"]]
-        state = [np.zeros(shape, x["type"]) for shape, x in zip(shapes, about["state"], strict=True)]
         x, stream = torch.randn(N, 3, 21, 20, 1), Stream(trained.model)
-        for frame in x.unbind(dim=2):
-            stream.push(frame)
-            state = step.run(None, {"frame": frame.numpy(), **dict(zip(names, state, strict=True))})
-            (logits,) = tail.run(None, dict(zip(names, state, strict=True)))
+        state = {
+            tensor["name"]: np.zeros([N if n == "N" else n for n in tensor["shape"]], tensor["type"])
+            for tensor in about["state"]
+        }
+        for t in range(21):
+            stream.push(x[:, :, t])
+            four = torch.zeros(N, 3, 4, 20, 1)
+            four[:, :, : t % 4 + 1] = x[:, :, t - t % 4 : t + 1]
+            (logits,) = tail.run(None, {"frames": four.numpy(), "count": np.array([t % 4 + 1]), **state})
             np.testing.assert_allclose(logits, stream.logits().numpy(), rtol=0, atol=1e-4)
+            if t % 4 == 3:
+                state = dict(zip(state, step.run(None, {"frames": four.numpy(), **state}), strict=True))
     x = x[0].numpy()
     for part, path in zip(("step", "tail"), paths, strict=True):
         path.rename(tmp_path / f"s-tr.{part}.onnx")
