@@ -14,16 +14,16 @@ from model.options import ModelOptions
 class SkeletonModel(nn.Module):
     """The base class of both families: (N, C, T, V, M) -> logits (N, num_class).
 
-    A model that is no subclass can be trained and tested; what data it takes is tried out, and `info` tells less of it.
+    A model that is no subclass can be trained and tested; its input shape is found by trying, and `info` tells less.
 
     Args:
         model_args: the fields of `Options`.
 
     Attributes:
-        Options: the schema of `model_args`; its `FREE` names options that trained weights may be used with otherwise.
+        Options: the schema of `model_args`; its `FREE` names options that may differ from those in training.
         SETTLED_BY: prefixes of weights, each with the option that these weights settle.
         PARTS: the layers whose time the benchmark tells, by kind.
-        options: those that this model is built of.
+        options: the options of this model.
     """
 
     Options: ClassVar[type[ModelOptions]]

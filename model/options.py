@@ -125,6 +125,9 @@ class StTrOptions(ModelOptions):
         keys = ("channels", "double_channel", "all_layers", "more_channels", "Nh", "n", "dk", "dv")
         uses = (("attention", "only_attention"), ("tcn_attention", "only_temporal_attention"))
         for name, only in uses:
+            if getattr(self, name) and not getattr(self, only) and self.dv == 1:
+                text = f"1 leaves no channels for the convolution beside attention; take less, or {only}: true"
+                yield ("dv", only), text
             for width in self.widths if self.all_layers else self.widths[1:]:
                 dk, dv = int(width * self.dk), self.value_channels(width, only=getattr(self, only))
                 if getattr(self, name) and not self._splits(dk, dv, self.Nh):

@@ -1,11 +1,12 @@
 """ZiT-ZoT: joints of each person over time ("zoom in"), then the persons as a group ("zoom out").
 
 Source: Zhang et al., *Zoom Transformer for Skeleton-Based Group Activity Recognition*, IEEE TCSVT 2022, for the
-hierarchy; relative positions and attention along frames are those of ST-TR. `ZOOM` holds the options with which this
-is the original Zoom Transformer. Deviations from it, each an option: one `data_bn` for all persons, so that their
-order does not matter; persons that are absent (zero everywhere) neither attend nor count in the mean; the group
-relation, which the original computes as softmax_j(a_j - b_i), where b cancels, and does not use, is tanh(a_j - b_i).
-Without `spatial` an adaptive graph convolution joins the joints in its place.
+hierarchy; relative positions and attention along frames are those of ST-TR. `ZOOM` holds the options with which this is
+the original Zoom Transformer. Deviations from it, each an option: one `data_bn` for all persons, so that their order
+does not matter; nobody attends to persons that are absent (zero everywhere), nor do they count in the mean, though in
+training batch norm still sees them; the group relation, which the original computes as softmax_j(a_j - b_i), where b
+cancels, and does not use, is tanh(a_j - b_i). Without `spatial` an adaptive graph convolution joins the joints in its
+place.
 
 Axis legend: N samples, C channels, T frames, V joints, M persons, H heads; hidden features are (N·M, T, V, C) in ZiT
 and (N, T, M, C), persons in the place of joints, in ZoT. Logits are scaled by the full width, as in the original.

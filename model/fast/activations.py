@@ -1,8 +1,8 @@
-"""`norm_relu`, `add_relu` and `dropout` of `layers.basic`: backward keeps a byte a number and multiplies it as bits.
+"""`norm_relu`, `add_relu` and `dropout` of `layers.basic`: forward keeps a mask of a byte a number for backward.
 
-ReLU overwrites what was computed for it alone, and keeps its mask, a quarter of the memory of its result. Dropout on a
-CPU draws 16 bits a number (`p` to 1 / 65536) in a third of the time that torch takes, and multiplies by bytes: numbers
-times bool take up to six times as long (docs/benchmarks.md).
+ReLU overwrites its input, which nobody else uses, and keeps its mask, a quarter of the memory of its result. Dropout on
+a CPU draws 16 bits a number (`p` to 1 / 65536) in a third of the time that torch takes, and multiplies by bytes:
+numbers times bool take up to six times as long (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _global_forward_hooks
 
 from model.fast.faster import faster, plain
 from model.layers.basic import add_relu, dropout, norm_relu
@@ -21,7 +22,7 @@ INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by their bytes
 @faster(norm_relu)
 def norm_relu_in_place(x: Tensor, bn: nn.BatchNorm1d) -> Tensor:
     """In place of the result of the batch norm, unless a hook may keep that."""
-    if bn._forward_hooks or bn._backward_hooks:
+    if bn._forward_hooks or bn._backward_hooks or _global_forward_hooks:
         return plain(norm_relu)(x, bn)
     y = _relu_in_place(bn(x.reshape(-1, bn.num_features)))
     return torch.ops.aten._unsafe_view(y, x.shape)  # no view, for which autograd would copy gradients

@@ -1,4 +1,4 @@
-"""`layers.attention`: what its formulas are on a CPU, and the fused kernels of a GPU.
+"""`layers.attention` in faster forms for a CPU, and by the fused kernels of a GPU.
 
 Heads have 2 to 32 channels and 10 to 300 tokens, sizes for which general kernels are not made
 (`benchmarks/attention.py` times them, docs/benchmarks.md has figures).

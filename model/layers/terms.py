@@ -62,7 +62,7 @@ class RelativeFrames(nn.Module):
         L = q.shape[-2]
         if self.frames < L:
             raise ValueError(
-                f"relative: {L} frames reach the attention, its table holds distances of {self.frames}; "
+                f"relative: this attention gets {L} frames (after temporal strides), its table is for {self.frames}; "
                 f"set model_args.{self.option} to the number of frames of the input"
             )
         return by_distance(q, self.key_rel[self.frames - L : self.frames + L - 1])

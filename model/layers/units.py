@@ -57,8 +57,8 @@ class TemporalAttention(nn.Module):
         norm: batch norm of the input, or None.
         conv: temporal convolution of the input as it came, whose channels come first, or None.
         down: of the input as it came, for a residual, or None.
-        stride: frames that a token stands for.
-        kernel: frames of those that the token sees: all of them (`stride`), or the first (1).
+        stride: there is one token for every `stride` frames.
+        kernel: how many of these frames a token joins: `stride`, or 1, the first.
         window: frames attend inside windows of so many (the last one may be shorter); None: to all frames.
     """
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.module import register_module_forward_hook
 
 from model import fast, st_tr, zit_zot
 from model.fast import attention as fused
@@ -238,6 +239,13 @@ def test_a_forward_hook_keeps_what_it_saw() -> None:
     unit, kept = GCN(6, 4, A=torch.rand(3, 5, 5)), []
     unit.bn.register_forward_hook(lambda *args: kept.append(args[2]))
     unit(torch.randn(3, 7, 5, 6))
+    assert (kept[0] < 0).any()
+    unit, kept = GCN(6, 4, A=torch.rand(3, 5, 5)), []
+    handle = register_module_forward_hook(lambda *args: kept.append(args[2]) if args[0] is unit.bn else None)
+    try:
+        unit(torch.randn(3, 7, 5, 6))
+    finally:
+        handle.remove()
     assert (kept[0] < 0).any()
 
 

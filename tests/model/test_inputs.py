@@ -124,7 +124,7 @@ def test_any_number_of_frames_where_no_table_bounds_it(name: str, T: int) -> Non
 
 @pytest.mark.parametrize(("name", "option"), [("t-tr", "window_size"), ("zit-zot", "max_T")])
 def test_frames_beyond_a_table_are_refused_with_the_remedy(name: str, option: str) -> None:
-    with pytest.raises(ValueError, match=rf"frames reach the attention.*set model_args\.{option} to the number of fra"):
+    with pytest.raises(ValueError, match=rf"attention gets .* frames .*set model_args\.{option} to the number of fra"):
         ready(name)(torch.randn(1, 3, 40, 15, 2))
 
 

@@ -123,7 +123,7 @@ def test_relative_frames_are_signed_distances_and_refuse_longer_input() -> None:
     for i in range(3):
         for j in range(3):
             torch.testing.assert_close(logits[i, j], table.key_rel[3 + j - i] @ q[i])  # distance 0 in the middle
-    with pytest.raises(ValueError, match=r"5 frames reach the attention.*window_size"):
+    with pytest.raises(ValueError, match=r"this attention gets 5 frames .*window_size"):
         table(torch.randn(5, 2))
 
 
@@ -244,6 +244,9 @@ def test_options_report_all_problems_at_once() -> None:
     ):
         with pytest.raises(ValueError, match="model_args: "):
             Model(**wrong)
+    for only in ("only_attention", "only_temporal_attention"):
+        with pytest.raises(ValueError, match=f"dv: 1 leaves no channels for the convolution .* {only}: true"):
+            Model(attention=True, tcn_attention=True, dv=1.0, **{only: False})
     with pytest.raises(ValueError, match=r"classifier_std: -1 must be from 0"):
         Model(classifier_std=-1)
     with pytest.raises(TypeError, match="atention"):
