@@ -37,9 +37,12 @@ class Match(NamedTuple):
 
 
 def walk(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Every folder below a folder, itself first, in order; links are followed, but not back to a folder `above`."""
+    """Every folder below a folder, itself first, in order; links are followed, but not back to a folder `above`.
+
+    Of a folder that is absent there are none.
+    """
     real = os.path.realpath(folder)
-    if real not in above:
+    if folder.is_dir() and real not in above:
         yield folder
         for path in sorted(folder.iterdir()):
             if path.is_dir() and not path.name.startswith("."):

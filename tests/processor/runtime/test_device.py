@@ -89,7 +89,7 @@ def test_a_step_waits_for_nothing_on_a_gpu(optimizer: str, precision: str, devic
                 step(state, model, group, losses, lr=0.1, **settings)
         else:
             step(state, model, group, losses, lr=0.1, **settings)
-    assert losses.batches == 4
+    assert losses.samples == 8
     assert int(losses.first_bad) == -1
 
 
