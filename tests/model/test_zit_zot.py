@@ -275,7 +275,7 @@ class TestOptions:
             assert isinstance(mask.adjacency, torch.nn.Parameter) == (i >= 4)
 
     def test_frames_beyond_the_table_are_refused_with_the_remedy(self) -> None:
-        with pytest.raises(ValueError, match=r"10 frames reach .* 9; set model_args\.max_T to"):
+        with pytest.raises(ValueError, match=r"gets 10 frames .* for 9; set model_args\.max_T to"):
             small()(torch.randn(1, 3, 10, 17, 3))
         assert small(relative=False)(torch.randn(1, 3, 10, 17, 3)).shape == (1, 5)
 
