@@ -189,6 +189,8 @@ class Config:
         if self.early_stopping == "test" and self.validation_feeder_args:
             text = "test: with validation_feeder_args the test data are seen once, after training; take validation"
             yield ("early_stopping", "validation_feeder_args"), text
+        if 0 < self.mixup < 0.01:
+            yield ("mixup",), f"{self.mixup:g} mixes next to nothing, and cannot be drawn; take 0, or at least 0.01"
         if self.mixup_pairs == "camera" and not self.mixup:
             yield ("mixup_pairs", "mixup"), "is for mixup, which is off; give its alpha, too"
         if self.compile and self.gradient_checkpointing:

@@ -53,8 +53,7 @@ class Mixup:
 
     def __call__(self, x: Tensor, label: Tensor, index: Tensor) -> tuple[Tensor, Labels]:
         """The mixed samples (N, C, T, V, M) with both labels of each; `index` (N,) are their numbers in the data."""
-        alpha = torch.tensor(self.alpha, dtype=torch.float64)  # of a small one, float32 draws 0.5
-        share = float(Beta(alpha, alpha).sample())
+        share = float(Beta(self.alpha, self.alpha).sample())
         share = max(share, 1 - share)
         partner = self.partners(index).to(x.device)
         other = x[partner]

@@ -119,6 +119,8 @@ def test_mistakes_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "model_args.drop_path: 1.0 must be from 0 to 0.95" in text
     assert "mixup: -1.0 must be from 0 to 100" in text
     assert "ema: 1.0 must be from 0 to 0.999999" in text
+    with pytest.raises(ConfigError, match=r"mixup: 0\.001 mixes next to nothing"):
+        load_config(["--config", "config/demo/train.yaml", "--mixup", "0.001"])
     with pytest.raises(ConfigError, match=r"mixup_pairs: is for mixup, which is off; give its alpha, too"):
         load_config(["--config", "config/demo/train.yaml", "--mixup_pairs", "camera"])
 
