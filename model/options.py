@@ -165,11 +165,16 @@ class StTrOptions(ModelOptions):
         """dv: all channels of a block, or the share that a convolution leaves."""
         return width if only else int(width * self.dv)
 
-    def blocks(self) -> list[tuple[int, int, int]]:
-        """(in, out, stride) of each block, without what `concat_original` adds."""
+    def blocks(self) -> list[tuple[int, int, int, int]]:
+        """(stage, in, out, stride) of each block, without what `concat_original` adds; stages count from 0."""
         a, b, c = self.widths
-        first = [(self.channel, a, 1)] if self.all_layers else []
-        return [*first, *[(a, a, 1)] * 3, (a, b, 2), *[(b, b, 1)] * 2, (b, c, 2), *[(c, c, 1)] * 2]
+        first = [(0, self.channel, a, 1)] if self.all_layers else []
+        return [
+            *first,
+            *[(0, a, a, 1)] * 3,
+            *[(1, a, b, 2), (1, b, b, 1), (1, b, b, 1)],
+            *[(2, b, c, 2), (2, c, c, 1), (2, c, c, 1)],
+        ]
 
 
 @dataclass

@@ -58,10 +58,12 @@ class Builder:
         options = {"mask_learning": self.o.mask_learning, "local_bn": self.o.use_local_bn}
         return GCN(in_channels, out_channels, A=self.A, **options)
 
-    def block(self, in_channels: int, out_channels: int, *, stride: int, frames: int, drop_path: nn.Module) -> Block:
-        """`frames`: how many the block gives."""
+    def block(
+        self, stage: int, in_channels: int, out_channels: int, *, stride: int, frames: int, drop_path: nn.Module
+    ) -> Block:
+        """A block of the stage 0, 1 or 2; `frames`: how many it gives."""
         o = self.o
-        attends = o.all_layers or out_channels > o.widths[0]
+        attends = o.all_layers or stage > 0
         gcn: nn.Module
         if attends and o.attention:
             gcn = self.spatial(in_channels, out_channels)
@@ -69,7 +71,7 @@ class Builder:
             gcn = self.graph_unit(in_channels, out_channels)
         tcn: nn.Module
         if attends and o.tcn_attention:
-            tcn = self.temporal(out_channels, stride=stride, frames=frames)
+            tcn = self.temporal(stage, out_channels, stride=stride, frames=frames)
         else:
             tcn = TemporalConv(out_channels, out_channels, stride=stride, dropout=o.dropout)
         same = in_channels == out_channels and stride == 1
@@ -93,11 +95,11 @@ class Builder:
             skip=only and o.skip_conn and in_channels == out_channels,
         )
 
-    def temporal(self, channels: int, *, stride: int, frames: int) -> TemporalAttention:
+    def temporal(self, stage: int, channels: int, *, stride: int, frames: int) -> TemporalAttention:
         o, only = self.o, self.o.only_temporal_attention
         dv = o.value_channels(channels, only=only)
         kernel = 1 if o.num_point % 2 == 0 and not o.more_channels else stride
-        window = self._window(channels)
+        window = self._window(channels) if o.all_layers and stage == 0 else None
         terms: dict[str, nn.Module] = {}
         if o.relative:
             terms["relative"] = RelativeFrames(window or frames, self._key_width(channels), std=o.relative_std)
@@ -114,9 +116,7 @@ class Builder:
             window=window,
         )
 
-    def _window(self, width: int) -> int | None:
-        if not self.o.all_layers or width != self.o.widths[0]:
-            return None
+    def _window(self, width: int) -> int:
         return self.o.dim_block1 if width <= 64 else self.o.dim_block2 if width <= 128 else self.o.dim_block3
 
     def _key_width(self, width: int) -> int:
@@ -164,10 +164,11 @@ class Model(SkeletonModel):
         self.joined = 3 if o.concat_original else None  # the block that takes the raw input, too
         frames = o.window_size
         drops = drop_paths(o.drop_path, len(o.blocks()))
-        for i, (in_channels, out_channels, stride) in enumerate(o.blocks()):
+        for i, (stage, in_channels, out_channels, stride) in enumerate(o.blocks()):
             frames = -(-frames // stride)
             extra = o.channel if i == self.joined else 0
-            block = build.block(in_channels + extra, out_channels, stride=stride, frames=frames, drop_path=drops[i])
+            in_channels += extra
+            block = build.block(stage, in_channels, out_channels, stride=stride, frames=frames, drop_path=drops[i])
             self.backbone.append(block)
         self.dropout = Dropout(o.classifier_dropout)
         self.fcn = nn.Linear(o.widths[-1], o.num_class)

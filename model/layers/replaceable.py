@@ -16,7 +16,7 @@ FASTER: dict[Callable[..., Any], Callable[..., Any]] = {}  # a replaceable funct
 
 
 class Switch:
-    """`on`: whether fast equals are called. Compilers always get the formulas."""
+    """`on`: whether fast equals are called. Compilers and the transforms of torch.func always get the formulas."""
 
     on = True
 
@@ -26,7 +26,8 @@ def replaceable(plain: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(plain)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if torch.compiler.is_compiling() or not Switch.on:
+        transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        if transformed or not Switch.on:
             return plain(*args, **kwargs)
         return FASTER.get(call, plain)(*args, **kwargs)
 

@@ -214,6 +214,27 @@ def test_parameters_given_from_outside_count(family: str, route: str) -> None:
 
 
 @every_family
+def test_transforms_of_torch_func(family: str, route: str) -> None:
+    """Gradients of each sample at once, and derivatives in a direction, beside autograd."""
+    model, x = FAMILIES[family]().double().eval(), batch().double()
+    parameters = dict(model.named_parameters())
+
+    def loss(given: dict[str, Tensor], sample: Tensor) -> Tensor:
+        return torch.func.functional_call(model, given, (sample[None],)).square().sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, x)
+    for number in range(len(x)):
+        expected = torch.autograd.grad(loss(parameters, x[number]), [*parameters.values()])
+        for (name, gradients), gradient in zip(each.items(), expected, strict=True):
+            torch.testing.assert_close(gradients[number], gradient, rtol=1e-6, atol=1e-9, msg=name)
+    direction = torch.randn_like(x)
+    _, along = torch.func.jvp(lambda x: model(x).square().sum(), (x,), (direction,))
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(model(x).square().sum(), x)
+    torch.testing.assert_close(along, (gradient * direction).sum())
+
+
+@every_family
 def test_backward_hooks_see_every_module(family: str, route: str) -> None:
     model = FAMILIES[family]().train()
     seen: list[str] = []

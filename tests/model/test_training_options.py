@@ -145,3 +145,12 @@ def test_a_trained_model_may_be_used_with_other_regularisation(tmp_path: Path) -
 def test_all_mistakes_come_in_one_message() -> None:
     with pytest.raises(ValueError, match=r"classifier_dropout: 1 must .*drop_path: -0\.1 .*drop_key: 1\.0 .*from 0"):
         st_tr.Model(**ST_TR, drop_path=-0.1, classifier_dropout=1, drop_key=1.0)
+
+
+@pytest.mark.parametrize("channels", [[16, 16, 32], [32, 16, 16], [16, 32, 64]])
+def test_attention_begins_with_the_second_stage_whatever_the_widths(channels: list[int]) -> None:
+    model = st_tr.Model(**{**ST_TR, "channels": channels})
+    attending = [any(isinstance(module, Attention) for module in block.modules()) for block in model.backbone]
+    assert attending == [False] * 3 + [True] * 6
+    windows = [block.tcn1.window for block in st_tr.Model(**{**T_TR, "channels": channels}, all_layers=True).backbone]
+    assert windows == [10] * 4 + [None] * 6

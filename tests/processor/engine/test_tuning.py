@@ -26,10 +26,10 @@ ST_TR = "model.st_tr.Model"
 TERMS = "gcn1.attention.terms"
 NEW_JOINTS = [  # of S-TR, whose numbers of blocks are in brackets
     "data_bn.weight", "data_bn.bias", "data_bn.running_mean", "data_bn.running_var", "gcn0.conv.mask", "gcn0.conv.A",
-    "backbone.*.gcn1.conv.mask (6)", "backbone.*.gcn1.conv.A (6)", "backbone.*.gcn1.norm.weight (3)",
-    "backbone.*.gcn1.norm.bias (3)", "backbone.*.gcn1.norm.running_mean (3)", "backbone.*.gcn1.norm.running_var (3)",
-    "backbone.*.gcn1.attention.terms.relative.key_rel (3)", "backbone.*.gcn1.attention.terms.adjacency.mask (3)",
-    "backbone.*.gcn1.attention.terms.adjacency.adjacency (3)",
+    "backbone.*.gcn1.conv.mask (3)", "backbone.*.gcn1.conv.A (3)", "backbone.*.gcn1.norm.weight (6)",
+    "backbone.*.gcn1.norm.bias (6)", "backbone.*.gcn1.norm.running_mean (6)", "backbone.*.gcn1.norm.running_var (6)",
+    "backbone.*.gcn1.attention.terms.relative.key_rel (6)", "backbone.*.gcn1.attention.terms.adjacency.mask (6)",
+    "backbone.*.gcn1.attention.terms.adjacency.adjacency (6)",
 ]  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_another_skeleton_keeps_what_does_not_depend_on_joints(
     )  # fmt: skip
     train(config)
     assert left_out(caplog) == {"of other joints": NEW_JOINTS}
-    assert any(line.endswith("169 of the model's 208 tensors are taken") for line in caplog.messages)
+    assert any(line.endswith("181 of the model's 235 tensors are taken") for line in caplog.messages)
     old, new, fresh = state(tmp_path / "run"), state(tmp_path / "tuned"), Model(**args).state_dict()
     same = [name for name in old if old[name].shape == new[name].shape and "running" not in name and "num_" not in name]
     assert {"fcn.weight", "backbone.6.gcn1.attention.qkv.weight", "gcn0.conv.linear.weight",
@@ -135,7 +135,7 @@ def saved(path: Path, model: Model, args: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"window_size": 16}, {"of another shape": ["backbone.*.tcn1.attention.terms.relative.key_rel (3)"]}),
+        ({"window_size": 16}, {"of another shape": ["backbone.*.tcn1.attention.terms.relative.key_rel (6)"]}),
         ({"num_person": 2}, {"of another shape": NEW_JOINTS[:4]}),
     ],
 )  # fmt: skip
