@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import Any, ClassVar, get_type_hints
 
+from graph.common.hints import misfits
+
 Problem = tuple[tuple[str, ...], str]  # the keys that it depends on, and the rest of a sentence about the first of them
 
 
@@ -35,15 +37,19 @@ class Checked:
     """Base of dataclasses that check their values when they are made.
 
     Raises:
-        ValueError: values that are wrong, all of them in one message, which `OPENING` opens.
+        ValueError: values of other types than the fields, or wrong otherwise, all of them in one message, which
+            `OPENING` opens.
     """
 
     OPENING: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        if wrong := [f"{keys[0]}: {text}" for keys, text in problems_among(type(self), values)]:
-            raise ValueError(self.OPENING + "; ".join(wrong))
+        wrong = dict(misfits(values, get_type_hints(type(self))))
+        rest = {key: value for key, value in values.items() if key not in wrong}
+        wrong |= {keys[0]: text for keys, text in problems_among(type(self), rest, wrong)}
+        if wrong:
+            raise ValueError(self.OPENING + "; ".join(f"{key}: {text}" for key, text in wrong.items()))
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong, first with single values and then with combinations."""

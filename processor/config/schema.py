@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from graph.common.bounded_yaml import YamlError
+from graph.common.hints import describe
 from graph.common.schema import Problem, beyond_bounds, default_of, option
 from graph.common.yaml_text import COMMAND_LINE, Section, dump, load, plain
 from processor.config.check import Check
 from processor.config.grid import KEY, Grid, member_layers
 from processor.config.layers import Reader, find_file, merge, read_command_line
 from processor.config.published import modernised
-from processor.config.values import describe
 
 log = logging.getLogger(__name__)
 

@@ -22,9 +22,9 @@ import numpy as np
 from data_gen.common.command_line import Parser, printing_anything
 from graph.common.bounded_yaml import YamlError
 from graph.common.files import atomic_write, check_folder, write_csv, write_text
+from graph.common.hints import flat
 from graph.common.words import plural
 from graph.common.yaml_text import load, plain
-from processor.config.values import flat
 from processor.results.fusion import align
 from processor.results.history import Curve, read_curves
 from processor.results.scores import Scores, load_scores, score_file

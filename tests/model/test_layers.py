@@ -251,3 +251,14 @@ def test_options_report_all_problems_at_once() -> None:
         Model(classifier_std=-1)
     with pytest.raises(TypeError, match="atention"):
         Model(atention=True)
+
+
+def test_options_of_another_type_are_told_with_the_other_problems() -> None:
+    with pytest.raises(ValueError, match="model_args: ") as error:
+        Model(num_class="60", channels=64, dropout=True, attention="yes", Nh=None, window_size=0)
+    assert str(error.value) == (
+        "model_args: num_class: '60' must be a whole number; channels: 64 must be a list of whole numbers; "
+        "attention: 'yes' must be true or false; Nh: None must be a whole number; dropout: True must be a number; "
+        "window_size: 0 must be at least 1"
+    )
+    assert Model(num_class=np.int64(3), channels=(np.int32(16), 16, 32), Nh=2, dropout=0).fcn.out_features == 3
