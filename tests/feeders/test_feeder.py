@@ -241,7 +241,7 @@ def test_a_mapped_feeder_is_pickled_without_its_data(paths: dict[str, str]) -> N
 
 
 def test_mistakes_are_named(paths: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="sampling: 'evn' is none of crop, even, random"):
+    with pytest.raises(ValueError, match="sampling: 'evn' must be 'crop' or 'even' or 'random'"):
         Feeder(**paths, sampling="evn")
     for wrong in (
         {"center": 25},

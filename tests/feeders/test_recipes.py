@@ -251,12 +251,12 @@ def test_each_sample_draws_its_own_numbers(tmp_path: Path, options: dict[str, An
         ({"random_shift": True, "sampling": "even", "window_size": 4}, "random_shift: moves frames for sampling: crop"),
         (
             {"random_rotation": (60, 60, 0, 5)},
-            r"random_rotation: \[60, 60, 0, 5\] must be three angles, about x, y and",
+            r"random_rotation: \(60, 60, 0, 5\) must be a list of 3 numbers",
         ),
-        ({"random_rotation": (60, 60)}, r"random_rotation: \[60, 60\] must be three angles"),
+        ({"random_rotation": (60, 60)}, r"random_rotation: \(60, 60\) must be a list of 3 numbers"),
         ({"random_rotation": (0.3, 60, 0)}, r"random_rotation: 0\.3 rounds to 0; angles are in whole degrees"),
-        ({"rotation_order": "yx"}, "rotation_order: 'yx' is none of xyz, xzy"),
-        ({"derive": "last"}, "derive: 'last' is none of before, after"),
+        ({"rotation_order": "yx"}, "rotation_order: 'yx' must be 'xyz' or 'xzy'"),
+        ({"derive": "last"}, "derive: 'last' must be 'before' or 'after'"),
         ({"min_crop": 0}, "min_crop: 0 must be at least 1"),
     ],
 )
