@@ -28,7 +28,7 @@ class ModelOptions(Checked):
     """
 
     OPENING: ClassVar = "model_args: "
-    FREE: ClassVar[tuple[str, ...]] = ("dropout", "classifier_dropout", "drop_path", "drop_key")
+    FREE: ClassVar[tuple[str, ...]] = ("dropout", "classifier_dropout", "drop_key")
     CHANNELS: ClassVar[str]
 
     num_class: int = option(60, low=1)
@@ -38,7 +38,6 @@ class ModelOptions(Checked):
     graph_args: dict[str, Any] = field(default_factory=dict)
 
     classifier_dropout: float = option(0.0, low=0, high=0.95)  # of what the classifier sees
-    drop_path: float = option(0.0, low=0, high=0.95)  # probability that the last block is skipped, less before it
     drop_key: float = option(0.5, low=0, high=0.95)  # probability of a key to be dropped, where keys are
 
     def __post_init__(self) -> None:

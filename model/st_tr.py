@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from graph import adjacency
 from model.base import SkeletonModel
-from model.drop_path import drop_paths
 from model.inputs import checked, normalised
 from model.layers.attention import Attention
 from model.layers.basic import Dropout, Projection
@@ -31,17 +30,16 @@ from model.options import StTrOptions as Options
 
 
 class Block(nn.Module):
-    """Joints, then frames, and a residual around both: drop_path(tcn1(gcn1(x))) + residual."""
+    """Joints, then frames, and a residual around both: tcn1(gcn1(x)) + residual."""
 
-    def __init__(self, gcn: nn.Module, tcn: nn.Module, residual: nn.Module, drop_path: nn.Module) -> None:
+    def __init__(self, gcn: nn.Module, tcn: nn.Module, residual: nn.Module) -> None:
         super().__init__()
         self.gcn1 = gcn
         self.tcn1 = tcn
         self.down1 = residual
-        self.drop_path = drop_path
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.drop_path(self.tcn1(self.gcn1(x))) + self.down1(x)
+        return self.tcn1(self.gcn1(x)) + self.down1(x)
 
 
 class Builder:
@@ -58,9 +56,7 @@ class Builder:
         options = {"mask_learning": self.o.mask_learning, "local_bn": self.o.use_local_bn}
         return GCN(in_channels, out_channels, A=self.A, **options)
 
-    def block(
-        self, stage: int, in_channels: int, out_channels: int, *, stride: int, frames: int, drop_path: nn.Module
-    ) -> Block:
+    def block(self, stage: int, in_channels: int, out_channels: int, *, stride: int, frames: int) -> Block:
         """A block of the stage 0, 1 or 2; `frames`: how many it gives."""
         o = self.o
         attends = o.all_layers or stage > 0
@@ -76,7 +72,7 @@ class Builder:
             tcn = TemporalConv(out_channels, out_channels, stride=stride, dropout=o.dropout)
         same = in_channels == out_channels and stride == 1
         residual = nn.Identity() if same else Projection(in_channels, out_channels, stride=stride)
-        return Block(gcn, tcn, residual, drop_path)
+        return Block(gcn, tcn, residual)
 
     def spatial(self, in_channels: int, out_channels: int) -> SpatialAttention:
         o, only = self.o, self.o.only_attention
@@ -163,13 +159,10 @@ class Model(SkeletonModel):
         self.backbone = nn.ModuleList()
         self.joined = 3 if o.concat_original else None  # the block that takes the raw input, too
         frames = o.window_size
-        drops = drop_paths(o.drop_path, len(o.blocks()))
         for i, (stage, in_channels, out_channels, stride) in enumerate(o.blocks()):
             frames = -(-frames // stride)
             extra = o.channel if i == self.joined else 0
-            in_channels += extra
-            block = build.block(stage, in_channels, out_channels, stride=stride, frames=frames, drop_path=drops[i])
-            self.backbone.append(block)
+            self.backbone.append(build.block(stage, in_channels + extra, out_channels, stride=stride, frames=frames))
         self.dropout = Dropout(o.classifier_dropout)
         self.fcn = nn.Linear(o.widths[-1], o.num_class)
         std = (2 / o.num_class) ** 0.5 if o.classifier_std is None else o.classifier_std

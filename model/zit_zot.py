@@ -24,7 +24,6 @@ from torch.nn import functional as F
 
 from graph import adjacency
 from model.base import SkeletonModel
-from model.drop_path import drop_paths
 from model.inputs import checked, normalised
 from model.layers.attention import Attention
 from model.layers.basic import Dropout, Linear, Projection, add_relu, normalise
@@ -97,7 +96,7 @@ class GroupRelation(nn.Module):
 
 
 class Block(nn.Module):
-    """Joints (or persons), then frames, and a residual around both: ReLU(drop_path(tcn1(h)) + residual(x)).
+    """Joints (or persons), then frames, and a residual around both: ReLU(tcn1(h) + residual(x)).
 
     `parallel`: h = x and what each of both adds to x, instead of one after the other.
     """
@@ -108,7 +107,6 @@ class Block(nn.Module):
         temporal: nn.Module | None,
         tcn: nn.Module,
         residual: nn.Module,
-        drop_path: nn.Module,
         *,
         parallel: bool,
     ) -> None:
@@ -117,7 +115,6 @@ class Block(nn.Module):
         self.temporal = temporal
         self.tcn1 = tcn
         self.residual = residual
-        self.drop_path = drop_path
         self.parallel = parallel
 
     def forward(self, x: Tensor, *relation: Tensor) -> Tensor:
@@ -125,7 +122,7 @@ class Block(nn.Module):
         if self.temporal is not None:
             y = self.temporal((x if self.parallel else h).transpose(1, 2)).transpose(1, 2)
             h = h + y - x if self.parallel else y
-        return add_relu(self.drop_path(self.tcn1(h)), self.residual(x))
+        return add_relu(self.tcn1(h), self.residual(x))
 
 
 class Builder:
@@ -134,7 +131,6 @@ class Builder:
     def __init__(self, options: Options, A: Tensor) -> None:
         self.o = options
         self.A = A
-        self.drops = iter(drop_paths(options.drop_path, len(ZIT) + len(ZOT)))  # of the blocks, in their order
 
     def transformer(self, width: int, **injected: Any) -> Transformer:
         H = self.o.num_head
@@ -172,7 +168,7 @@ class Builder:
         same = in_channels == out_channels and stride == 1
         residual = nn.Identity() if same else Projection(in_channels, out_channels, stride=stride, relu=False)
         tcn = self.tcn(in_channels, out_channels, stride)
-        return Block(spatial, self.frames(in_channels), tcn, residual, next(self.drops), parallel=self.o.parallel)
+        return Block(spatial, self.frames(in_channels), tcn, residual, parallel=self.o.parallel)
 
 
 class Model(SkeletonModel):

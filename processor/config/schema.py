@@ -101,14 +101,6 @@ class Config:
     max_grad_norm: float | None = option(
         None, "norm to which larger gradients are clipped; null: no clipping", low=1e-6
     )
-    mixup: float = option(0.0, "alpha of mixup, which trains on weighted means of two samples; 0: off", low=0, high=100)
-    mixup_pairs: Literal["any", "camera"] = option("any", "mixup: pair any samples, or those of one camera")
-    ema: float | None = option(
-        None,
-        "decay of a moving average of the weights, which is also tested, and saved as ema.pt",
-        low=0,
-        high=0.999999,
-    )
 
     batch_size: int = option(32, "samples of a training batch in each process", low=1, high=65_536, title="Training")
     test_batch_size: int = option(32, "samples of a test batch", low=1, high=65_536)
@@ -189,10 +181,6 @@ class Config:
         if self.early_stopping == "test" and self.validation_feeder_args:
             text = "test: with validation_feeder_args the test data are seen once, after training; take validation"
             yield ("early_stopping", "validation_feeder_args"), text
-        if 0 < self.mixup < 0.01:
-            yield ("mixup",), f"{self.mixup:g} mixes next to nothing, and cannot be drawn; take 0, or at least 0.01"
-        if self.mixup_pairs == "camera" and not self.mixup:
-            yield ("mixup_pairs", "mixup"), "is for mixup, which is off; give its alpha, too"
         if self.compile and self.gradient_checkpointing:
             text = "the compiler decides itself what is computed again; leave one of both out"
             yield ("gradient_checkpointing", "compile"), text

@@ -27,7 +27,6 @@ from processor.engine.evaluate import evaluate
 from processor.engine.features import Features
 from processor.engine.fit import check_feeder, check_fit
 from processor.engine.loss import Criterion, build_loss, check_loss, weights_of_classes
-from processor.engine.mixup import Mixup
 from processor.engine.models import build_model, model_of_weights
 from processor.engine.optimizer import SETTINGS, Schedule, build_optimizer, freeze
 from processor.engine.sources import check_streams, classes_of, settle_classes, stream_of
@@ -36,7 +35,6 @@ from processor.results.scores import Scores
 from processor.runtime import distributed
 from processor.runtime.compiling import compile_in_place
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
-from processor.state.average import Average
 from processor.state.checkpoint import JUDGE, LAST, PREVIOUS, Checkpoints, State
 from processor.state.data import data_of, versions
 from processor.state.weights import read_weights
@@ -54,10 +52,10 @@ class Run:
     precision: str  # of activations, one in which the device computes
     loaders: dict[str, Loader]  # by part, `train`, `validation` and `test`, as far as it is needed
 
-    def evaluate(self, part: str, model: nn.Module | None = None, *, features: Features | None = None) -> Scores:
-        """The scores of a part of the data, of this model or another; `evaluate` describes them and its errors."""
-        model, average = model or self.model, self.config.average
-        return evaluate(model, self.loaders[part], self.device, self.precision, average, features=features)
+    def evaluate(self, part: str, features: Features | None = None) -> Scores:
+        """The scores of a part of the data; `evaluate` describes them and its errors."""
+        average = self.config.average
+        return evaluate(self.model, self.loaders[part], self.device, self.precision, average, features=features)
 
     def close(self) -> None:
         """Ends the workers of all loaders."""
@@ -72,7 +70,6 @@ class Training(Run):
     state: State  # all that a checkpoint holds, that of `resumed` if there is one
     replica: nn.Module  # the model, whose backward averages gradients over processes
     criterion: Criterion  # the loss of a batch
-    mixup: Mixup | None
     schedule: Schedule
     checkpoints: Checkpoints
     frozen: list[nn.Module]  # parts that stay in evaluation mode
@@ -88,7 +85,6 @@ def set_up_training(config: Config) -> Training:
     criterion = new_loss(config, run.device, _class_weights(run))
     check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
     frozen = freeze(run.model, config.freeze)
-    mixup = Mixup.of(config.mixup, config.mixup_pairs, run.loaders["train"].feeder.sample_name)
     prepare_forward(config, run.model, run.device)
     state = new_state(config, run.model, run.device, run.precision, criterion)
     if distributed.rank():
@@ -110,7 +106,6 @@ def set_up_training(config: Config) -> Training:
         state=state,
         replica=distributed.replica(run.model, run.device),
         criterion=criterion,
-        mixup=mixup,
         schedule=Schedule(**_taken(config, *(f.name for f in fields(Schedule)))),
         checkpoints=Checkpoints(config.work_dir, about, config.checkpoint_minutes),
         frozen=frozen,
@@ -202,7 +197,6 @@ def new_state(config: Config, model: nn.Module, device: torch.device, precision:
         model,
         optimizer,
         gradient_scaler(device, precision),
-        average=None if config.ema is None else Average(model, config.ema),
         loss=criterion if isinstance(criterion, nn.Module) else None,
         settings={*SETTINGS, *config.optimizer_args},
     )

@@ -22,17 +22,16 @@ from processor.engine.data import Group, Loader
 from processor.engine.evaluate import cross_entropy
 from processor.engine.features import Features
 from processor.engine.loss import Criterion
-from processor.engine.mixup import Labels, Mixup
 from processor.engine.optimizer import set_lr
 from processor.engine.setup import Run, Training
 from processor.results import work_dir
 from processor.results.provenance import Made
-from processor.results.scores import AVERAGED_SCORE, Scores
+from processor.results.scores import Scores
 from processor.runtime import distributed
 from processor.runtime.device import autocast, progress, to_device
 from processor.runtime.failure import sentence
 from processor.runtime.signals import StoppedError, stop_signals
-from processor.state.checkpoint import AVERAGED, BEST, State
+from processor.state.checkpoint import BEST, State
 
 log = logging.getLogger(__name__)
 
@@ -54,26 +53,22 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
     loader, judge = run.loaders["train"], config.judge
     with closing(run), work_dir.journal(config.work_dir, state.step) as record, stop_signals() as signals:
         _log_beginning(run)
-        tested = of_average = None  # the scores of the test, and those of the averaged weights
+        tested = None  # the scores of the test
         features = Features(run.model, len(run.loaders["test"].feeder))
         while True:
             # evaluate the epochs that are done; the last test may not fail
             last = state.epoch >= config.num_epoch
             if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
-                scores = _evaluate(run, run.model, features, must=last and judge == "test")
-                averaged = _evaluate(run, state.average.model) if state.average else None
-                tested, of_average = (scores, averaged) if judge == "test" else (None, None)
+                scores = _evaluate(run, features, must=last and judge == "test")
+                tested = scores if judge == "test" else None
                 if scores is not None:
                     state.evaluated, top1 = state.epoch, scores.top_k(1)
                     if top1 > state.best:
                         state.best, state.best_epoch = top1, state.epoch
                         checkpoints.save_best(state)
-                    checkpoints.save_average(state)
                     checkpoints.save(state)  # before the record, or a killed run would record it again
-                    for name, result in ((judge, scores), (f"{judge}_ema", averaged)):
-                        if result is not None:
-                            _record(record, name, result, state.step, config.show_topk)
-                            log.info("epoch %d, %s: %s", state.epoch, name, _accuracy(result, config.show_topk))
+                    _record(record, judge, scores, state.step, config.show_topk)
+                    log.info("epoch %d, %s: %s", state.epoch, judge, _accuracy(scores, config.show_topk))
             if last or (config.early_stopping and state.evaluated - state.best_epoch >= config.patience):
                 break
 
@@ -87,7 +82,7 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
                 lr = run.schedule(state.epoch + group.end / total)
                 step(
                     state, run.replica, group, losses, lr=lr, device=device, precision=precision,
-                    criterion=run.criterion, mixup=run.mixup, max_grad_norm=config.max_grad_norm, frozen=run.frozen,
+                    criterion=run.criterion, max_grad_norm=config.max_grad_norm, frozen=run.frozen,
                 )  # fmt: skip
 
                 # check: has the run been asked to stop, is a checkpoint due, is the loss finite
@@ -125,16 +120,9 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
             if stopped and not last:
                 raise StoppedError(signal.Signals(stopped), f"after epoch {state.epoch}")
         if tested is None:  # the run has a validation, was stopped early, or was complete when it was resumed
-            tested = run.evaluate("test", features=features)
+            tested = run.evaluate("test", features)
             if judge != "test":
                 _record(record, "test", tested, state.step, config.show_topk)
-        if state.average:
-            if of_average is None:
-                of_average = run.evaluate("test", state.average.model)
-                if judge != "test":
-                    _record(record, "test_ema", of_average, state.step, config.show_topk)
-            log.info("test of %s: %s", AVERAGED, _accuracy(of_average, config.show_topk))
-            work_dir.write_scores(config.work_dir / AVERAGED_SCORE, of_average, run.config.class_names)
         _log_end(run)
         best = f"{BEST}: epoch {state.best_epoch}, {judge} top-1 {100 * state.best:.2f} %"
         _finish(run, tested, features, record, f"epoch {state.epoch}, the last ({best})")
@@ -151,11 +139,10 @@ def step(
     device: torch.device,
     precision: str,
     criterion: Criterion = F.cross_entropy,
-    mixup: Mixup | None = None,
     max_grad_norm: float | None = None,
     frozen: Iterable[nn.Module] = (),
 ) -> None:
-    """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step, average.
+    """One step of the optimiser on the mean loss of the samples of a group: forward, backward, clip, step.
 
     `model` is that of the state, or its replica, which averages gradients over processes; `criterion` is the mean loss
     of a batch; parts of the model that are `frozen` stay in evaluation mode.
@@ -163,15 +150,12 @@ def step(
     model.train()
     for part in frozen:
         part.eval()
-    for number, (x, label, index) in enumerate(group.batches, start=group.begin):
+    for number, (x, label, _) in enumerate(group.batches, start=group.begin):
         x, label = to_device(x, device), to_device(label, device)
-        labels: Labels = [(1.0, label)]
-        if mixup is not None:
-            x, labels = mixup(x, label, index)
         with nullcontext() if number + 1 == group.end else distributed.accumulating(model):
             with autocast(device, precision):
                 logits = model(x).float()
-                loss = torch.stack([share * criterion(logits, y) for share, y in labels]).sum()
+                loss = criterion(logits, label)
             state.scaler.scale(loss * (len(x) * distributed.world() / sum(group.sizes))).backward()
         losses.add(number, loss.detach(), logits.detach(), label)
         del loss, logits  # and the graph of the forward pass, before the next one
@@ -183,8 +167,6 @@ def step(
     state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
-    if state.average:
-        state.average.update(state.step)
     state.samples = group.samples
 
 
@@ -226,7 +208,7 @@ def test(run: Run) -> Scores:
     """Tests the model, and writes scores and reports."""
     with closing(run), work_dir.journal(run.config.work_dir) as record:
         features = Features(run.model, len(run.loaders["test"].feeder))
-        scores = run.evaluate("test", features=features)
+        scores = run.evaluate("test", features)
         _finish(run, scores, features, record, str(run.config.weights))
     return scores
 
@@ -270,12 +252,10 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
     return agreed
 
 
-def _evaluate(
-    run: Training, model: nn.Module, features: Features | None = None, *, must: bool = False
-) -> Scores | None:
+def _evaluate(run: Training, features: Features, *, must: bool) -> Scores | None:
     """The scores of an evaluation in training; None: it failed, which is logged, unless it `must` not."""
     try:
-        return run.evaluate(run.config.judge, model, features=features)
+        return run.evaluate(run.config.judge, features)
     except Exception as error:
         if must:
             raise

@@ -22,7 +22,6 @@ from graph.common.words import plural
 from processor.config.schema import CONFIG
 
 SCORE = "test_score.npz"  # the file of scores in the folder of a run
-AVERAGED_SCORE = "ema_score.npz"  # those of averaged weights
 REPORT = "report.html"  # and that of the report
 
 

@@ -18,16 +18,15 @@ from graph.common.files import ROOT, delete_leftovers, write_text
 from processor.config.schema import CONFIG
 from processor.results.ledger import RESULT
 from processor.results.provenance import Made
-from processor.results.scores import AVERAGED_SCORE, REPORT, SCORE, Scores, save_scores
+from processor.results.scores import REPORT, SCORE, Scores, save_scores
 from processor.runtime import distributed
 from processor.runtime.failure import is_expected, sentence
-from processor.state.checkpoint import AVERAGED, BEST, DAMAGED, LAST, PREVIOUS
+from processor.state.checkpoint import BEST, DAMAGED, LAST, PREVIOUS
 
 LOG, NOT_FINITE = "log.txt", "not_finite.txt"
 FOLDS, BENCHMARK = "folds.csv", "benchmark.json"
 RESULTS = (
     SCORE,
-    AVERAGED_SCORE,
     REPORT,
     RESULT,
     *(f"{name}.{kind}" for name in ("per_class_accuracy", "confusion_matrix") for kind in ("csv", "png")),
@@ -35,7 +34,7 @@ RESULTS = (
 FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
 LOGGED = "log_file"  # attribute of an error: the log that holds its traceback
 CHECKPOINTS = (LAST, PREVIOUS, BEST)
-RUN = (*CHECKPOINTS, AVERAGED, DAMAGED, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
+RUN = (*CHECKPOINTS, DAMAGED, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +117,7 @@ def prepare(
         for path in used:
             path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*CHECKPOINTS, AVERAGED, *RESULTS):
+    for name in (*CHECKPOINTS, *RESULTS):
         delete_leftovers(folder / name)
     if training or not used:
         write_text(folder / CONFIG, config_text)

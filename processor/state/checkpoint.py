@@ -24,12 +24,10 @@ from model.names import plain_key
 from processor.runtime import distributed
 from processor.runtime.device import random_state, set_random_state
 from processor.runtime.failure import is_damage
-from processor.state.average import Average
 
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
-AVERAGED = "ema.pt"  # the averaged weights alone
 JUDGE = "evaluated_on"  # the part of the data whose top-1 the state's best is
 LEARNT = ("class_names", "stream", JUDGE)  # what a run learns from, in its checkpoints
 DAMAGED = "*.pt.damaged*"  # what damaged ones are renamed to
@@ -53,7 +51,6 @@ class State:
     best: float = -1.0  # best top-1 of an evaluation
     best_epoch: int = 0
     evaluated: int = 0  # the last epoch whose evaluation is in the checkpoints
-    average: Average | None = None  # of the weights
     loss: nn.Module | None = None  # a loss of the user's, which may have buffers
     settings: Collection[str] = ()  # what the configuration tells of the optimiser's groups; the rest is its state
 
@@ -80,9 +77,6 @@ class State:
             previous: the new name of the old file.
         """
         distributed.average_statistics(self.model)
-        if self.average:
-            distributed.average_statistics(self.average.model)
-            about = {**about, "ema": self.average.model.state_dict()}
         if self.loss:
             about = {**about, "loss": self.loss.state_dict()}
         generators = distributed.gather((torch.get_rng_state(), random_state(self.device)))
@@ -100,14 +94,6 @@ class State:
         }
         _write(path, content, previous)
         distributed.wait()  # a process that ended now would end the one that writes
-
-    def save_average(self, path: Path, about: Mapping[str, Any]) -> None:
-        """Writes the averaged weights in the place of the others, as a file that no run goes on from."""
-        if self.average:
-            distributed.average_statistics(self.average.model)
-            counters = {name: getattr(self, name) for name in ("epoch", "step")}
-            _write(path, {"model": self.average.model.state_dict(), **counters, **about}, None)
-            distributed.wait()
 
     def load(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Takes everything back from a file that `save` wrote.
@@ -146,8 +132,6 @@ class State:
             if wrong := _misfit_of_moments(self.optimizer):
                 raise ValueError(wrong)
             self.model.load_state_dict(weights)
-            if self.average:  # it begins with these weights where the file has none
-                self.average.model.load_state_dict(content.get("ema", weights))
             for name in self.COUNTERS:
                 setattr(self, name, type(getattr(self, name))(content.get(name, 0)))  # older files lack some
             if self.loss and "loss" in content:
@@ -242,10 +226,6 @@ class Checkpoints:
         state.seconds += now - self.saved
         self.saved = now
         state.save(self.folder / LAST, self.about, previous=self.folder / PREVIOUS)
-
-    def save_average(self, state: State) -> None:
-        """Writes `ema.pt`, where the run averages its weights."""
-        state.save_average(self.folder / AVERAGED, self.about)
 
     def save_best(self, state: State) -> None:
         """Writes `best.pt`."""

@@ -47,7 +47,7 @@ def parser() -> PhaseParser:
         description="Write a trained model as a file that other programs can run.",
         epilog="With --config, keys of the configuration can be given, too. See docs/deploy.md.",
     )
-    words.option("weights", type=Path, required=True, help="last.pt, best.pt or ema.pt of a run")
+    words.option("weights", type=Path, required=True, help="last.pt or best.pt of a run")
     words.option("format", choices=get_args(Format), required=True, help="onnx, or pt2, which torch.export.load reads")
     words.option("stream", action="store_true", help="export S-TR frame by frame: writes NAME.step.* and NAME.tail.*")
     words.option("out", type=Path, help="file to write (default: beside the weights, with the format as suffix)")

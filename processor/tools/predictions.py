@@ -55,9 +55,7 @@ def parser() -> PhaseParser:
 
 def add_options(words: PhaseParser) -> None:
     """Adds the options of all phases that label."""
-    words.option(
-        "weights", type=Path, nargs="+", required=True, help="last.pt, best.pt or ema.pt of a run, one or several"
-    )
+    words.option("weights", type=Path, nargs="+", required=True, help="last.pt or best.pt of a run, one or several")
     words.option("alpha", type=float, nargs="+", help="a weight for each file of weights; 1 by default")
     words.option(
         "top_k", type=int, default=5, help="number of labels that are listed, the likeliest first (default: 5)"

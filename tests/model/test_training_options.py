@@ -1,4 +1,4 @@
-"""Options of training recipes: drop path, dropped keys, dropout of the classifier, and how weights start."""
+"""Options of training recipes: dropped keys, dropout of the classifier, and how weights start."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from model import st_tr, zit_zot
-from model.drop_path import DropPath, drop_paths
 from model.layers.attention import Attention
 from processor.state.weights import read_weights
 
@@ -22,57 +20,11 @@ FAMILIES = [(st_tr.Model, ST_TR), (st_tr.Model, T_TR), (zit_zot.Model, ZIT_ZOT)]
 IDS = ["s-tr", "t-tr", "zit-zot"]
 
 
-def test_drop_path_drops_rows_and_scales_the_others() -> None:
-    drop = DropPath(0.75).train()
-    x = torch.randn(4000, 2, 3, 5)
-    y = drop(x)
-    kept = y[:, 0, 0, 0] != 0
-    assert 0.22 < kept.float().mean() < 0.28
-    for i in range(100):
-        assert torch.equal(y[i], 4 * x[i] if kept[i] else torch.zeros(2, 3, 5))
-    assert torch.equal(drop.eval()(x), x)
-
-
-def test_drop_path_rises_to_the_last_block() -> None:
-    drops = drop_paths(0.2, 4)
-    assert [round(drop.p, 6) for drop in drops if isinstance(drop, DropPath)] == [0.05, 0.1, 0.15, 0.2]
-    assert not any(isinstance(drop, DropPath) for drop in drop_paths(0.0, 4))
-
-
-@pytest.mark.parametrize(("family", "args"), FAMILIES, ids=IDS)
-def test_every_block_has_its_drop_path(family: type[Any], args: dict[str, Any]) -> None:
-    """With all of them certain, what is left of a block is its residual."""
-    model = family(**args, drop_path=0.8)
-    blocks = model.backbone if family is st_tr.Model else [*model.zit, *model.zot]
-    rates = [block.drop_path.p for block in blocks]
-    assert rates == pytest.approx([0.8 * (i + 1) / len(rates) for i in range(len(rates))])
-    assert len(rates) == (9 if family is st_tr.Model else 8)
-    residuals = 0
-    for block in blocks:
-        block.drop_path.p = 0.999999999
-        x = torch.randn(2, 8, 15 if family is zit_zot.Model else 20, _channels(block))
-        if family is zit_zot.Model and block in list(model.zot):
-            x = x[:, :, :2]
-        torch.manual_seed(0)
-        y = block.train()(x)
-        residual = block.residual(x).relu() if family is zit_zot.Model else block.down1(x)
-        residuals += torch.allclose(y, residual, atol=1e-6)
-    assert residuals == len(rates)
-
-
-def _channels(block: nn.Module) -> int:
-    first = next(m for m in block.modules() if isinstance(m, nn.Linear))
-    spatial = getattr(block, "spatial", None) or block.gcn1
-    if hasattr(spatial, "conv") and hasattr(spatial.conv, "A"):
-        return first.in_features // len(spatial.conv.A)
-    return first.in_features
-
-
 @pytest.mark.parametrize(("family", "args"), FAMILIES, ids=IDS)
 def test_without_the_options_nothing_changes_and_nothing_is_drawn(family: type[Any], args: dict[str, Any]) -> None:
     """Weights are the same numbers, and training draws as many."""
     results = []
-    for options in ({}, {"drop_path": 0.0, "classifier_dropout": 0.0, "drop_key": 0.5}):
+    for options in ({}, {"classifier_dropout": 0.0, "drop_key": 0.5}):
         torch.manual_seed(1)
         model = family(**args, **options).train()
         x = torch.randn(2, 3, 8, args["num_point"], 2)
@@ -87,7 +39,7 @@ def test_without_the_options_nothing_changes_and_nothing_is_drawn(family: type[A
 def test_regularisation_acts_in_training_only(family: type[Any], args: dict[str, Any]) -> None:
     torch.manual_seed(0)
     plain = family(**args).eval()
-    model = family(**args, drop_path=0.3, classifier_dropout=0.5, drop_key=0.2).eval()
+    model = family(**args, classifier_dropout=0.5, drop_key=0.2).eval()
     model.load_state_dict(plain.state_dict())  # none has weights
     x = torch.randn(2, 3, 8, args["num_point"], 2)
     assert torch.equal(model(x), plain(x))
@@ -132,19 +84,19 @@ def test_published_starts_of_relative_positions() -> None:
 
 
 def test_a_trained_model_may_be_used_with_other_regularisation(tmp_path: Path) -> None:
-    args = {**ST_TR, "drop_path": 0.1, "relative": True, "relative_std": 0.02}
+    args = {**ST_TR, "relative": True, "relative_std": 0.02}
     text = f"model: model.st_tr.Model\nmodel_args: {json.dumps(args)}\n"
     torch.save({"model": st_tr.Model(**args).state_dict(), "config": text}, tmp_path / "w.pt")
     weights = read_weights(tmp_path / "w.pt")
-    given = {"drop_path": 0.3, "classifier_dropout": 0.2, "drop_key": 0.1, "relative_std": 1.0}
+    given = {"classifier_dropout": 0.2, "drop_key": 0.1, "relative_std": 1.0}
     complete = weights.complete("model.st_tr.Model", given)
     assert {key: complete[key] for key in given} == given
-    assert weights.complete("model.st_tr.Model", {})["drop_path"] == 0.1
+    assert weights.complete("model.st_tr.Model", {})["relative_std"] == 0.02
 
 
 def test_all_mistakes_come_in_one_message() -> None:
-    with pytest.raises(ValueError, match=r"classifier_dropout: 1 must .*drop_path: -0\.1 .*drop_key: 1\.0 .*from 0"):
-        st_tr.Model(**ST_TR, drop_path=-0.1, classifier_dropout=1, drop_key=1.0)
+    with pytest.raises(ValueError, match=r"classifier_dropout: 1 must .*drop_key: 1\.0 .*from 0"):
+        st_tr.Model(**ST_TR, classifier_dropout=1, drop_key=1.0)
 
 
 @pytest.mark.parametrize("channels", [[16, 16, 32], [32, 16, 16], [16, 32, 64]])

@@ -109,7 +109,7 @@ def runs(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     settings: dict[str, Any] = {"model_args": EXACT, "optimizer": "SGD", "warm_up_epoch": 0, "sync_batch_norm": True}
     one = make(
         data, folder, batch_size=10, accumulation=1, base_lr=0.02, num_epoch=2, max_grad_norm=1.0,
-        ema=0.9, work_dir=folder / "one", **settings,
+        work_dir=folder / "one", **settings,
     )  # fmt: skip
     one_step = make(
         data, folder, batch_size=14, accumulation=2, base_lr=1.0, num_epoch=1, momentum=0.0, nesterov=False,
@@ -178,8 +178,7 @@ def test_every_sample_is_in_one_batch_of_one_process(monkeypatch: pytest.MonkeyP
 def test_two_processes_are_one_with_twice_the_batch(runs: Runs) -> None:
     assert runs.output.count("epoch 1 of 2 took") == 1  # the first process alone speaks
     alone, both = train(runs.one), halved(runs.one).work_dir
-    for name in ("last.pt", "ema.pt"):
-        assert difference(weights(both, name), weights(runs.one.work_dir, name)) < 2e-5
+    assert difference(weights(both), weights(runs.one.work_dir)) < 2e-5
     scores = load_scores(both / "test_score.npz")
     assert scores.names == alone.names
     torch.testing.assert_close(torch.tensor(scores.scores), torch.tensor(alone.scores), rtol=1e-4, atol=1e-4)

@@ -18,7 +18,7 @@ from processor.engine import setup, study
 from processor.engine import train as engine
 from processor.results.history import read_curves
 from processor.results.provenance import Made
-from processor.results.scores import Scores, load_scores
+from processor.results.scores import Scores
 from processor.state.checkpoint import read_checkpoint
 
 
@@ -60,16 +60,6 @@ def scripted(monkeypatch: pytest.MonkeyPatch, accuracies: Sequence[float], inter
         return Scores(tuple("abcdefghij"), np.eye(3)[[0] * right + [1] * (10 - right)], np.zeros(10, np.int64))
 
     monkeypatch.setattr(engine, "_evaluate", evaluate)
-
-
-def test_with_a_validation_the_averaged_weights_are_tested_once_too(data: Data, tmp_path: Path) -> None:
-    config = validated(data, tmp_path, num_epoch=2, ema=0.5)
-    train(config)
-    curves = read_curves(config.work_dir)
-    assert [step for step, _ in curves["validation_ema/top1"]] == [2, 4]
-    ((step, top1),) = curves["test_ema/top1"]
-    assert (step, top1) == (4, pytest.approx(load_scores(config.work_dir / "ema_score.npz").top_k(1)))
-    assert "test of ema.pt: top-1" in (config.work_dir / "log.txt").read_text(encoding="utf-8")
 
 
 def test_samples_that_train_and_are_tested_are_told(
