@@ -122,7 +122,7 @@ def test_a_raw_file_is_explained_like_its_sample(demo: Path, tmp_path: Path, mon
         assert explain.main(["--phase", "explain", *words]) == 0
     sample, given = (tmp_path / "out" / each for each in (name, "walk.skeleton"))
     with np.load(sample / "attention.npz") as a, np.load(given / "attention.npz") as b:
-        assert len(a.files) == 6  # weights and frames of three attentions
+        assert len(a.files) == 12  # weights and frames of six attentions
         for key in a.files:
             np.testing.assert_allclose(b[key], a[key], atol=1e-6)
     rows = [json.loads((f / "explanation.json").read_text(encoding="utf-8"))["scored"][0] for f in (sample, given)]
