@@ -9,13 +9,14 @@ Axis legend: K bodies of a clip, V joints.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from data_gen.formats.files import Source, by_frame, read_json
+from data_gen.formats.places import frame_places
 from data_gen.formats.recording import Recording
 from graph.channels import Channels
 from graph.kinetics import SKELETON
@@ -34,6 +35,7 @@ class Clip(NamedTuple):
     pose: np.ndarray  # (K, V, 2) x and y
     score: np.ndarray  # (K, V)
     num_frame: int  # number of frames of the clip, those that are not read too
+    numbers: Sequence[int] = ()  # the frame_index of each entry of the file
 
 
 def read_clip(path: Path, *, cut: bool = True) -> Clip:
@@ -73,7 +75,7 @@ def read_clip(path: Path, *, cut: bool = True) -> Clip:
     sound = (np.abs(values) < _MAX_VALUE).all(axis=1) & (score >= 0).all(axis=1)
     if not sound.all():
         raise ValueError(f"frame_index {frames[~sound][0]}: a number is no fraction of the picture, or no score")
-    return Clip(label, frames, pose, score, max(numbers_of, default=-1) + 1)
+    return Clip(label, frames, pose, score, max(numbers_of, default=-1) + 1, list(numbers_of))
 
 
 def is_kinetics(source: Source) -> bool:
@@ -93,9 +95,13 @@ def read_kinetics(source: Source) -> Iterator[Recording]:
     clip = read_clip(source.path, cut=False)
     values = np.concatenate([clip.pose, clip.score[..., None]], axis=2)
     values[values[..., 2] == 0] = np.nan
-    joints = by_frame(values, clip.frame, clip.num_frame)
+    places, frame, T = frame_places(clip.numbers), clip.frame, clip.num_frame
+    fields: dict[str, Any] = {"label": clip.label, "skeleton": SKELETON}
+    if places.stride > 1:
+        frame, T = np.searchsorted(places.numbers, frame), len(places.numbers)
+        fields |= {"frames": places.numbers, "notes": places.notes}
     channels = Channels(("x", "y", "score"), "normalised", (1, 1))
-    yield Recording.of(source.name, joints, channels, label=clip.label, skeleton=SKELETON)
+    yield Recording.of(source.name, by_frame(values, frame, T), channels, **fields)
 
 
 def _read_frame(entry: Any, num_frame: int | None, num_person: int | None) -> tuple[int, array[float]]:

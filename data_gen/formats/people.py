@@ -77,6 +77,8 @@ def recording_of_people(
     V, known = joints.shape[2], fields.get("skeleton")
     if known is None or known.num_point != V:  # 17 joints in 3-D have another order than COCO's
         fields["skeleton"] = _SKELETONS.get(V) if "z" not in names or mediapipe.SKELETON.num_point == V else None
+    if "frame_rate" in fields:  # it is the video's
+        fields["frame_rate"] /= places.stride
     fields |= {"identity": identity, "frames": places.numbers, "notes": places.notes}
     return Recording.of(source.name, joints, channels, **fields)
 

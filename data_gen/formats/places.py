@@ -5,6 +5,7 @@ Axis legend: T frames, M persons, V joints, C channels.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
@@ -23,13 +24,15 @@ class Places(NamedTuple):
     of: dict[Hashable, int]
     numbers: NDArray[np.int64]
     notes: tuple[str, ...] = ()
+    stride: int = 1  # the step from one number to the next
 
 
 def frame_places(names: Iterable[Hashable]) -> Places:
     """Frames at their numbers, from the first to the last; a number that is left out is a frame without anybody.
 
     A name that is no number may end in one (`a_012.jpg`). Names without numbers, and moments such as 0.25, have no
-    frames between them.
+    frames between them. Numbers at a stride (0, 5, 10, 20) are of every fifth frame: nothing is between 0 and 5, and 15
+    is a frame without anybody.
     """
     different = _in_order(names)
     counted = [_frame_number(name) for name in different]
@@ -37,12 +40,14 @@ def frame_places(names: Iterable[Hashable]) -> Places:
     if not whole or len(set(whole)) < len(counted):
         return Places({name: place for place, name in enumerate(different)}, np.arange(len(different)))
     first, last = min(whole), max(whole)
-    if last - first >= 10 * len(whole) + 300:  # numbers of pictures, not of frames
+    stride = math.gcd(*(number - first for number in whole)) if len(whole) > 2 else 1  # two frames show no stride
+    if last - first >= (10 * len(whole) + 300) * stride:  # numbers of pictures, not of frames
         rank = {number: place for place, number in enumerate(sorted(whole))}
         of = {name: rank[number] for name, number in zip(different, whole, strict=True)}
         return Places(of, np.array(sorted(whole)), ("took only the frames with persons",))
-    of = {name: number - first for name, number in zip(different, whole, strict=True)}
-    return Places(of, np.arange(first, last + 1))
+    of = {name: (number - first) // stride for name, number in zip(different, whole, strict=True)}
+    notes = (f"took frames numbered in steps of {stride} as consecutive",) if stride > 1 else ()
+    return Places(of, np.arange(first, last + 1, stride), notes, stride)
 
 
 def person_places(names: Iterable[Hashable]) -> Places:
