@@ -39,8 +39,8 @@ def read_nested(source: Source) -> Iterator[Recording]:
         yield recording_of(source.name, joints, source, **fields)
         return
     named = [content[key] for key in JOINTS if isinstance(content.get(key), list | dict)]
-    deep = [value for key, value in content.items() if key not in SCORES and _depth(value) >= 2]
-    lists = named[:1] or [value for value in deep if _depth(value) >= 3] or deep
+    deep = [value for key, value in content.items() if key not in SCORES and depth_of(value) >= 2]
+    lists = named[:1] or [value for value in deep if depth_of(value) >= 3] or deep
     if len(lists) != 1:
         raise ValueError(_NO_LISTS)
     joints, fields = _nested(lists[0], source.skeleton)
@@ -67,7 +67,7 @@ def _nested(content: Any, skeleton: Skeleton | None) -> _Nested:
 
 def _of_parts(content: Any, skeleton: Skeleton | None) -> _Nested:
     names, listed = _items(content)
-    depth = max(map(_depth, listed), default=0)
+    depth = max(map(depth_of, listed), default=0)
     frames, fields, order = frame_places(names), dict[str, Any](), _Order(skeleton)
     if isinstance(content, dict):
         fields |= {"frames": frames.numbers, "notes": frames.notes}
@@ -141,7 +141,7 @@ def _numbers(joint: Any, names: tuple[str, ...]) -> Any:
     return [joint[keys[name]] if name in keys else None for name in names]
 
 
-def _depth(value: Any) -> int:
+def depth_of(value: Any) -> int:
     """How deep lists and mappings are nested, along their first elements that are neither empty nor null."""
     depth = 0
     while isinstance(value, list | dict) and value:

@@ -28,6 +28,7 @@ import numpy as np
 
 from data_gen.formats.files import Source, natural_key, read_json
 from data_gen.formats.headings import channel_keys
+from data_gen.formats.nested import depth_of
 from data_gen.formats.people import UNTOLD, Person, recording_of_people
 from data_gen.formats.recording import Recording
 from graph.channels import Unit
@@ -43,6 +44,7 @@ _IDENTITY = ("track_id", "person_id", "idx", "trackid")
 _NUMBER = ("frame_id", "frame_index", "frame_idx", "frame", "frame_number", "image_id", "frame_num")
 _PICTURE = re.compile(rb'\s*\[\s*\{\s*"(keypoints|keypoint_scores|bbox|bbox_score)"')
 _FRAME = re.compile(rb'\s*\{(\s*"\w+"\s*:\s*("[^"]*"|[\w.-]+)\s*,)*\s*"people"')  # behind numbers or text
+_FRAME_NAME = re.compile(r"^\d+$|frame|image|\.", re.IGNORECASE)  # of a mapping with one frame
 _MAX_FRAME_MB = 4  # of a folder's file; 100 persons with face and hands have 0.5
 
 
@@ -118,7 +120,7 @@ def read_poses(source: Source) -> Iterator[Recording]:
         return
     content = source.json
     fields, picture = _facts(content)
-    listed = [content] if _is_frame(content) else _listed(content)
+    listed = [content] if _is_frame(content) else _unfolded(_listed(content))
     yield recording_of_people(source, _frames(listed), picture=picture, **fields)
 
 
@@ -162,10 +164,35 @@ def _listed(content: Any) -> list[Any] | dict[str, Any]:
     return content if isinstance(content, list) else []
 
 
+def _unfolded(listed: list[Any] | dict[str, Any]) -> list[Any] | dict[str, Any]:
+    """The frames of a mapping that has all of them under one key, which they keep if it is that of joints."""
+    if isinstance(listed, list):
+        return [{"joints": listed}] if any(map(_is_joint, listed)) else listed
+    deep = [key for key, value in listed.items() if depth_of(value) > 1]
+    key = next((key for key in _POINTS if key in deep), None)
+    if key is None:
+        if len(deep) != 1 or _FRAME_NAME.search(deep[0]):
+            return listed
+        frames = listed[deep[0]]
+        if deep[0] in _PEOPLE and any(isinstance(item, dict) and not _is_joint(item) for item in frames):
+            return [listed]
+        return _unfolded(frames) if isinstance(frames, list) or all(map(str.isdecimal, frames)) else listed
+    if depth_of(frames := listed[key]) < 3:
+        return [listed]
+    if isinstance(frames, dict):
+        return {name: {key: frame} for name, frame in frames.items()}
+    return [{key: frame} for frame in frames]
+
+
+def _is_joint(item: Any) -> bool:
+    return isinstance(item, dict) and bool(channel_keys(item))
+
+
 def _frames(listed: list[Any] | dict[str, Any]) -> list[tuple[Any, list[Person]]]:
     """The number, or the name, and the persons of each frame."""
     if isinstance(listed, dict):
-        return [(name, _people(listed[name])) for name in sorted(listed, key=natural_key)]
+        names = [name for name, entry in listed.items() if entry is None or isinstance(entry, list | dict)]
+        return [(name, _people(listed[name])) for name in sorted(names, key=natural_key)]
     frames: list[tuple[Any, list[Person]]] = []
     for place, entry in enumerate(listed):
         number: Any = place
@@ -195,7 +222,7 @@ def _people(entry: Any, unit: Unit | None = None) -> list[Person]:
         return [_person(points, entry, unit)]
     if not isinstance(entry, list) or not entry:
         return []
-    if any(isinstance(item, dict) and channel_keys(item) for item in entry):
+    if any(map(_is_joint, entry)):
         return [_person(entry, {})]
     return [person for item in entry for person in _people(item)]
 

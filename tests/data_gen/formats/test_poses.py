@@ -186,6 +186,31 @@ def test_mediapipe_writes_landmarks_by_frame(tmp_path: Path, content: Any) -> No
     assert recording.frame_rate == (30 if isinstance(content, dict) and "fps" in content else None)
 
 
+@pytest.mark.parametrize("key", ["pose_landmarks", "poseWorldLandmarks", "landmarks", "keypoints", "frames", "walk1"])
+@pytest.mark.parametrize("more", [{}, {"fps": 30, "video": "a.mp4"}])
+def test_all_frames_of_landmarks_may_be_under_one_key(tmp_path: Path, key: str, more: dict[str, Any]) -> None:
+    other = [{**mark, "x": mark["x"] / 2} for mark in LANDMARKS]
+    for frames in ([LANDMARKS, None, other], [LANDMARKS, [], [other]], {"5": LANDMARKS, "7": other}):
+        recording = read_content(tmp_path, {**more, key: frames})
+        assert recording.joints.shape == (3, 1, 33, 4)
+        assert recording.present.any(axis=(1, 2)).tolist() == [True, False, True]
+        np.testing.assert_allclose(recording.joints[2, 0, 4], list(other[4].values()), rtol=1e-6)
+        assert recording.channels.unit == ("metres" if "World" in key else "normalised")
+        assert recording.frame_rate == (30 if more else None)
+    assert read_content(tmp_path, {**more, key: LANDMARKS}).joints.shape == (1, 1, 33, 4)
+    assert read_content(tmp_path, LANDMARKS).joints.shape == (1, 1, 33, 4)
+
+
+def test_what_is_beside_frames_is_no_frame(tmp_path: Path) -> None:
+    content = {"video": "a.mp4", "fps": 25, "0": LANDMARKS, "1": None, "2": LANDMARKS}
+    recording = read_content(tmp_path, content)
+    assert recording.present.any(axis=(1, 2)).tolist() == [True, False, True]
+    assert read_content(tmp_path, {"clip.mp4": [LANDMARKS, LANDMARKS]}).joints.shape == (1, 2, 33, 4)
+    both = {"pose_landmarks": [LANDMARKS] * 2, "pose_world_landmarks": [LANDMARKS] * 2}
+    recording = read_content(tmp_path, both)
+    assert (len(recording.joints), recording.channels.unit) == (2, "metres")
+
+
 @pytest.mark.parametrize(
     ("key", "unit"),
     [
@@ -371,6 +396,14 @@ def test_lists_of_frames_may_be_in_any_mapping(tmp_path: Path, nest: Any) -> Non
         np.testing.assert_allclose(recording.joints[0], [JOINTS, OTHER], rtol=1e-6)
     assert recording.identity is not None
     assert recording.identity.tolist() == [[3, 5], [-1, -1], [3, -1]]
+
+
+@pytest.mark.parametrize("key", ["instances", "bodies", "persons", "detections"])
+def test_a_mapping_of_persons_is_a_frame(tmp_path: Path, key: str) -> None:
+    persons = [
+        {"keypoints": [j[:2] for j in p], "keypoint_scores": [j[2] for j in p]} for p in (JOINTS.tolist(), OTHER)
+    ]
+    assert read_content(tmp_path, {key: persons}, format="mmpose").joints.shape == (1, 2, 17, 3)
 
 
 def test_mmpose_has_a_file_a_picture(tmp_path: Path) -> None:
