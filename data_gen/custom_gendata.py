@@ -5,8 +5,8 @@ FOLDER and its subfolders hold a file for each recording, or a folder with a fil
 Instead of FOLDER, name one file that holds many recordings (a pickle of pyskl, `.npz`); if it holds labels and splits,
 no list of labels is needed. `graph/custom.py` describes the skeleton file.
 
-Labels come from a list (a CSV file, or as `data_gen/formats/labels.py` describes it) or from the names of the files, as
-with `--names "a{label}_s{performer}_e*" --val performer=2,4,6-8`.
+Labels come from a list (a CSV file, or as `data_gen/formats/labels.py` describes it), from the names of the files, as
+with `--names "a{label}_s{performer}_e*" --val performer=2,4,6-8`, or from the files, if these hold them.
 
 Writes, in the order of the recordings' names, which keep their suffix:
 
@@ -27,6 +27,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_gen.common.command_line import Report, main_of, run
 from data_gen.common.convert import Sample, convert_files, drop_unusual, made_by, read_each
 from data_gen.common.names import files_below, match, nfc, walk
-from data_gen.formats.labels import LABEL, Labels, labels_in, labels_in_names, read_labels
+from data_gen.formats.labels import LABEL, Labels, Told, labels_in, labels_in_names, read_labels
 from data_gen.formats.reading import is_folder_of_frames, read
 from data_gen.formats.recording import Recording, outside_notes
-from data_gen.formats.rows import Facts, Listed, Persons, forget, read_facts, read_row
+from data_gen.formats.rows import Facts, Listed, Persons, forget, read_facts, read_row, read_told
 from data_gen.formats.splits import NamePattern, validation
 from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON, beside
 from feeders.arrays import LABEL as LABELS
@@ -73,7 +74,7 @@ def gendata(
     Args:
         data_path: the folder of the recordings, or a file that holds many.
         label_path: the list of labels: a CSV file with the columns file, label and split, UTKinect's actionLabel.txt,
-            or PKU-MMD's folder of labels; not needed if names or the file of recordings tell the labels.
+            or PKU-MMD's folder of labels; not needed if names or the recordings themselves tell the labels.
         skeleton: the YAML file that describes the skeleton.
         out_folder: folder for the arrays.
         names: pattern of the files' names, such as a{label}_s{performer}_e*; {label} is the class, * any text.
@@ -103,10 +104,11 @@ def gendata(
         raise FileNotFoundError(f"{data_path} is no folder; --data_path takes the folder of the recordings, or a file")
     reading: dict[str, Any] = {"skeleton": bones, "format": format, "channel": channel}
     if data_path.is_dir():
-        labels, sources = _files(data_path, label_path, pattern, report)
+        labels, sources = _files(data_path, label_path, pattern, report, num_worker=num_worker, **reading)
     else:
         held = _recordings_of(data_path, report, **reading)
-        labels = _labels(label_path, pattern, held, report) or labels_in(data_path, held, report)
+        own = {name: Told(recording.label, recording.split) for name, recording in held.items()}
+        labels = _labels(label_path, pattern, held, report) or labels_in(data_path, own)
         labels, sources = _paired(labels, held, str(data_path), (label_path or data_path).name, report)
         num_worker = 1  # they are in memory
     nothing = f"{data_path}: no recording {f'that {label_path} lists ' if label_path else ''}can be used"
@@ -211,7 +213,7 @@ def _labels(path: Path | None, pattern: NamePattern | None, names: Iterable[str]
 
 
 def _files(
-    data_path: Path, label_path: Path | None, pattern: NamePattern | None, report: Report
+    data_path: Path, label_path: Path | None, pattern: NamePattern | None, report: Report, **reading: Any
 ) -> tuple[Labels, dict[str, Listed]]:
     """The labels of files or folders by their names relative to the data's folder, in order, and these."""
     files = files_below(data_path)
@@ -228,7 +230,8 @@ def _files(
         recordings = of_frames | {name for name in files if _folder(name) not in of_frames}
     labels = _labels(label_path, pattern, sorted(recordings), report)
     if labels is None:
-        raise ValueError(f"{data_path}: give --label_path, the list of labels of these recordings, or --names")
+        paths = {name: (files | folders)[name] for name in sorted(recordings)}
+        labels = labels_in(data_path, _told(data_path, paths, report, **reading))
     listed_in = label_path.name if label_path else "--names"
     labels, paired = _paired(labels, files | folders, str(data_path), listed_in, report)
     used = {listed.source for listed in paired.values()}
@@ -237,6 +240,27 @@ def _files(
         are = plural(len(unlisted), "file is", "files are")
         report.notes.append(f"{are} not listed in {listed_in} ({unlisted[0]} ...)")
     return labels, paired
+
+
+def _told(
+    data_path: Path, paths: Mapping[str, Path], report: Report, *, num_worker: int, **reading: Any
+) -> dict[str, Told]:
+    """What the recordings of a folder tell of themselves.
+
+    Raises:
+        ValueError: the first one has no label, or none can be read.
+    """
+    nothing = f"{data_path}: no recording can be used"
+    told: dict[str, Told] = {}
+    each = read_each(
+        partial(read_told, **reading), paths, report, nothing=nothing, task="labels", num_worker=num_worker
+    )
+    with closing(each):
+        for name, found in each:
+            if found.label is None and not told:
+                raise ValueError(f"{data_path}: give --label_path, the list of labels of these recordings, or --names")
+            told[name] = found
+    return told
 
 
 def _folder(name: str) -> str:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 from data_gen.common.command_line import Report
 from data_gen.common.names import files_below
 from data_gen.formats.files import is_number, natural_key, read_text
-from data_gen.formats.recording import Recording
 from data_gen.formats.splits import NamePattern
 from graph.common.words import plural
 
@@ -30,7 +29,8 @@ SPLIT = "split"
 SPAN = ("start", "end")  # further columns of recordings that show several actions
 LABEL = "label"  # the field of a pattern of names that tells the class
 _FRAME = re.compile(r"\d{1,9}", re.ASCII)
-_CLASS = re.compile(r"\d{1,4}", re.ASCII)  # no data set has more than 10,000 classes
+_CLASS = re.compile(r"\d{1,4}", re.ASCII)
+_MAX_CLASS = 9999  # no data set has more than 10,000 classes
 _RECORDING = re.compile(r"s\d+_e\d+")  # UTKinect
 _ACTION = re.compile(r"(\w+):\s*(\S+)\s+(\S+)")
 
@@ -42,6 +42,13 @@ class Line(NamedTuple):
     label: int  # the class, from 0
     part: str | None  # `train` or `val`; None: not told
     span: tuple[int, int] | None = None  # first and last frame
+
+
+class Told(NamedTuple):
+    """What a recording tells of itself."""
+
+    label: int | str | None
+    split: str | None
 
 
 class Labels(NamedTuple):
@@ -108,15 +115,18 @@ def labels_in_names(pattern: NamePattern, names: Iterable[str], report: Report) 
     return _numbered(kept, "the names", report, numbers_are_names=True)
 
 
-def labels_in(path: Path, recordings: Mapping[str, Recording], report: Report) -> Labels:
+def labels_in(path: Path, recordings: Mapping[str, Told]) -> Labels:
     """The labels and splits that recordings hold themselves.
 
     Raises:
-        ValueError: one has no label.
+        ValueError: one has no label, or none that can be a class.
     """
     if without := next((name for name, recording in recordings.items() if recording.label is None), None):
         raise ValueError(f"{path} holds no label of {without}; name a CSV file of labels with --label_path")
     words = {name: recording.label for name, recording in recordings.items()}
+    wrong = next((x for x in words.items() if isinstance(x[1], int) and not 0 <= x[1] <= _MAX_CLASS), None)
+    if wrong:
+        raise ValueError(f"{path}: label {wrong[1]} of {wrong[0]} is no whole number from 0 to {_MAX_CLASS}")
     named = [word for word in words.values() if isinstance(word, str)]
     if named and len(named) < len(words):
         raise ValueError(f"{path}: labels are numbers and names ({named[0]}); give one kind")

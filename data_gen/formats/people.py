@@ -39,9 +39,13 @@ def recording_of_people(
     numbered: Iterable[tuple[Any, list[Person]]],
     *,
     picture: tuple[int, int] | None = None,
+    third: str | None = None,
     **fields: Any,
 ) -> Recording:
-    """The recording of persons by frame; `numbered` frames may be numbers or names that end in one."""
+    """The recording of persons by frame; `numbered` frames may be numbers or names that end in one.
+
+    `third` is what the third number of a joint is if the persons do not tell it.
+    """
     frames: dict[Any, list[Person]] = {}
     for number, people in numbered:
         frames.setdefault(number, []).extend(people)
@@ -66,7 +70,7 @@ def recording_of_people(
     if ((numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)).any():
         identity[:] = -1  # AlphaPose without tracking gives everybody the number 0
     if UNTOLD in names:
-        names = ("x", "y", "score" if _are_scores(joints) else "z")
+        names = ("x", "y", third or ("score" if _are_scores(joints) else "z"))
     if source.channel not in (None, shape[1]):
         raise ValueError(f"its channels are {', '.join(names)}, not --channel {source.channel}")
     if "z" not in names:  # where nothing is found; the corner of a picture is nobody's joint

@@ -140,14 +140,17 @@ def _facts(content: Any) -> tuple[dict[str, Any], tuple[int, int] | None]:
     if not isinstance(content, dict):
         return {}, None
     facts = content | (content["info"] if isinstance(content.get("info"), dict) else {})
-    label = next((facts[key] for key in ("label", "category_id", "label_index") if key in facts), None)
+    labels = (facts.get(key) for key in ("label", "category_id", "label_index"))
+    label = next((label for label in labels if isinstance(label, int | str) and label not in ("", -1)), None)
     rate = next((facts[key] for key in ("fps", "frame_rate", "frameRate") if key in facts), None)
     fields: dict[str, Any] = {}
     names = facts["meta_info"].get("keypoint_id2name") if isinstance(facts.get("meta_info"), dict) else None
     if isinstance(names, dict) and names and all(isinstance(name, str) for name in names.values()):
         joints = tuple(names[key] for key in sorted(names, key=natural_key))
         fields["skeleton"] = Skeleton("the file", joints, (0,) * len(joints))
-    if isinstance(label, int | str) and label != -1:
+    if isinstance(channels := facts.get("keypoint_channels"), list) and len(channels) == 3:
+        fields["third"] = "z" if channels[2] == "z" else "score"
+    if label is not None:
         fields["label"] = label
     if isinstance(rate, int | float) and 0 < rate < 10_000:
         fields["frame_rate"] = float(rate)

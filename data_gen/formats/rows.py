@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from data_gen.common.convert import Row, to_row
+from data_gen.formats.labels import Told
 from data_gen.formats.persons import follow
 from data_gen.formats.reading import read
 from data_gen.formats.recording import Recording, fitted
@@ -65,6 +66,12 @@ def load(listed: Listed, *, skeleton: Skeleton, format: str, channel: int | None
         recording = _read_one(recording, format, skeleton, channel)
     recording = recording.between(*listed.span) if listed.span else recording
     return fitted(recording, skeleton)
+
+
+def read_told(path: Path, **options: Any) -> Told:
+    """The label and the split that a file holds; errors as `load`."""
+    recording = _read_one(path, **options)
+    return Told(recording.label, recording.split)
 
 
 def in_places(recording: Recording, persons: Persons) -> tuple[Recording, bool, bool]:

@@ -713,6 +713,41 @@ def test_names_of_folders_with_a_file_for_each_frame_tell_labels(folder: Folder)
         convert_raw(folder, "--names", "{label}_{take}")
 
 
+def labelled(category: Any, t: int = 0) -> bytes:
+    """A file of mmskeleton."""
+    frames = [{"frame_index": t, "id": 0, "person_id": None, "keypoints": [[100.0 + t, 50.0, 0.9]] * 4}]
+    info = {"video_name": "a.mp4", "resolution": [340, 256], "num_frame": 1, "keypoint_channels": ["x", "y", "score"]}
+    return json.dumps({"info": info, "annotations": frames, "category_id": category}).encode()
+
+
+def test_files_of_a_folder_may_hold_their_labels(folder: Folder) -> None:
+    for name, category in (("s1_a", 2), ("s1_b", 0), ("s2_a", 2)):
+        folder.add(f"{name}.json", labelled(category))
+    folder.add("notes.txt", b"walks of the first day")
+    report = convert_raw(folder, "--names", "s{performer}_*", "--val", "performer=2", "--num_worker", 2)
+    assert folder.labels() == (["s1_a.json", "s1_b.json"], [2, 0])
+    assert folder.labels("val") == (["s2_a.json"], [2])
+    assert (folder.path / "out" / "classes.txt").read_text() == "0\n1\n2\n"
+    assert len(report.skipped) == 1
+    assert report.skipped[0].startswith("notes.txt: ")
+
+
+@pytest.mark.parametrize(
+    ("categories", "problem"),
+    [
+        ((-1, 2), "give --label_path, the list of labels of these recordings, or --names"),
+        ((2, None), "raw holds no label of b.json; name a CSV file of labels with --label_path"),
+        ((2, "wave"), "labels are numbers and names (wave); give one kind"),
+        ((2, 10**10), "label 10000000000 of b.json is no whole number from 0 to 9999"),
+    ],
+)
+def test_files_without_a_label_that_fits_are_named(folder: Folder, categories: Any, problem: str) -> None:
+    for name, category in zip("ab", categories, strict=True):
+        folder.add(f"{name}.json", labelled(category))
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        convert_raw(folder)
+
+
 def test_a_list_without_any_use_is_named(folder: Folder) -> None:
     move(folder.path / "raw" / "a_1.txt")
     (folder.path / "Label").mkdir()

@@ -314,6 +314,14 @@ def test_a_third_number_is_a_score_or_a_depth(
     np.testing.assert_array_equal(recording.joints[2, 0], np.float32(joints))
 
 
+@pytest.mark.parametrize(("third", "name"), [("z", "z"), ("score", "score"), ("confidence", "score")])
+def test_mmskeleton_tells_its_channels(tmp_path: Path, third: str, name: str) -> None:
+    for value in (0.5, 2.5):
+        people = [{"frame_index": 0, "id": 0, "keypoints": [[0.5, 0.25, value]] * 3}]
+        recording = read_content(tmp_path, {"info": {"keypoint_channels": ["x", "y", third]}, "annotations": people})
+        assert recording.channels.names == ("x", "y", name)
+
+
 def test_a_key_tells_scores_whatever_they_are(tmp_path: Path) -> None:
     person = {"keypoints": [[0.5, 0.25]] * 3, "keypoint_scores": [2.5, 1.5, 0.5]}
     assert read_content(tmp_path, [{"frame_id": 0, "instances": [person]}]).channels.names == ("x", "y", "score")
