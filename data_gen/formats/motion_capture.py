@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from data_gen.formats.headings import joint_key, ordered
 from data_gen.formats.recording import Recording
 from graph.channels import Channels, Unit
 from graph.tools import Skeleton
+
+_UNITS: dict[str, Unit] = {"m": "metres", "mm": "millimetres"}
 
 
 def is_bvh(source: Source) -> bool:
@@ -56,7 +59,7 @@ def read_bvh(source: Source) -> Iterator[Recording]:
     place = {id(joint): number for number, (joint, _) in enumerate(layout)}
     parents = tuple(place[id(parent)] if parent is not None else 0 for _, parent in layout)
     rate = 1 / content.FrameTime if content.FrameTime > 0 else None
-    yield _named(source, positions, names, Skeleton(source.path.stem, tuple(names), parents), frame_rate=rate)
+    yield _named(source, positions, names, parents, frame_rate=rate)
 
 
 def _walk(joint: Any, parent: Any) -> Iterator[tuple[Any, Any]]:
@@ -73,29 +76,37 @@ def read_c3d(source: Source) -> Iterator[Recording]:
         content = ezc3d.c3d(str(source.path))
         points, residuals = content["data"]["points"], content["data"]["meta_points"]["residuals"]
         parameters = content["parameters"]["POINT"]
-        names = [str(name) for name in parameters["LABELS"]["value"]][: points.shape[1]]
+        labels = (parameters[key]["value"] for key in ("LABELS", "LABELS2") if key in parameters)  # 255 in the first
+        names = [str(name) for name in chain.from_iterable(labels)][: points.shape[1]]
         units = parameters["UNITS"]["value"] if "UNITS" in parameters else []
         rate = float(parameters["RATE"]["value"][0])
     except Exception as error:  # a damaged file can raise anything
         raise ValueError("it is no complete C3D file") from error
     positions = points[:3].transpose(2, 1, 0).astype(np.float64)
     positions[residuals[0].T < 0] = np.nan
-    unit: Unit = {"m": "metres", "mm": "millimetres"}.get(units[0] if units else "", "unknown")  # type: ignore[assignment]
-    yield _named(source, positions[:, None], names, None, unit=unit, frame_rate=rate or None)
+    unit = _UNITS.get(units[0].strip().lower() if units else "", "unknown")
+    yield _named(source, positions[:, None], names, (0,) * len(names), unit=unit, frame_rate=rate or None)
 
 
 def _named(
-    source: Source, positions: np.ndarray, names: list[str], own: Skeleton | None, unit: Unit = "unknown", **fields: Any
+    source: Source,
+    positions: np.ndarray,
+    names: list[str],
+    parents: tuple[int, ...],
+    unit: Unit = "unknown",
+    **fields: Any,
 ) -> Recording:
     """The recording of joints with names, in the order of the source's skeleton where it has one."""
-    wanted = source.skeleton
+    skeleton = source.skeleton
     short = [name.rpartition(":")[2] for name in names]  # mixamorig:Hips, Subject:LFHD
     names = short if len(set(short)) == len(short) else names
-    if wanted:
+    if skeleton:
         place = {joint_key(name): number for number, name in enumerate(names)}
-        if all(joint_key(name) in place for name in wanted.joints):  # others, such as further markers, are left out
-            positions = positions[:, :, [place[joint_key(name)] for name in wanted.joints]]
+        if all(joint_key(name) in place for name in skeleton.joints):  # others, such as further markers, are left out
+            positions = positions[:, :, [place[joint_key(name)] for name in skeleton.joints]]
         else:
-            order, wanted = ordered(names, wanted)
+            order, skeleton = ordered(names, skeleton)
             positions = positions[:, :, [names.index(name) for name in order]]
-    return Recording.of(source.name, positions, Channels(unit=unit), skeleton=wanted or own, **fields)
+    if skeleton is None and len(set(names)) == positions.shape[2]:
+        skeleton = Skeleton(source.path.stem, tuple(names), parents)
+    return Recording.of(source.name, positions, Channels(unit=unit), skeleton=skeleton, **fields)
