@@ -26,7 +26,7 @@ from graph.ntu_rgb_d import SKELETON
 
 def is_counted(source: Source) -> bool:
     """Whether the first two lines are one whole number each."""
-    return bool(re.match(rb"(\xef\xbb\xbf)?\s*\d{1,9}\s*?\r?\n\s*\d{1,3}\s*(\r|\n|$)", source.head))
+    return bool(re.match(rb"\s*\d{1,9}\s*?\r?\n\s*\d{1,3}\s*(\r|\n|$)", source.head))
 
 
 def read_counted(source: Source) -> Iterator[Recording]:

@@ -19,6 +19,7 @@ import numpy as np
 from graph.tools import Skeleton
 
 MAX_MB = 64  # an hour of 20 joints in 3-D as .npy of float32 has 26 MB
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # what Excel calls Unicode text, and PowerShell writes
 _MAX_NUMBERS = 1 << 27  # of a recording, 1 GB; an hour of five persons with 133 joints has half as many
 
 
@@ -42,10 +43,11 @@ def read_json(path: Path, max_mb: int) -> Any:
     check_size(path, max_mb)
     content = path.read_bytes()
     try:
+        text = content.decode(json.detect_encoding(content), "surrogatepass")
         try:
-            return _unpacked(json.loads(content))
+            return _unpacked(json.loads(text))
         except json.JSONDecodeError:
-            lines = [line for line in content.splitlines() if line.strip()]
+            lines = [line for line in text.split("\n") if line.strip()]
             with suppress(json.JSONDecodeError):
                 if len(lines) > 1:
                     return [_unpacked(json.loads(line)) for line in lines]
@@ -140,15 +142,18 @@ class Source:
 
     @cached_property
     def head(self) -> bytes:
-        """The first bytes of a file; those of a folder, or of what is no regular file, are none."""
+        """The first bytes of a file, of text in UTF-8; those of a folder, or of what is no regular file, are none."""
         if not self.path.is_file():
             return b""
         with self.path.open("rb") as file:
-            return file.read(4096)
+            head = file.read(4096)
+        if head.startswith(_UTF_16):
+            return head.decode("utf-16", "ignore").encode("utf-8", "ignore")
+        return head.removeprefix(b"\xef\xbb\xbf")
 
     @cached_property
     def is_json(self) -> bool:
-        return self.head.removeprefix(b"\xef\xbb\xbf").lstrip().removeprefix(b'"')[:1] in (b"[", b"{")
+        return self.head.lstrip().removeprefix(b'"')[:1] in (b"[", b"{")
 
     @cached_property
     def json(self) -> Any:
@@ -160,7 +165,7 @@ class Source:
         """The content of a text file; errors as `check_size`."""
         check_size(self.path, self.max_mb)
         content = self.path.read_bytes()
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # what Excel calls Unicode text
+        if content.startswith(_UTF_16):
             return content.decode("utf-16", "replace")
         try:
             return content.decode("utf-8-sig")

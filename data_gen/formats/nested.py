@@ -46,7 +46,7 @@ def read_nested(source: Source) -> Iterator[Recording]:
     joints, fields = _nested(lists[0], source.skeleton)
     arrays = {"keypoints": joints}
     if scores := next((content[key] for key in SCORES if isinstance(content.get(key), list)), None):
-        arrays["scores"] = np.array(scores, np.float64)
+        arrays["scores"] = _nested(_as_joints(scores), None).joints[..., 0]
     label = content.get("label")
     yield one_of(arrays, source, label=label if isinstance(label, int | str) else None, **fields)
 
@@ -94,6 +94,11 @@ def _of_parts(content: Any, skeleton: Skeleton | None) -> _Nested:
 def _items(content: Any) -> tuple[Sequence[Hashable], Sequence[Any]]:
     """The names of what a mapping holds, or the places in a list, and this."""
     return (list(content), list(content.values())) if isinstance(content, dict) else (range(len(content)), content)
+
+
+def _as_joints(scores: Any) -> Any:
+    """Scores in lists as joints of one channel."""
+    return [_as_joints(item) for item in scores] if isinstance(scores, list) else [scores]
 
 
 class _Order:

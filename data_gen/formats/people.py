@@ -16,6 +16,7 @@ import numpy as np
 
 from data_gen.formats.arrays import MAX_SCORE, guess_channels
 from data_gen.formats.files import Source, missing
+from data_gen.formats.headings import ordered
 from data_gen.formats.places import frame_places
 from data_gen.formats.recording import Recording
 from graph import coco, kinetics, mediapipe, openpose
@@ -32,6 +33,7 @@ class Person(NamedTuple):
     names: tuple[str, ...]  # of the channels; the third may be `UNTOLD`
     identity: int = -1  # -1: not told
     unit: Unit | None = None  # where the file tells it
+    joint_names: tuple[str, ...] = ()  # where the file has no order of joints
 
 
 def recording_of_people(
@@ -52,11 +54,11 @@ def recording_of_people(
     persons = [person for people in frames.values() for person in people]
     if not persons:
         raise ValueError("nobody is in any frame; persons without joints, such as boxes, do not count")
-    forms = {(person.joints.shape, person.names) for person in persons}
+    forms = {(person.joints.shape, person.names, person.joint_names) for person in persons}
     if len(forms) > 1:
-        (a, _), (b, _), *_ = sorted(forms)
+        (a, *_), (b, *_), *_ = sorted(forms)
         raise ValueError(f"persons have different joints: {a[0]} in {a[1]} channels, and {b[0]} in {b[1]}")
-    ((shape, names),) = forms
+    ((shape, names, joint_names),) = forms
     units = {person.unit for person in persons}
     if len(units) > 1:
         raise ValueError("some persons are in the picture, others in space; write one kind of landmarks only")
@@ -66,6 +68,11 @@ def recording_of_people(
     for name, people in frames.items():
         for m, person in enumerate(people):
             joints[places.of[name], m], identity[places.of[name], m] = person.joints, person.identity
+    if joint_names:
+        order, skeleton = ordered(joint_names, source.skeleton)
+        if skeleton is None:
+            raise ValueError("its joints have names; give a skeleton, which says their order")
+        joints, fields["skeleton"] = joints[:, :, [joint_names.index(name) for name in order]], skeleton
     numbers = np.sort(identity, axis=1)
     if ((numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)).any():
         identity[:] = -1  # AlphaPose without tracking gives everybody the number 0

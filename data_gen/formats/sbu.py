@@ -35,7 +35,7 @@ def is_sbu(source: Source) -> bool:
 def read_sbu(source: Source) -> Iterator[Recording]:
     """A sequence; errors: the file has another form."""
     check_size(source.path, _MAX_MB)
-    lines = source.path.read_bytes().rstrip().splitlines()
+    lines = source.text.rstrip().encode("latin-1", "replace").splitlines()
     if not lines:
         raise ValueError("the file is empty")
     rows = np.array([_numbers(line, number) for number, line in enumerate(lines, 1)])

@@ -36,7 +36,7 @@ _MOMENTS = ("time", "timestamp", "time stamp", "image", "image id", "image name"
 
 def is_table(source: Source) -> bool:
     """Whether the first bytes are text."""
-    return bool(source.head) and (source.head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in source.head)
+    return bool(source.head) and b"\0" not in source.head
 
 
 def read_table(source: Source) -> Iterator[Recording]:

@@ -17,7 +17,7 @@ _MAX_FRAME_MB = 4  # of a file; a person has less than a kilobyte
 
 def is_yolo_text(source: Source) -> bool:
     """Whether the first text of a folder that is not empty is lines of class, box and joints, as fractions."""
-    path = next((path for path in source.members if path.suffix.lower() == ".txt" and path.stat().st_size), None)
+    path = next((path for path in _frames_in(source) if path.stat().st_size), None)
     if path is None:
         return False
     with path.open("rb") as file:
@@ -30,11 +30,17 @@ def is_yolo_text(source: Source) -> bool:
 def read_yolo_folder(source: Source) -> Iterator[Recording]:
     """The recording of a folder of text: a file a frame, a line a person; frames without persons have no file."""
     frames: list[tuple[Any, list[Person]]] = []
-    for path in source.members:
-        if path.suffix.lower() == ".txt":
-            check_size(path, _MAX_FRAME_MB)
-            frames.append((path.stem, [_yolo_person(line, path, source) for line in path.read_bytes().splitlines()]))
+    for path in _frames_in(source):
+        check_size(path, _MAX_FRAME_MB)
+        lines = filter(bytes.strip, path.read_bytes().splitlines())
+        frames.append((path.stem, [_yolo_person(line, path, source) for line in lines]))
     yield recording_of_people(source, frames)
+
+
+def _frames_in(source: Source) -> list[Path]:
+    """The files of frames; `classes.txt`, which programs for labels write beside them, is none."""
+    texts = (path for path in source.members if path.suffix.lower() == ".txt")
+    return [path for path in texts if path.stem.lower() != "classes"]
 
 
 def _yolo_person(line: bytes, path: Path, source: Source) -> Person:

@@ -14,7 +14,7 @@ from data_gen.formats.kinetics_json import read_clip
 from data_gen.formats.persons import follow
 from data_gen.formats.reading import is_folder_of_frames
 from data_gen.formats.recording import fitted
-from graph import kinetics, ntu_rgb_d, nw_ucla, openpose
+from graph import coco, kinetics, mediapipe, ntu_rgb_d, nw_ucla, openpose
 from graph.tools import Skeleton
 
 JOINTS = moves(17, 3) * [300, 300, 0.5]  # of a person: x, y, score
@@ -500,3 +500,88 @@ def test_uav_human_counts_as_ntu_does(tmp_path: Path, width: int) -> None:
         fitted(recording, chain(16))
     with pytest.raises(ValueError, match=r"line \d+: the file ends"):
         read_text(tmp_path, uav_human(width)[:-40])
+
+
+def test_persons_in_frames_are_found_whatever_is_around_them(tmp_path: Path) -> None:
+    """As scripts around pose estimators write them; the first frames may be empty."""
+    persons = [[], [{"id": 0, "keypoints": JOINTS.tolist()}, {"id": 1, "keypoints": OTHER}], [{"keypoints": OTHER}]]
+    yolo = [[{"keypoints": dict(zip("xy", np.transpose(p["keypoints"])[:2].tolist(), strict=True))}
+             for p in people] for people in persons]  # fmt: skip
+    for key, frames, format in (("persons", persons, "alphapose"), ("detections", yolo, "yolo")):
+        recording = read_content(
+            tmp_path, [{"frame": t, "time": t / 30, key: people} for t, people in enumerate(frames)]
+        )
+        assert recording.format == format
+        assert recording.present.any(axis=2).tolist() == [[False, False], [True, True], [True, False]]
+        np.testing.assert_allclose(recording.joints[1, 0, :, :2], JOINTS[:, :2], rtol=1e-6)
+
+
+def test_persons_of_a_frame_may_be_one_array(tmp_path: Path) -> None:
+    """As rtmlib's keypoints and scores, and YOLO's keypoints.xy, are."""
+    xy, scores = [JOINTS[:, :2].tolist(), np.array(OTHER)[:, :2].tolist()], [JOINTS[:, 2].tolist()] * 2
+    both = [(xy, scores), ([], []), (xy[:1], scores[:1])]
+    recording = read_content(tmp_path, [{"frame": t, "keypoints": k, "scores": s} for t, (k, s) in enumerate(both)])
+    assert recording.channels.names == ("x", "y", "score")
+    assert recording.present.any(axis=2).tolist() == [[True, True], [False, False], [True, False]]
+    np.testing.assert_allclose(recording.joints[0, 1], OTHER, rtol=1e-6)
+    lists = {"keypoints": [k for k, _ in both], "scores": [s for _, s in both]}
+    np.testing.assert_array_equal(read_content(tmp_path, lists).joints, recording.joints)
+    recording = read_content(tmp_path, [{"frame": t, "keypoints": k or [[]]} for t, (k, _) in enumerate(both)])
+    assert recording.present.any(axis=2).tolist() == [[True, True], [False, False], [True, False]]
+    with pytest.raises(ValueError, match="not numbers x, y"):
+        read_content(tmp_path, [{"frame": 0, "keypoints": xy, "scores": scores[:1]}])
+
+
+def test_joints_may_be_a_mapping_from_their_names(tmp_path: Path) -> None:
+    names = [name.upper().replace(" ", "_") for name in mediapipe.SKELETON.joints]
+    turned = dict(reversed(list(zip(names, LANDMARKS, strict=True))))
+    for content in ([turned], [{"frame": 0, "landmarks": turned}], {"frames": {"7": {"pose_landmarks": turned}}}):
+        recording = read_content(tmp_path, content)
+        assert recording.skeleton == mediapipe.SKELETON
+        np.testing.assert_allclose(recording.joints[0, 0], [list(mark.values()) for mark in LANDMARKS], rtol=1e-6)
+    joints = dict(reversed(list(zip(coco.SKELETON.joints, JOINTS.tolist(), strict=True))))
+    recording = read_content(tmp_path, [{"frame_id": 0, "keypoints": joints}])
+    np.testing.assert_allclose(recording.joints[0, 0], JOINTS, rtol=1e-6)
+    content = [{"frame_id": 0, "keypoints": {"a": [1, 2, 0.5], "b": [3, 4, 0.5]}}]
+    with pytest.raises(ValueError, match="its joints have names; give a skeleton"):
+        read_content(tmp_path, content)
+    recording = read_content(tmp_path, content, skeleton=Skeleton("own", ("b", "a"), (0, 0)))
+    assert recording.joints[0, 0, :, 0].tolist() == [3, 1]
+
+
+def test_landmarks_may_be_numbers_one_after_the_other(tmp_path: Path) -> None:
+    numbers = [value for mark in LANDMARKS for value in mark.values()]
+    recording = read_content(tmp_path, [{"frame": 0, "landmarks": numbers}])
+    np.testing.assert_allclose(recording.joints[0, 0].ravel(), numbers, rtol=1e-6)
+    assert recording.channels.names == ("x", "y", "z", "score")
+
+
+def test_landmarks_need_no_visibility(tmp_path: Path) -> None:
+    marks = [{name: mark[name] for name in "xyz"} for mark in LANDMARKS]
+    for content in ([marks, marks], {"0": marks, "1": marks}):
+        recording = read_content(tmp_path, content)
+        assert recording.skeleton == mediapipe.SKELETON
+        assert recording.joints.shape == (2, 1, 33, 3)
+
+
+def test_json_may_be_utf_16_as_powershell_writes_it(tmp_path: Path) -> None:
+    for text in (json.dumps([LANDMARKS] * 2), f"{json.dumps(LANDMARKS)}\r\n" * 2):
+        assert read_text(tmp_path, text.encode("utf-16")).joints.shape == (2, 1, 33, 4)
+    assert read_text(tmp_path, ("\ufeff" + uav_human(3)).encode("utf-16-le")).joints.shape == (2, 2, 17, 2)
+
+
+@pytest.mark.parametrize("text", ['\ufeff{"version":1.3,"people":[%s]}', '{"info": {"width": 3}, "people": [%s]}'])
+def test_a_frame_of_openpose_may_begin_in_any_way(tmp_path: Path, text: str) -> None:
+    for t in range(2):
+        (tmp_path / f"{t}.json").write_text(text % json.dumps({"pose_keypoints_2d": FLAT}), encoding="utf-8")
+    recording = one(tmp_path)
+    assert (recording.format, recording.joints.shape) == ("openpose", (2, 1, 17, 3))
+
+
+def test_blank_lines_and_names_of_classes_are_no_persons_of_yolo(tmp_path: Path) -> None:
+    line = "0 0.5 0.5 0.2 0.3 " + " ".join(["0.4 0.6 0.9"] * 17)
+    (tmp_path / "classes.txt").write_text("person\n")
+    (tmp_path / "v_1.txt").write_bytes(f"{line}\r\n\r\n".encode())
+    (tmp_path / "v_2.txt").write_text(f"{line}\n")
+    recording = one(tmp_path)
+    assert (recording.format, recording.joints.shape) == ("yolo-txt", (2, 1, 17, 3))
