@@ -94,6 +94,9 @@ def recording_of(name: str, joints: np.ndarray, source: Source, **fields: Any) -
     if C < 2 or source.channel not in (None, C):
         raise ValueError(f"{plural(C, 'channel')} in shape {joints.shape}, {source.channel or 'at least 2'} expected")
     joints = joints if joints.ndim == 4 else joints[:, None]
+    if (M := joints.shape[1]) > max(len(joints), 10):
+        told = f"{plural(len(joints), 'frame')} of {M} persons"
+        raise ValueError(f"(T, M, V, C) expected, found {joints.shape}: {told}; is it (C, T, V, M) or (M, T, V, C)?")
     return Recording.of(name, joints, fields.pop("channels", None) or guess_channels(joints), **fields)
 
 

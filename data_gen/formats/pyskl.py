@@ -110,7 +110,8 @@ def read_pyskl(source: Source) -> Iterator[Recording]:
     body_file = BodyFiles(source.path.parent)
     for name, annotation in content.by_name.items():
         try:
-            recording = recording_of(name, annotation, split=split_of.get(name), body_file=body_file)
+            part = split_of.get(name)
+            recording = recording_of(name, annotation, split=part, body_file=body_file, needs_label=False)
         except ValueError as error:
             source.skip(f"{name}: {error}")
         else:
@@ -151,15 +152,19 @@ def recording_of(
     *,
     split: str | None = None,
     body_file: Callable[[dict[str, Any], str], Any] | None = None,
+    needs_label: bool = True,
 ) -> Recording:
-    """The recording of an annotation, in its own numbers.
+    """The recording of an annotation, in its own numbers; a label of -1, as demos write it, is none.
 
     Raises:
         ValueError: a field is missing or has another form; the message names it.
     """
-    label, T = _whole_number(annotation, "label"), _whole_number(annotation, "total_frames")
-    if not 0 <= label < _MAX_CLASS:
-        raise ValueError(f"label {label} is no class")
+    label = None
+    if needs_label or annotation.get("label", -1) not in (None, -1):
+        label = _whole_number(annotation, "label")
+        if not 0 <= label < _MAX_CLASS:
+            raise ValueError(f"label {label} is no class")
+    T = _whole_number(annotation, "total_frames")
     if "keypoint" not in annotation and "raw_file" in annotation and body_file:
         annotation = annotation | {"keypoint": body_file(annotation, name)}
     if "frame_inds" in annotation:

@@ -33,10 +33,12 @@ class Format(NamedTuple):
     many: bool = False  # whether a file holds many recordings
 
 
+_PICKLE = (b"\x80", b"(d", b"(l", b"}q\0", b"]q\0")  # protocols from 2, 0 and 1
+
 FORMATS = {  # the first that recognises a file reads it
     "npy": Format(lambda source: source.head.startswith(b"\x93NUMPY"), read_npy),
     "npz": Format(lambda source: source.head.startswith(b"PK"), read_npz, many=True),
-    "pyskl": Format(lambda source: source.head.startswith((b"\x80", b"(d", b"(l")), read_pyskl, many=True),
+    "pyskl": Format(lambda source: source.head.startswith(_PICKLE), read_pyskl, many=True),
     "c3d": Format(is_c3d, read_c3d),
     "bvh": Format(is_bvh, read_bvh),
     "openpose": Format(pose_json.is_openpose, read_poses),

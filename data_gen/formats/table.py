@@ -32,6 +32,8 @@ from data_gen.formats.text_fields import Table, split_fields
 from graph.common.words import plural
 
 _MOMENTS = ("time", "timestamp", "time stamp", "image", "image id", "image name", "file name", "filename")
+_MAX_LEADING = 3  # frame, time, class
+_MIN_STEPS = 9  # coordinates do not grow for as long
 
 
 def is_table(source: Source) -> bool:
@@ -111,15 +113,15 @@ def _without_heading(table: Table, source: Source) -> Recording:
     if source.skeleton is None:
         raise ValueError("it has no heading, so only a skeleton tells how many joints a line has")
     V, width = source.skeleton.num_point, len(table.rows[0])
-    first = next((place for place in range(width) if not table.is_text(place)), width)
-    if width - first < 2 * V:
+    numbers = [column for column in range(width) if not table.is_text(column)]
+    if len(numbers) < 2 * V:
         return _joint_a_line(table, source, V)
-    values = table.numbers(range(first, width))
-    notes = _no_numbers(range(first))
-    counted = values.shape[1] % V == 1 and _counts(values[:, 0])
-    frames = values[:, 0].astype(np.int64) if counted else None
-    if counted:
-        values, notes = values[:, 1:], (*notes, f"left out column {first + 1}, the numbers of frames")
+    values, frames = table.numbers(numbers), None
+    notes = _no_numbers([column for column in range(width) if column not in numbers])
+    if (count := _frame_column(values, rest := values.shape[1] % V)) is not None:
+        frames, values = values[:, count].astype(np.int64), values[:, rest:]
+        others = ", ".join(str(numbers[column] + 1) for column in range(rest) if column != count)
+        notes = (*notes, f"left out column {numbers[count] + 1}, the numbers of frames{others and f', and {others}'}")
     joints_of = values.reshape(len(values), *person_shape(values, source))
     return Recording.of(source.name, joints_of, guess_channels(joints_of), notes=notes, frames=frames)
 
@@ -190,6 +192,27 @@ def _counts(values: np.ndarray) -> bool:
     """Whether values are whole numbers that grow; UTKinect writes some frames twice."""
     grows = len(values) == 1 or values[-1] > values[0]
     return bool(grows and _are_whole(values) and (np.diff(values) >= 0).all())
+
+
+def _frame_column(values: np.ndarray, rest: int) -> int | None:
+    """Which of the `rest` first columns counts the frames, if the others are times or stay the same.
+
+    None: they are no such columns, or the last ones may be, too.
+    """
+    if rest > 1:
+        first, last = (all(map(_is_index, columns.T)) for columns in (values[:, :rest], values[:, -rest:]))
+        if rest > _MAX_LEADING or len(values) < 3 or not first or last:
+            return None
+    return next((column for column in range(rest) if _counts(values[:, column])), None)
+
+
+def _is_index(values: np.ndarray) -> bool:
+    """Whether values are those of a class or an index rather than coordinates: they stay, or grow in regular steps."""
+    steps = np.diff(values)
+    if not steps.any():
+        return _are_whole(values)
+    is_regular = len(steps) > 1 and np.ptp(steps) <= 0.1 * steps.mean()
+    return bool(is_regular or (len(steps) >= _MIN_STEPS and (steps >= 0).all()))
 
 
 def _is_counter(table: Table, column: int) -> bool:

@@ -169,6 +169,27 @@ def test_a_pickle_gives_its_recordings_with_labels_and_parts(tmp_path: Path) -> 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_may_be_of_any_protocol_and_without_labels(tmp_path: Path, protocol: int) -> None:
+    """A label of -1 is what demos of pyskl give a clip without a class."""
+    clip = {"frame_dir": "a", "label": -1, "total_frames": 4, "keypoint": moves(2, 4, 25, 3)}
+    without = {key: value for key, value in clip.items() if key != "label"} | {"frame_dir": "b"}
+    for content in ([clip, without], {"split": {}, "annotations": [clip, without]}):
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, protocol))
+        assert [(r.name, r.label, r.joints.shape) for r in read(tmp_path / "a.pkl")] == [
+            ("a", None, (4, 2, 25, 3)), ("b", None, (4, 2, 25, 3)),
+        ]  # fmt: skip
+
+
+def test_arrays_in_another_order_of_axes_are_no_crowds(tmp_path: Path) -> None:
+    for shape in ((3, 30, 25, 2), (2, 30, 25, 3)):
+        np.save(tmp_path / "a.npy", moves(*shape))
+        with pytest.raises(ValueError, match=r"30 persons; is it \(C, T, V, M\) or \(M, T, V, C\)\?"):
+            one(tmp_path / "a.npy")
+    np.save(tmp_path / "a.npy", moves(30, 12, 25, 3))
+    assert one(tmp_path / "a.npy").joints.shape == (30, 12, 25, 3)
+
+
 @pytest.mark.parametrize(("file", "package"), [("a.bvh", "bvhio"), ("a.c3d", "ezc3d")])
 def test_a_package_that_is_not_there_is_named(tmp_path: Path, file: str, package: str, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, package, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -248,3 +249,44 @@ def test_a_heading_may_have_several_lines(tmp_path: Path) -> None:
 def test_text_of_many_lines_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no column of its heading is x or y of a joint"):
         read_text(tmp_path, "a word\nand others\n" * 20, skeleton=MOUSE)
+
+
+LEADING = [  # the columns before the joints at line t, and what a note says of them
+    (lambda t: [t + 5], "left out column 1, the numbers of frames"),
+    (lambda t: [t + 5, round(t / 30, 3)], "left out column 1, the numbers of frames, and 2"),
+    (lambda t: [round(t / 30, 3), t + 5, 7], "left out column 2, the numbers of frames, and 1, 3"),
+    (lambda t: [t + 5, "wave"], "left out column 2, no numbers; left out column 1, the numbers of frames"),
+]
+
+
+@pytest.mark.parametrize(("leading", "note"), LEADING)
+@pytest.mark.parametrize("count", [3, 12])
+def test_columns_before_the_joints_are_left_out(tmp_path: Path, leading: Any, note: str, count: int) -> None:
+    joints = moves(count, 5, 3)
+    lines = ([*leading(t), *frame.ravel()] for t, frame in enumerate(joints))
+    recording = read_text(tmp_path, "".join(f"{','.join(map(str, line))}\n" for line in lines), skeleton=chain(5))
+    np.testing.assert_array_equal(recording.joints[:, 0], np.float32(joints))
+    assert recording.frames is not None
+    assert recording.frames.tolist() == list(range(5, 5 + count))
+    assert "; ".join(recording.notes) == note
+
+
+def test_the_joints_of_another_skeleton_are_no_leading_columns(tmp_path: Path) -> None:
+    joints = (moves(12, 6, 3) * 100).round()
+    still = joints.copy()
+    still[:, 0] = 0
+    for wrong in (joints, joints[:2], joints[:1], still):
+        text = "".join(f"{' '.join(map(str, frame.ravel()))}\n" for frame in wrong)
+        with pytest.raises(ValueError, match="18 numbers a frame are not 2 or more for each of 5 joints"):
+            read_text(tmp_path, text, skeleton=chain(5))
+    line = "5 7 " + " ".join(map(str, joints[0, :5].ravel()))
+    with pytest.raises(ValueError, match="17 numbers a frame"):  # one line shows nothing that grows
+        read_text(tmp_path, line, skeleton=chain(5))
+
+
+def test_a_column_of_words_behind_the_joints_is_left_out(tmp_path: Path) -> None:
+    joints = moves(3, 5, 3)
+    text = "".join(f"{','.join(map(str, frame.ravel()))},walk\n" for frame in joints)
+    recording = read_text(tmp_path, text, skeleton=chain(5))
+    np.testing.assert_array_equal(recording.joints[:, 0], np.float32(joints))
+    assert recording.notes == ("left out column 16, no numbers",)
