@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from graph import azure_kinect, coco, kinetics, mediapipe, ntu_rgb_d, nw_ucla, openpose
@@ -141,9 +142,10 @@ def ordered(joints: Iterable[str], skeleton: Skeleton | None) -> tuple[list[str]
         ValueError: they are neither numbered without a gap, nor those of the skeleton or of a known one.
     """
     joints = list(joints)
-    for known in (skeleton, *_KNOWN):
-        if known and (order := _by_name(joints, known)):
-            return order, known
+    for names in (joints, _without_prefix(joints)):
+        for known in (skeleton, *_KNOWN):
+            if known and (order := _by_name(names, known)):
+                return [joints[names.index(name)] for name in order], known
     numbers = {joint: int(found[0]) for joint in joints if (found := re.search(r"\d+$", joint))}
     if len(numbers) == len(joints) and len({re.sub(r"\d+$", "", joint) for joint in joints}) == 1:
         by_number, counted = sorted(joints, key=numbers.__getitem__), sorted(numbers.values())
@@ -162,6 +164,13 @@ def ordered(joints: Iterable[str], skeleton: Skeleton | None) -> tuple[list[str]
     raise ValueError(
         f"the order of its {plural(len(joints), 'joint')} cannot be told: {strange!r} is no joint of the skeleton{told}"
     )
+
+
+def _without_prefix(joints: Sequence[str]) -> list[str]:
+    """Names of joints without the words that all begin with: `pose nose`, `PoseLandmark.NOSE`."""
+    words = [words_of(joint) for joint in joints]
+    shared = len(list(takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))))
+    return [" ".join(each[shared:]) for each in words]
 
 
 def _by_name(joints: Sequence[str], skeleton: Skeleton) -> list[str] | None:

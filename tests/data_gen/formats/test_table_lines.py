@@ -50,6 +50,18 @@ def test_headings_of_capitals_name_joints(tmp_path: Path) -> None:
     assert read_text(tmp_path, text, skeleton=ARM).joints.tolist() == [[[[3, 4], [1, 2], [5, 6]]]]
 
 
+@pytest.mark.parametrize("prefix", ["pose_", "PoseLandmark.", "world landmark "])
+def test_what_all_names_of_joints_begin_with_does_not_count(tmp_path: Path, prefix: str) -> None:
+    text = ",".join(f"{prefix}{name}_{c}" for name in ("hand_right", "neck", "hand_left") for c in "xy")
+    recording = read_text(tmp_path, f"{text}\n1,2,3,4,5,6\n", skeleton=ARM)
+    assert recording.joints.tolist() == [[[[3, 4], [5, 6], [1, 2]]]]
+    names = [f"{prefix}{name}" for name in mediapipe.SKELETON.joints]
+    text = ",".join(f"{name}_{c}" for name in reversed(names) for c in "xy")
+    recording = read_text(tmp_path, f"{text}\n{','.join(map(str, range(66)))}\n")
+    assert recording.skeleton == mediapipe.SKELETON
+    assert recording.joints[0, 0, 0].tolist() == [64, 65]
+
+
 @pytest.mark.parametrize("heading", ["frame,person,x,y", "Time,BodyID,X,Y", "FrameNo,id,x,y"])
 def test_lines_of_a_joint_each_are_of_a_frame_and_a_person(tmp_path: Path, heading: str) -> None:
     recording = read_text(tmp_path, f"{heading}\n{JOINTS}", skeleton=chain(2))
