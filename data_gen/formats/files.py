@@ -20,6 +20,7 @@ from graph.tools import Skeleton
 
 MAX_MB = 64  # an hour of 20 joints in 3-D as .npy of float32 has 26 MB
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # what Excel calls Unicode text, and PowerShell writes
+_DECODER, _WORD = json.JSONDecoder(), re.compile(r"\S")
 _MAX_NUMBERS = 1 << 27  # of a recording, 1 GB; an hour of five persons with 133 joints has half as many
 
 
@@ -34,7 +35,7 @@ def check_size(path: Path, max_mb: int) -> None:
 
 
 def read_json(path: Path, max_mb: int) -> Any:
-    """What a JSON file holds; of a file with a value on each line (JSON Lines), the list of them.
+    """What a JSON file holds; of a file with several values, the list of them.
 
     Raises:
         ValueError: it is no JSON, or too large.
@@ -47,15 +48,23 @@ def read_json(path: Path, max_mb: int) -> Any:
         try:
             return _unpacked(json.loads(text))
         except json.JSONDecodeError:
-            lines = [line for line in text.split("\n") if line.strip()]
             with suppress(json.JSONDecodeError):
-                if len(lines) > 1:
-                    return [_unpacked(json.loads(line)) for line in lines]
+                if len(values := _each_of(text)) > 1:
+                    return [_unpacked(value) for value in values]
             raise
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: no JSON ({error.msg})") from error
     except (ValueError, RecursionError) as error:  # no Unicode; a number of thousands of digits; lists in lists
         raise ValueError("no JSON that can be read") from error
+
+
+def _each_of(text: str) -> list[Any]:
+    """The values that stand one after the other, as JSON Lines and programs that append to a file write them."""
+    values, at = list[Any](), 0
+    while begin := _WORD.search(text, at):
+        value, at = _DECODER.raw_decode(text, begin.start())
+        values.append(value)
+    return values
 
 
 def _unpacked(content: Any) -> Any:

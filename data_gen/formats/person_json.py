@@ -16,12 +16,12 @@ from data_gen.formats.people import UNTOLD, Person
 from graph import mediapipe
 from graph.channels import Unit
 
-PEOPLE = ("people", "bodies", "instances", "persons", "skeleton", "predictions", "detections", "poses")
-POINTS = ("pose_keypoints_2d", "pose_keypoints_3d", "pose_keypoints", "keypoints", "joints",
+PEOPLE = ("people", "bodies", "instances", "persons", "skeleton", "skeletons", "predictions", "detections", "poses")
+POINTS = ("pose_keypoints_2d", "pose_keypoints_3d", "pose_keypoints", "keypoints", "joints", "joint_positions",
           "pose_world_landmarks", "world_landmarks", "poseWorldLandmarks", "worldLandmarks",
           "pose_landmarks", "landmarks", "landmark", "poseLandmarks", "pose")  # fmt: skip
 _SCORES = ("keypoint_scores", "scores", "score", "visible", "confidence", "visibility", "keypoints_visible")
-_IDENTITY = ("track_id", "person_id", "idx", "trackid")
+_IDENTITY = ("track_id", "person_id", "idx", "trackid", "body_id")
 _WRONG = "a person's joints are not numbers x, y (z) and score of each"
 
 

@@ -44,9 +44,7 @@ def is_openpose(source: Source) -> bool:
     if source.is_json:
         return _is_frame(source.json)
     named = [path for path in source.members if _is_named_json(path)]
-    with suppress(ValueError):
-        return any(b'"people"' in _head(path) and _is_frame(read_json(path, _MAX_FRAME_MB)) for path in named[:10])
-    return False
+    return any(b'"people"' in _head(path) and _is_frame(_content(path)) for path in named[:10])
 
 
 def is_mmskeleton(source: Source) -> bool:
@@ -56,9 +54,8 @@ def is_mmskeleton(source: Source) -> bool:
 def is_mmpose(source: Source) -> bool:
     """Whether a file, or one of the first files of a folder that are not empty, is of MMPose."""
     members = [path for path in source.members if _is_named_json(path) and path.stat().st_size > len("[]\n")]
-    with suppress(ValueError):
-        if any(_PICTURE.match(_head(path)) and _is_picture(read_json(path, _MAX_FRAME_MB)) for path in members[:10]):
-            return True
+    if any(_PICTURE.match(_head(path)) and _is_picture(_content(path)) for path in members[:10]):
+        return True
     return bool({"instances", "keypoint_scores"} & _first_entry(source).keys())
 
 
@@ -66,7 +63,8 @@ def is_alphapose(source: Source) -> bool:
     if {"people", "bodies", "image_id"} & _first_entry(source).keys():
         return True
     person = _first_person(source)
-    return any(isinstance(person.get(key), list | dict) for key in ("keypoints", "joints")) and not is_yolo(source)
+    names = ("keypoints", "joints", "joint_positions")
+    return any(isinstance(person.get(key), list | dict) for key in names) and not is_yolo(source)
 
 
 def is_yolo(source: Source) -> bool:
@@ -131,7 +129,14 @@ def _is_named_json(path: Path) -> bool:
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(4096)
+        return file.read(4096).removeprefix(b"\xef\xbb\xbf")
+
+
+def _content(path: Path) -> Any:
+    """What a file of a folder holds; None: it is no JSON."""
+    with suppress(ValueError):
+        return read_json(path, _MAX_FRAME_MB)
+    return None
 
 
 def read_poses(source: Source) -> Iterator[Recording]:
@@ -166,9 +171,11 @@ def _facts(content: Any) -> tuple[dict[str, Any], tuple[int, int] | None]:
     rate = next((facts[key] for key in ("fps", "frame_rate", "frameRate") if key in facts), None)
     fields: dict[str, Any] = {}
     names = facts["meta_info"].get("keypoint_id2name") if isinstance(facts.get("meta_info"), dict) else None
-    if isinstance(names, dict) and names and all(isinstance(name, str) for name in names.values()):
-        joints = tuple(names[key] for key in sorted(names, key=natural_key))
-        fields["skeleton"] = Skeleton("the file", joints, (0,) * len(joints))
+    names = (
+        [names[key] for key in sorted(names, key=natural_key)] if isinstance(names, dict) else facts.get("joint_names")
+    )
+    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+        fields["skeleton"] = Skeleton("the file", tuple(names), (0,) * len(names))
     if isinstance(channels := facts.get("keypoint_channels"), list) and len(channels) == 3:
         fields["third"] = "z" if channels[2] == "z" else "score"
     if label is not None:

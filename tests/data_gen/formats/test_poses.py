@@ -14,7 +14,7 @@ from data_gen.formats.kinetics_json import read_clip
 from data_gen.formats.persons import follow
 from data_gen.formats.reading import is_folder_of_frames
 from data_gen.formats.recording import fitted
-from graph import coco, kinetics, mediapipe, ntu_rgb_d, nw_ucla, openpose
+from graph import azure_kinect, coco, kinetics, mediapipe, ntu_rgb_d, nw_ucla, openpose
 from graph.tools import Skeleton
 
 JOINTS = moves(17, 3) * [300, 300, 0.5]  # of a person: x, y, score
@@ -578,6 +578,13 @@ def test_a_frame_of_openpose_may_begin_in_any_way(tmp_path: Path, text: str) -> 
     assert (recording.format, recording.joints.shape) == ("openpose", (2, 1, 17, 3))
 
 
+def test_a_frame_of_openpose_that_ends_early_is_named(tmp_path: Path) -> None:
+    for t in range(3):
+        (tmp_path / f"{t}.json").write_text(json.dumps(frame_of([FLAT]))[: 50 if t == 0 else None])
+    with pytest.raises(ValueError, match=r"0\.json: line 1, column \d+: no JSON"):
+        one(tmp_path)
+
+
 def test_blank_lines_and_names_of_classes_are_no_persons_of_yolo(tmp_path: Path) -> None:
     line = "0 0.5 0.5 0.2 0.3 " + " ".join(["0.4 0.6 0.9"] * 17)
     (tmp_path / "classes.txt").write_text("person\n")
@@ -585,3 +592,21 @@ def test_blank_lines_and_names_of_classes_are_no_persons_of_yolo(tmp_path: Path)
     (tmp_path / "v_2.txt").write_text(f"{line}\n")
     recording = one(tmp_path)
     assert (recording.format, recording.joints.shape) == ("yolo-txt", (2, 1, 17, 3))
+
+
+def test_joints_of_an_azure_kinect_become_those_of_another(tmp_path: Path) -> None:
+    """As its `offline_processor` writes them, in millimetres."""
+    names = [name.upper().replace(" ", "_") for name in azure_kinect.SKELETON.joints]
+    joints = (moves(3, 32, 3) * 900 - 700).tolist()
+    bodies = [[], [{"body_id": 7, "joint_orientations": [[1, 0, 0, 0]] * 32, "joint_positions": joints[1]}],
+              [{"body_id": 7, "joint_positions": joints[2]}]]  # fmt: skip
+    frames = [
+        {"frame_id": t, "num_bodies": len(b), "timestamp_usec": 33333 * t, "bodies": b} for t, b in enumerate(bodies)
+    ]
+    content = {"bone_list": [["PELVIS", "SPINE_NAVEL"]], "frames": frames, "joint_names": names}
+    recording = read_content(tmp_path, content)
+    assert recording.channels.names == ("x", "y", "z")
+    assert recording.identity is not None
+    assert recording.identity.tolist() == [[-1], [7], [7]]
+    np.testing.assert_allclose(recording.joints[2, 0], joints[2], rtol=1e-6)
+    assert fitted(recording, nw_ucla.SKELETON).joints.shape == (3, 1, 20, 3)

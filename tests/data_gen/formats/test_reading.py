@@ -78,6 +78,10 @@ def test_a_file_may_have_a_frame_on_each_line(tmp_path: Path) -> None:
     joints = moves(4, 5, 3)
     text = "".join(f"{json.dumps(frame)}\n" for frame in joints.tolist())
     np.testing.assert_array_equal(read_text(tmp_path, text, "a.jsonl").joints[:, 0], np.float32(joints))
+    for end in ("", "\n", " "):  # a program that appends to its file writes no lines
+        text = "".join(f"{json.dumps({'frame': t, 'joints': f}, indent=1)}{end}" for t, f in enumerate(joints.tolist()))
+        np.testing.assert_array_equal(read_text(tmp_path, text).joints[:, 0], np.float32(joints))
+    text = "".join(f"{json.dumps(frame)}\n" for frame in joints.tolist())
     with pytest.raises(ValueError, match="line 2, column 1: no JSON"):
         read_text(tmp_path, text + "[[1, 2")
 
