@@ -37,8 +37,9 @@ def bones(joints: np.ndarray, parents: Sequence[int]) -> np.ndarray:
 
 def motion(x: np.ndarray) -> np.ndarray:
     """The vectors from each frame to the next, zero in the last frame: (..., C, T, V, M) -> same."""
-    y = np.zeros_like(x)
+    y, last = np.empty_like(x), x[..., -1:, :, :]
     np.subtract(x[..., 1:, :, :], x[..., :-1, :, :], out=y[..., :-1, :, :])
+    np.subtract(last, last, out=y[..., -1:, :, :])  # what is missing stays so
     return y
 
 
@@ -65,7 +66,7 @@ def mean_of_ends(score: np.ndarray, parents: Sequence[int]) -> np.ndarray:
 
 def mean_of_frames(score: np.ndarray) -> np.ndarray:
     """The scores of motion: the mean of those of both frames, zero in the last frame, (..., C, T, V, M) -> same."""
-    y = np.zeros_like(score)
+    y = motion(score)
     y[..., :-1, :, :] = (score[..., 1:, :, :] + score[..., :-1, :, :]) / 2
     return y
 

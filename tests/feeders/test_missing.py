@@ -175,6 +175,21 @@ def test_bones_and_motion_with_a_missing_end_are_zero(tmp_path: Path, x: np.ndar
         np.testing.assert_array_equal(*made)
 
 
+@pytest.mark.parametrize("name", ["normalization", "min_max", "joint_jitter"])
+@pytest.mark.parametrize("stream", ["joint+joint_motion", "bone_motion+joint"])
+def test_motion_of_what_is_missing_in_the_last_frame_is_zero(
+    tmp_path: Path, x: np.ndarray, stream: str, name: str
+) -> None:
+    """The last frame has no motion, and augmentations of the joints beside it do not make one of what is missing."""
+    missing = np.zeros((N, T, V, M), bool)
+    missing[:, -1, 2, 0] = True
+    x[:, :, -1, :, 1] = 0
+    last = samples(write(tmp_path, x, missing, PIXELS), stream=stream, **{name: EVERYTHING[name]})[:, :, -1]
+    assert not last[:, :, 2, 0].any()
+    assert not last[..., 1].any()
+    assert (last[:, :, 4, 0] != 0).mean() > 0.4
+
+
 def test_resizing_takes_no_missing_joint_between_two_frames(tmp_path: Path, x: np.ndarray) -> None:
     missing = np.zeros((N, T, V, M), bool)
     missing[:, 10, 2, 0] = True
