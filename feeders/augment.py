@@ -117,7 +117,9 @@ def extent(x: Sample, channel: int) -> tuple[float, float]:
     return (float(low), float(high)) if low <= high else (0.0, 0.0)
 
 
-def center(x: Sample, joint: int, *, person: Literal["first", "mean"] = "first") -> Sample:
+def center(
+    x: Sample, joint: int, *, person: Literal["first", "mean"] = "first", groups: Sequence[str] = ("joint",)
+) -> Sample:
     """Subtracts the position of `joint` in the first frame that holds it from all positions.
 
     Args:
@@ -125,6 +127,7 @@ def center(x: Sample, joint: int, *, person: Literal["first", "mean"] = "first")
         joint: its number, from 0.
         person: `first`: the joint of the first person, in the first frame that holds it; `mean`: the mean over all
             persons who have it in the first frame where anybody has it.
+        groups: `joint` or `bone` for each equal part of the channels; bones have no place, and stay.
     """
     mask = present(x)
     holds = mask & ~np.isnan(x[0, :, joint])
@@ -135,6 +138,7 @@ def center(x: Sample, joint: int, *, person: Literal["first", "mean"] = "first")
     if not len(persons):
         return x
     origin = x[:, frame, joint, persons].mean(axis=1, dtype=np.float64).astype(x.dtype)
+    origin.reshape(len(groups), -1)[[kind == "bone" for kind in groups]] = 0
     return np.where(mask[:, None], x - origin[:, None, None, None], x)
 
 

@@ -18,7 +18,7 @@ from feeders import augment, bodies
 from feeders.arrays import labels_of, load_array, load_lengths, load_missing, present, skeleton_of_array, spans
 from feeders.layout import Layout
 from feeders.options import FeederOptions
-from feeders.streams import PLACES, WITHOUT_BONES, derive, names_in
+from feeders.streams import OF_BONES, PLACES, STREAMS, WITHOUT_BONES, derive, names_in
 
 
 class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
@@ -69,8 +69,13 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(f"random_rotation: turns x, y and z, {self.layout.flat}; drop it")
         if self.center is not None and self.center >= (V := self.data.shape[3]):
             raise ValueError(f"center: {self.center} is no joint of {self.data_path}, which has {V}")
+        names = names_in(self.stream, self.streams)
+        if "bone" in self.layout.groups and (of_joints := {*names} & {*STREAMS} - {*OF_BONES}):
+            raise ValueError(
+                f"stream: {min(of_joints)} is made of joints, {self.data_path} holds bones; name the array of joints"
+            )
         for key, is_on in (
-            ("stream: partner", "partner" in self.stream.split("+")),
+            ("stream: partner", "partner" in names),
             ("exchange_persons", self.exchange_persons),
         ):
             if is_on and self.data.shape[4] == 1:
@@ -128,12 +133,19 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     def _prepared(self, x: augment.Sample) -> augment.Sample:
         """Centred, and the stream unless this is made last."""
         if self.center is not None:
-            x = self._at_positions(x, augment.center, self.center, person=self.center_person)
+            args = {"person": self.center_person, "groups": self.layout.groups}
+            x = self._at_positions(x, augment.center, self.center, **args)
         return x if self.derive == "after" else self._stream(x)
 
     def _stream(self, joints: augment.Sample) -> augment.Sample:
         args = (self.stream, self.parents, self.streams)
-        return self._between_frames(joints, derive, *args, score=self.layout.score)
+        return self._between_frames(joints, derive, *args, score=self.layout.score, groups=len(self.layout.groups))
+
+    @property
+    def _places(self) -> list[bool]:
+        """Whether each group of channels that is augmented holds positions, not differences of positions."""
+        names = ["joint"] if self.derive == "after" else names_in(self.stream, self.streams)
+        return [name in PLACES and kind == "joint" for name in names for kind in self.layout.groups]
 
     @property
     def _is_told(self) -> bool:
@@ -225,8 +237,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
 
     def _mirrored(self, x: augment.Sample, partner: tuple[int, ...]) -> augment.Sample:
         xs = self.layout.xs(len(x))
-        kinds = self.layout.groups if self.derive == "after" or self.stream == "joint" else self.stream.split("+")
-        places = [channel for channel, kind in zip(xs, kinds, strict=False) if kind in PLACES]
+        places = [channel for channel, is_place in zip(xs, self._places, strict=False) if is_place]
         about = 0.0
         if places and self.center is None and not self.normalization:
             about = self.layout.mirror(

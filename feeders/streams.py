@@ -13,6 +13,7 @@ is made of a missing joint (NaN) is NaN.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -98,6 +99,7 @@ SCORES: Mapping[str, Stream] = {  # of a stream that is not listed, a joint's sc
     **{f"bone{hops}_motion": _over(hops, mean_of_ends, mean_of_frames) for hops in HOPS},
 }
 WITHOUT_BONES = ("joint", "joint_motion", "local", "trajectory", "partner")  # these do not look at the parents
+OF_BONES = ("joint", "joint_motion")  # of an array of bones these are bones and their motion
 PLACES = ("joint", "trajectory")  # these are positions, the others differences of positions
 
 
@@ -125,6 +127,7 @@ def derive(
     streams: Mapping[str, Stream] = STREAMS,
     *,
     score: int | None = None,
+    groups: int = 1,
 ) -> np.ndarray:
     """The stream of joints (..., C, T, V, M) that `stream` names.
 
@@ -134,6 +137,7 @@ def derive(
         parents: the bone parent of each joint (V,); `WITHOUT_BONES` ignore it.
         streams: what each name stands for.
         score: the channel that holds a score, which `SCORES` derive; None: all channels are coordinates.
+        groups: how many equal parts of the channels have a score each, as joints and bones in one array.
 
     Raises:
         ValueError: `stream` holds another name.
@@ -141,9 +145,9 @@ def derive(
     names = names_in(stream, streams)
     if score is None:
         return joined([streams[name](joints, parents) for name in names])
-    scores, coordinates = joints[..., score : score + 1, :, :, :], np.delete(joints, score, axis=-4)
     parts = []
-    for name in names:
+    for name, group in product(names, np.split(joints, groups, axis=-4)):
+        scores, coordinates = group[..., score : score + 1, :, :, :], np.delete(group, score, axis=-4)
         of_scores = SCORES[name](scores, parents) if name in SCORES else scores
         parts.append(np.insert(streams[name](coordinates, parents), [score], of_scores, axis=-4))
     return joined(parts)

@@ -265,6 +265,48 @@ def test_scores_of_bones_and_motion_are_means(tmp_path: Path, x: np.ndarray) -> 
     np.testing.assert_array_equal(samples({**paths, "data_path": str(tmp_path / "val_data_bone.npy")}), bone)
 
 
+@pytest.fixture
+def bones_too(tmp_path: Path, x: np.ndarray) -> tuple[dict[str, str], dict[str, str]]:
+    """Joints in a picture with their scores, and a file of the same joints and their bones."""
+    paths = write(tmp_path, x.astype(np.float32), about=PIXELS)
+    gen_bones(tmp_path)
+    merge_joint_bones(tmp_path)
+    return paths, {**paths, "data_path": str(tmp_path / "val_data_joint_bones.npy")}
+
+
+def test_each_score_of_a_file_of_joints_and_bones_is_one(bones_too: tuple[dict[str, str], dict[str, str]]) -> None:
+    paths, both = bones_too
+    np.testing.assert_array_equal(
+        samples(both, stream="joint_motion"), samples(paths, stream="joint_motion+bone_motion")
+    )
+
+
+def test_bones_in_a_file_have_no_place_either(bones_too: tuple[dict[str, str], dict[str, str]]) -> None:
+    paths, both = bones_too
+    bones = {**both, "data_path": both["data_path"].replace("joint_bones", "bone")}
+    for person in ("first", "mean"):
+        centred: dict[str, Any] = {"center": 3, "center_person": person}
+        np.testing.assert_array_equal(samples(bones, **centred), samples(bones))
+        np.testing.assert_allclose(
+            samples(both, **centred), samples(paths, stream="joint+bone", **centred), rtol=1e-5, atol=1e-6
+        )
+    z, mirrored = (
+        samples(bones, stream="joint+joint_motion", mirroring=mirroring)[:, 0] for mirroring in (False, True)
+    )
+    turned = [not np.array_equal(a, b) for a, b in zip(z, mirrored, strict=True)]
+    assert 0 < sum(turned) < N
+    np.testing.assert_array_equal(mirrored[turned], -z[turned][:, :, list(PARTNER)])
+
+
+@pytest.mark.parametrize("stream", ["bone", "joint+bone_motion", "local", "partner"])
+def test_no_bones_are_made_of_bones(bones_too: tuple[dict[str, str], dict[str, str]], stream: str) -> None:
+    name = stream.removeprefix("joint+")
+    with pytest.raises(
+        ValueError, match=rf"stream: {name} is made of joints, .*_joint_bones\.npy holds bones; name the"
+    ):
+        Feeder(**bones_too[1], stream=stream)
+
+
 def test_the_published_rule_takes_all_channels_alike(tmp_path: Path, x: np.ndarray, missing: np.ndarray) -> None:
     plain, options = x.copy(), {"random_move": True, "center": 3, "stream": "bone", "published": True}
     (tmp_path / "plain").mkdir()
