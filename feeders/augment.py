@@ -3,7 +3,7 @@
 Axis legend: C channels, T frames, V joints, M persons. All channels that geometry gets are coordinates (x, y, z; twice
 three where joints and bones are joined): the feeder keeps scores away from it. A missing joint is NaN in all channels,
 so that nothing made of it is a number; the feeder makes it zero in the end. A person who is absent (`arrays.present`)
-is zero and stays zero, except in `random_move`, as published.
+is zero and stays zero, except in the published `random_move`.
 Sources: Yan et al., AAAI 2018 (choose, shift, move); Chen et al., *Channel-wise Topology Refinement Graph
 Convolution*, ICCV 2021 (rotation, scaling, frame sampling of its NW-UCLA recipe; crop and resize); Duan et al.,
 *Revisiting Skeleton-based Action Recognition*, CVPR 2022, section 3.3 (uniform sampling).
@@ -73,11 +73,18 @@ def random_shift(x: Sample, rng: Generator) -> Sample:
     return pad(valid, T, int(rng.integers(T - valid.shape[1] + 1)))
 
 
-def random_move(x: Sample, rng: Generator) -> Sample:
+def random_move(x: Sample, rng: Generator, *, axes: int = 0, places: Sequence[bool] | None = None) -> Sample:
     """Turns, scales and shifts x and y, as a moving camera does, linearly from the first to the last frame.
 
     For each of these two frames are drawn an angle of -10 to 10 degrees (steps of 5), a scale of 0.9, 1 or 1.1, and
     shifts in x and y of -0.2 to 0.2 (steps of 0.1).
+
+    Args:
+        x: (C, T, V, M).
+        rng: draws.
+        axes: number of channels of a group, of which x and y are the first.
+        places: whether each group holds positions; vectors, such as bones, are not shifted. None: as published, the
+            first two channels are positions, also of absent persons, and the others stay.
     """
     T = x.shape[1]
     candidates = ((-10, -5, 0, 5, 10), (0.9, 1, 1.1), *[(-0.2, -0.1, 0, 0.1, 0.2)] * 2)
@@ -86,8 +93,14 @@ def random_move(x: Sample, rng: Generator) -> Sample:
     angle = np.deg2rad(degrees)
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     turn = np.array([[cos, -sin], [sin, cos]])
+    shifts = np.stack(shift)[:, :, None, None]
+    if places is None:
+        places, axes = [True], len(x)
+    else:
+        shifts = shifts * present(x)[:, None]
     y = x.copy()
-    y[:2] = np.einsum("ijt,jtvm->itvm", turn, x[:2]) + np.stack(shift)[:, :, None, None]
+    for is_place, first in zip(places, range(0, len(x), axes), strict=False):
+        y[first : first + 2] = np.einsum("ijt,jtvm->itvm", turn, x[first : first + 2]) + is_place * shifts
     return y
 
 

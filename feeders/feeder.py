@@ -219,7 +219,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         if self.joint_jitter:
             x = at_positions(x, augment.jitter, self.joint_jitter, rng)
         if self.random_move:
-            x = at_positions(x, augment.random_move, rng)
+            places = self._places if self._is_told else None
+            x = at_positions(x, augment.random_move, rng, axes=axes, places=places)
         if self.drop_axis:
             x = at_positions(x, bodies.drop_axis, self.drop_axis, rng, axes=axes)
         return bodies.drop_joints(x, self.drop_joints, rng) if self.drop_joints else x

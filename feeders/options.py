@@ -27,7 +27,8 @@ class FeederOptions(Checked):
             every joint; `partner`: vectors from the same joint of the others, for interactions.
         random_choose: take a window of `window_size` frames from a random place.
         random_shift: move the valid frames to a random place.
-        random_move: turn, scale and shift x and y slowly, as a moving camera does.
+        random_move: turn, scale and shift x and y slowly, as a moving camera does; bones and motion are not shifted. Of
+            arrays without `prepared.yaml` and mask, the first two channels move, absent persons too, as published.
         window_size: number of frames; -1 keeps all. Without `random_choose` the first frames are taken, and a shorter
             sample is padded with zeros.
         normalization: subtract the mean of every channel and joint over the data, and divide by the standard

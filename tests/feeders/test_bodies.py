@@ -12,6 +12,7 @@ import pytest
 from feeders import augment, bodies, streams
 from feeders.arrays import pack_missing
 from feeders.feeder import Feeder
+from graph.ntu_rgb_d import SKELETON as NTU_RGB_D
 
 T, V, M = 6, 25, 2
 NTU = (1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 22, 7, 24, 11)  # bone parents
@@ -166,6 +167,11 @@ def write(folder: Path, x: np.ndarray, missing: np.ndarray | None = None, channe
     return {"data_path": str(folder / "val_data_joint.npy"), "label_path": str(folder / "l.pkl")}
 
 
+def samples(paths: dict[str, Any], **options: Any) -> np.ndarray:
+    feeder = Feeder(**paths, **options)
+    return np.stack([feeder[i][0].numpy() for i in range(len(feeder))])
+
+
 DRAWING: list[dict[str, Any]] = [
     {"random_shear": 0.3}, {"random_scaling": (0.5, 2), "scale_axes": True}, {"random_bone_lengths": (0.5, 2)},
     {"exchange_persons": True}, {"drop_axis": 0.5}, {"drop_joints": 0.2},
@@ -235,6 +241,33 @@ def test_a_path_is_mirrored_as_joints_are(tmp_path: Path) -> None:
             np.testing.assert_allclose(a[3], 640 - b[3], rtol=1e-5)
             np.testing.assert_allclose(a[0].mean(axis=1), a[3, :, 0], rtol=1e-5)
     assert 5 < mirrored < 25
+
+
+def test_a_moving_camera_turns_bones_and_does_not_shift_them(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((6, 3, T, V, M)).astype(np.float32)
+    paths = write(tmp_path, x, channels="names: [x, y, z], unit: metres")
+    args: list[dict[str, Any]] = [
+        {"stream": "joint+bone"},
+        {"stream": "bone"},
+        {"stream": "joint+bone", "published": True},
+    ]
+    y, alone, published = (samples(paths, random_move=True, **options) for options in args)
+    expected = streams.bones(y[:, :3], NTU_RGB_D.parents)  # bones of the moved joints
+    np.testing.assert_allclose(y[:, 3:], expected, atol=1e-5)
+    np.testing.assert_allclose(alone, expected, atol=1e-5)
+    np.testing.assert_array_equal(published[:, :3], y[:, :3])
+    np.testing.assert_array_equal(published[:, 3:], streams.bones(x, NTU_RGB_D.parents))
+
+
+def test_a_moving_camera_makes_nobody_of_an_absent_person(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((6, 3, T, V, M)).astype(np.float32)
+    x[:, :, 2, :, 1] = 0
+    options: dict[str, Any] = {"random_move": True, "stream": "joint+joint_motion", "derive": "after"}
+    assert samples(write(tmp_path, x), **options)[:, :, 2, :, 1].any()  # as published
+    y = samples(write(tmp_path, x, channels="names: [x, y, z]"), **options)
+    assert not y[:, :, 2, :, 1].any()
+    assert not y[:, 3:, 1, :, 1].any()  # no motion leads to there
+    assert (y[:, :, 3, :, 1] != 0).all()
 
 
 def test_clips_of_a_test_may_be_small_rotations(tmp_path: Path) -> None:

@@ -100,8 +100,7 @@ def test_a_missing_joint_stays_zero_and_all_others_move(
     assert not y[gone].any()
     changed = y != np.float32(x)
     assert changed[here].mean() > (0.4 if name == "random_move" else 0.9)  # z does not move
-    if name != "random_move":  # absent persons move, as published
-        assert not y[~here].any()
+    assert not y[~here].any()
 
 
 def test_the_centre_is_that_of_the_first_frame_that_holds_it(
