@@ -64,7 +64,7 @@ class Layout:
         return len(self.channels.position) if self.channels else self.step
 
     def positions(self, C: int) -> np.ndarray | None:
-        """The coordinates among C channels; None: all."""
+        """The coordinates among C channels, x, y and z of each group in this order; None: all as they are."""
         return _positions(self.channels, C) if self.channels else None
 
     def xs(self, C: int) -> range:
@@ -103,6 +103,6 @@ def outside_picture(x: np.ndarray, channels: Channels) -> np.ndarray:
 @cache
 def _positions(channels: Channels, C: int) -> np.ndarray | None:
     step = len(channels.names)
-    if len(channels.position) == step or C % step:
+    if channels.position == (*range(step),) or C % step:
         return None
-    return np.add.outer(np.arange(0, C, step), np.sort(channels.position)).ravel()
+    return np.add.outer(np.arange(0, C, step), channels.position).ravel()

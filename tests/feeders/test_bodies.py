@@ -270,6 +270,24 @@ def test_a_moving_camera_makes_nobody_of_an_absent_person(tmp_path: Path) -> Non
     assert (y[:, :, 3, :, 1] != 0).all()
 
 
+GEOMETRY: list[dict[str, Any]] = [
+    {"random_rotation": (40, 10, 70)}, {"random_move": True}, {"random_shear": 0.3}, {"drop_axis": 0.9},
+    {"random_scaling": (0.5, 2), "scale_axes": True}, {"mirroring": True}, {"joint_jitter": 0.1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [(0, 2, 1), (2, 0, 1), (1, 2, 0), (2, 1, 0)])
+@pytest.mark.parametrize("options", GEOMETRY, ids=lambda options: "+".join(options))
+def test_axes_are_known_by_their_names(tmp_path: Path, options: dict[str, Any], order: tuple[int, ...]) -> None:
+    """The same numbers are drawn for x, y and z, wherever these stand among the channels."""
+    x = np.random.default_rng(0).standard_normal((3, 3, T, V, M)).astype(np.float32)
+    y = samples(write(tmp_path, x, channels="names: [x, y, z], unit: metres"), stream="joint+bone", **options)
+    names = ", ".join("xyz"[axis] for axis in order)
+    paths = write(tmp_path, x[:, list(order)], channels=f"names: [{names}], unit: metres")
+    z = samples(paths, stream="joint+bone", **options)
+    np.testing.assert_allclose(z, y[:, [3 * group + axis for group in range(2) for axis in order]], atol=1e-6)
+
+
 def test_clips_of_a_test_may_be_small_rotations(tmp_path: Path) -> None:
     x = np.random.default_rng(0).standard_normal((2, 3, T, V, 1))
     feeder = Feeder(**write(tmp_path, x), num_clips=4, random_rotation=(0, 10, 0), sampling="even", window_size=5)
