@@ -122,8 +122,12 @@ class FeederOptions(Checked):
         share = self.p_interval
         if len(share) not in (1, 2) or not 0 < share[0] <= share[-1] <= 1:
             yield ("p_interval",), f"{list(share)} is not one share in (0, 1], or a lowest and a highest"
+        for key, is_given in (("p_interval", (*share,) != (1,)), ("min_crop", self.min_crop != MIN_CROP)):
+            if is_given and self.sampling != "resize":
+                yield (key, "sampling"), f"is for sampling: resize, not for {self.sampling}; drop one"
         for key in ("random_scaling", "random_bone_lengths"):
-            if (bounds := getattr(self, key)) and not 0 < bounds[0] <= bounds[1]:
+            bounds = getattr(self, key)
+            if bounds is not None and not (len(bounds) == 2 and 0 < bounds[0] <= bounds[1]):
                 yield (key,), f"{list(bounds)} must be a lowest and a highest factor above 0"
         if self.scale_axes and not self.random_scaling:
             yield ("scale_axes", "random_scaling"), "draws the factors of random_scaling; give its bounds, too"

@@ -258,6 +258,14 @@ def test_each_sample_draws_its_own_numbers(tmp_path: Path, options: dict[str, An
         ({"rotation_order": "yx"}, "rotation_order: 'yx' must be 'xyz' or 'xzy'"),
         ({"derive": "last"}, "derive: 'last' must be 'before' or 'after'"),
         ({"min_crop": 0}, "min_crop: 0 must be at least 1"),
+        ({"p_interval": [0.5, 1]}, "p_interval: is for sampling: resize, not for crop; drop one"),
+        (
+            {"p_interval": [0.9], "sampling": "uniform", "window_size": 4},
+            "p_interval: is for sampling: resize, not for uni",
+        ),
+        ({"min_crop": 9, "sampling": "even", "window_size": 4}, "min_crop: is for sampling: resize, not for even"),
+        ({"random_scaling": (2,)}, r"random_scaling: \[2\] must be a lowest and a highest factor"),
+        ({"random_bone_lengths": ()}, r"random_bone_lengths: \[\] must be a lowest and a highest factor"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
