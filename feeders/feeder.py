@@ -99,13 +99,14 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int]:
         again = getattr(index, "again", 0)  # how often the epoch has drawn this sample before
+        index = range(len(self))[index]
         rng = np.random.default_rng([self.seed, int(self._epoch), index, *([again] if again else [])])
         x = self._joints(index, cut=self.sampling != "crop")  # before motion, so that no motion leads into padding
         x = self._prepared(self._bodies(x, rng))
         count = self.num_clips or 1
         clips = [self._clip(x, rng, number * x.shape[1] // count) for number in range(count)]
         x = clips[0] if count == 1 else np.stack(clips)
-        if self._is_told or self.drop_joints:
+        if self._is_told or self.drop_joints or type(self) is not Feeder:  # a subclass may hide joints
             x[np.isnan(x)] = 0
         return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), int(index)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import hypothesis
 import numpy as np
@@ -227,6 +228,40 @@ def test_augmentations_follow_seed_and_epoch_and_not_the_workers(paths: dict[str
     ]
     assert not torch.equal(of_sample_0[0], of_sample_0[1])
     assert not torch.equal(of_sample_0[0], of_sample_0[2])
+
+
+def test_samples_are_counted_from_the_end_too(paths: dict[str, str]) -> None:
+    feeder = Feeder(**paths, joint_jitter=0.1)
+    x, label, index = feeder[-2]
+    assert (label, index) == (feeder.label[N - 2], N - 2)
+    assert torch.equal(x, feeder[N - 2][0])
+    with pytest.raises(IndexError):
+        feeder[N]
+    assert len([*feeder]) == N  # type: ignore[misc]
+
+
+def test_a_subclass_hides_joints_and_has_choices_of_its_own(paths: dict[str, str], sample: np.ndarray) -> None:
+    """What a step of one's own makes NaN is missing, whether or not files tell about the array."""
+
+    @dataclass(eq=False)
+    class Mine(Feeder):
+        sampling: Literal["crop", "even", "backwards"] = "crop"  # type: ignore[assignment]
+        side: Literal["left", "right"] = "left"
+
+        def transform(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            x = super().transform(x, rng).copy()
+            x[:, :, 3] = np.nan
+            return x
+
+        def _window(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            return x[:, ::-1] if self.sampling == "backwards" else super()._window(x, rng)
+
+    plain = Feeder(**paths)[0][0].numpy()
+    plain[:, :, 3] = 0
+    np.testing.assert_array_equal(Mine(**paths)[0][0], plain)
+    np.testing.assert_array_equal(Mine(**paths, sampling="backwards", window_size=T)[0][0], plain[:, ::-1])
+    with pytest.raises(ValueError, match="side: 'up' is none of left, right"):
+        Mine(**paths, side="up")  # type: ignore[arg-type]
 
 
 def test_a_mapped_feeder_is_pickled_without_its_data(paths: dict[str, str]) -> None:
