@@ -14,6 +14,7 @@ import numpy as np
 
 from feeders.arrays import CLASSES, load_classes, stream_in
 from feeders.feeder import Feeder
+from feeders.options import FeederOptions
 from processor.state.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -101,8 +102,8 @@ def check_streams(args: Mapping[str, Mapping[str, Any]], weights: Weights | None
         for key, given in ((f"{part}_feeder_args", stream_of(args[part])) for part in args if part != "train"):
             if stream and given and stream != given:
                 raise ValueError(f"{place}: the model learns from {stream}, {key} give {given}; make them agree")
-    for key, default in (("derive", "before"), ("published", False), ("min_max", False)):  # of what a number means
-        said = {part: args[part].get(key, default) for part in args}
+    for key in ("derive", "published", "min_max", "normalization", "center", "center_person"):  # what a number means
+        said = {part: args[part].get(key, getattr(FeederOptions, key)) for part in args}
         if any(value != next(iter(said.values())) for value in said.values()):
             each = ", ".join(f"{value} in {part}_feeder_args" for part, value in said.items())
             raise ValueError(f"{key}: {each}; the model would be tested on other numbers than it learns from")

@@ -158,6 +158,17 @@ def test_numbers_mean_the_same_in_training_and_test(key: str) -> None:
         check_streams({"train": {key: True}, "test": {}})
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "default"),
+    [("center", 0, None), ("center_person", "mean", "first"), ("normalization", True, False)],
+)
+def test_the_origin_and_the_unit_are_the_same_in_training_and_test(key: str, value: Any, default: Any) -> None:
+    check_streams({"train": {key: value}, "test": {key: value}})
+    check_streams({"train": {key: default}, "test": {}})
+    with pytest.raises(ValueError, match=f"^{key}: {default} in train_feeder_args, {value} in test_feeder_args; the"):
+        check_streams({"train": {}, "test": {key: value}})
+
+
 def test_a_stream_is_derived_at_the_same_step_in_all_parts() -> None:
     args = {"train": {"derive": "after"}, "validation": {"derive": "before"}, "test": {"derive": "after"}}
     with pytest.raises(ValueError, match=r"^derive: after in train_feeder_args, before in validation"):
