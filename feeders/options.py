@@ -126,8 +126,7 @@ class FeederOptions(Checked):
             if is_given and self.sampling != "resize":
                 yield (key, "sampling"), f"is for sampling: resize, not for {self.sampling}; drop one"
         for key in ("random_scaling", "random_bone_lengths"):
-            bounds = getattr(self, key)
-            if bounds is not None and not (len(bounds) == 2 and 0 < bounds[0] <= bounds[1]):
+            if (bounds := getattr(self, key)) and not 0 < bounds[0] <= bounds[1]:
                 yield (key,), f"{list(bounds)} must be a lowest and a highest factor above 0"
         if self.scale_axes and not self.random_scaling:
             yield ("scale_axes", "random_scaling"), "draws the factors of random_scaling; give its bounds, too"

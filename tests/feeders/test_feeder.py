@@ -260,7 +260,7 @@ def test_a_subclass_hides_joints_and_has_choices_of_its_own(paths: dict[str, str
     plain[:, :, 3] = 0
     np.testing.assert_array_equal(Mine(**paths)[0][0], plain)
     np.testing.assert_array_equal(Mine(**paths, sampling="backwards", window_size=T)[0][0], plain[:, ::-1])
-    with pytest.raises(ValueError, match="side: 'up' is none of left, right"):
+    with pytest.raises(ValueError, match="side: 'up' must be 'left' or 'right'"):
         Mine(**paths, side="up")  # type: ignore[arg-type]
 
 
