@@ -199,14 +199,10 @@ def random_shear(x: Sample, amount: float, rng: Generator, *, axes: int) -> Samp
     return _times(A, x)
 
 
-def random_scaling(x: Sample, bounds: Sequence[float], rng: Generator, *, axes: int = 1) -> Sample:
-    """Multiplies all channels by one factor, drawn uniformly from `bounds` (low, high).
-
-    With `axes` coordinates of a joint each of them gets its factor, as in Duan et al., *PYSKL*, ACM MM 2022.
-    """
+def random_scaling(x: Sample, bounds: Sequence[float], rng: Generator) -> Sample:
+    """Multiplies all channels by one factor, drawn uniformly from `bounds` (low, high)."""
     low, high = bounds
-    factors = [x.dtype.type(rng.uniform(low, high)) for _ in range(axes)]
-    return x * np.resize(factors, (len(x), 1, 1, 1))
+    return x * x.dtype.type(rng.uniform(low, high))
 
 
 def even_frames(x: Sample, size: int) -> Sample:

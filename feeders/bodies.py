@@ -1,4 +1,4 @@
-"""Augmentations of bodies: lengths of bones, persons, joints and axes that are missing; as those of `augment`.
+"""Augmentations of bodies: lengths of bones and the order of persons; as those of `augment`.
 
 Axis legend: C channels, T frames, V joints, M persons. A missing joint is NaN in all channels, and an absent person
 (`arrays.present`) zero: neither is changed.
@@ -63,29 +63,4 @@ def exchange_persons(x: Sample, rng: Generator) -> Sample:
     (who,) = np.nonzero(present(x).any(axis=0))
     y = x.copy()
     y[..., who] = x[..., rng.permutation(who)]
-    return y
-
-
-def drop_joints(x: Sample, probability: float, rng: Generator) -> Sample:
-    """Makes joints missing (NaN), each joint of each person in all frames with this probability: (C, T, V, M) -> same.
-
-    A person keeps at least one joint. Source: Rao et al., *Augmented skeleton based contrastive action learning with
-    momentum LSTM*, Information Sciences 2021 ("joint mask"); Do and Kim, *SkateFormer*, ECCV 2024.
-    """
-    gone = rng.random(x.shape[2:]) < probability
-    gone[int(rng.integers(len(gone)))] &= ~gone.all(axis=0)
-    return np.where(gone & present(x)[:, None], x.dtype.type(np.nan), x)
-
-
-def drop_axis(x: Sample, probability: float, rng: Generator, *, axes: int) -> Sample:
-    """With this probability makes one axis of all coordinates zero, as if seen along it: (C, T, V, M) -> same.
-
-    `axes` is the number of coordinates of a joint, which follow each other among the channels. Source: Guo et al.,
-    *Contrastive Learning from Extremely Augmented Skeleton Sequences*, AAAI 2022 ("axis mask"); Do and Kim,
-    *SkateFormer*, ECCV 2024.
-    """
-    if rng.random() >= probability:
-        return x
-    y = x.copy()
-    y[int(rng.integers(axes)) :: axes] *= 0  # what is missing stays so
     return y

@@ -106,7 +106,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         count = self.num_clips or 1
         clips = [self._clip(x, rng, number * x.shape[1] // count) for number in range(count)]
         x = clips[0] if count == 1 else np.stack(clips)
-        if self._is_told or self.drop_joints or type(self) is not Feeder:  # a subclass may hide joints
+        if self._is_told or type(self) is not Feeder:  # a subclass may hide joints
             x[np.isnan(x)] = 0
         return torch.from_numpy(np.ascontiguousarray(x)), int(self.label[index]), int(index)
 
@@ -210,8 +210,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         if self.random_shear:
             x = at_positions(x, augment.random_shear, self.random_shear, rng, axes=axes)
         if self.random_scaling:
-            of_each = axes if self.scale_axes else 1
-            x = at_positions(x, augment.random_scaling, self.random_scaling, rng, axes=of_each)
+            x = at_positions(x, augment.random_scaling, self.random_scaling, rng)
         if self.partner is not None and rng.random() < 0.5:
             x = self._mirrored(x, self.partner)
         if self.min_max:
@@ -222,9 +221,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         if self.random_move:
             places = self._places if self._is_told else None
             x = at_positions(x, augment.random_move, rng, axes=axes, places=places)
-        if self.drop_axis:
-            x = at_positions(x, bodies.drop_axis, self.drop_axis, rng, axes=axes)
-        return bodies.drop_joints(x, self.drop_joints, rng) if self.drop_joints else x
+        return x
 
     def _at_positions(
         self, x: augment.Sample, function: Callable[..., augment.Sample], *args: Any, **options: Any

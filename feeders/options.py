@@ -59,11 +59,8 @@ class FeederOptions(Checked):
         rotation_order: the axes, in the order of the rotations about them.
         random_shear: the largest share of the other coordinates that is added to each; 0: none.
         random_scaling: lowest and highest factor; None: no scaling.
-        scale_axes: `random_scaling` draws a factor for each of x, y and z.
         random_bone_lengths: lowest and highest factor of the length of a bone; None: lengths stay.
         exchange_persons: put the persons in a random order.
-        drop_axis: probability that one of x, y and z is zero in a sample.
-        drop_joints: probability of each joint of a person to be missing in a sample.
         joint_jitter: standard deviation of noise on every coordinate of every joint, in the array's unit.
         min_max: scale every coordinate of a sample to [-1, 1].
         seed: seeds the augmentations.
@@ -99,11 +96,8 @@ class FeederOptions(Checked):
     rotation_order: Literal["xyz", "xzy", "yxz", "yzx", "zxy", "zyx"] = "xyz"
     random_shear: float = option(0.0, low=0, high=1)
     random_scaling: tuple[float, float] | None = None
-    scale_axes: bool = False
     random_bone_lengths: tuple[float, float] | None = None
     exchange_persons: bool = False
-    drop_axis: float = option(0.0, low=0, high=1)
-    drop_joints: float = option(0.0, low=0, high=0.95)
     joint_jitter: float = option(0.0, low=0)
     min_max: bool = False
     seed: int = option(0, low=0)
@@ -128,8 +122,6 @@ class FeederOptions(Checked):
         for key in ("random_scaling", "random_bone_lengths"):
             if (bounds := getattr(self, key)) and not 0 < bounds[0] <= bounds[1]:
                 yield (key,), f"{list(bounds)} must be a lowest and a highest factor above 0"
-        if self.scale_axes and not self.random_scaling:
-            yield ("scale_axes", "random_scaling"), "draws the factors of random_scaling; give its bounds, too"
         if self.window_size != -1 and self.window_size < 1:
             yield ("window_size",), f"{self.window_size} is neither -1, for all frames, nor a number of frames"
         if self.random_choose and self.sampling != "crop":

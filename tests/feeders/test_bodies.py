@@ -63,50 +63,14 @@ def test_persons_are_exchanged_among_those_who_are_there() -> None:
     assert orders == {(5, 0, 6, 7), (5, 0, 7, 6), (6, 0, 5, 7), (6, 0, 7, 5), (7, 0, 5, 6), (7, 0, 6, 5)}
 
 
-def test_dropped_joints_are_missing_in_all_frames(x: np.ndarray) -> None:
-    gone = np.zeros((V, M))
-    for seed in range(200):
-        y = bodies.drop_joints(x, 0.3, np.random.default_rng(seed))
-        changed = np.isnan(y) & ~np.isnan(x)
-        assert (changed[0] == changed[2]).all()
-        assert ((y == x) | changed | np.isnan(x)).all()
-        assert (y[:, [0, 1, 4, 5], :, 1] == 0).all()  # an absent person stays absent
-        for v, m in np.ndindex(V, M):
-            frames = [t for t in (2, 3) if not np.isnan(x[0, t, v, m])]
-            assert len({bool(changed[0, t, v, m]) for t in frames}) <= 1
-            gone[v, m] += any(changed[0, t, v, m] for t in frames)
-    share = np.delete(gone, 20, axis=0) / 200  # that one was missing before
-    assert share.mean() == pytest.approx(0.3, abs=0.03)
-    for seed in range(50):
-        y = bodies.drop_joints(np.ones((3, 1, 2, 2), np.float32), 0.95, np.random.default_rng(seed))
-        assert (~np.isnan(y)).any(axis=2).all()  # somebody of whom nothing is left would be absent
-
-
-@pytest.mark.parametrize(("axes", "expected"), [(3, {(0, 3), (1, 4), (2, 5)}), (2, {(0, 2, 4), (1, 3, 5)})])
-def test_one_axis_of_all_positions_is_dropped(axes: int, expected: set[tuple[int, ...]]) -> None:
-    x = np.ones((6, 2, 3, 1), np.float32)
-    x[:, 0, 0] = nan
-    dropped = []
-    for seed in range(2000):
-        y = bodies.drop_axis(x, 0.4, np.random.default_rng(seed), axes=axes)
-        assert np.isnan(y[:, 0, 0]).all()
-        dropped.append(tuple(c for c in range(6) if (np.nan_to_num(y[c]) == 0).all()))
-    assert set(dropped) == {(), *expected}
-    assert np.mean([bool(d) for d in dropped]) == pytest.approx(0.4, abs=0.05)
-
-
-def test_shear_and_scales_of_axes() -> None:
+def test_shear_equals_the_loop() -> None:
     x = np.random.default_rng(1).standard_normal((6, 2, 3, 1)).astype(np.float32)
     share = np.random.default_rng(5).uniform(-0.3, 0.3, (3, 3))
     y = augment.random_shear(x, 0.3, np.random.default_rng(5), axes=3)
-    rng = np.random.default_rng(7)
-    factor = [rng.uniform(0.5, 2) for _ in range(3)]
-    z = augment.random_scaling(x, (0.5, 2), np.random.default_rng(7), axes=3)
     for group, i, t, v in np.ndindex(2, 3, 2, 3):
         place = x[3 * group : 3 * group + 3, t, v, 0]
         sheared = place[i] + sum(share[i, j] * place[j] for j in range(3) if j != i)
         assert y[3 * group + i, t, v, 0] == pytest.approx(sheared, abs=1e-5)
-        assert z[3 * group + i, t, v, 0] == pytest.approx(factor[i] * place[i], abs=1e-5)
     assert augment.random_shear(x[:4], 0.3, np.random.default_rng(5), axes=2).shape == (4, 2, 3, 1)
 
 
@@ -173,9 +137,8 @@ def samples(paths: dict[str, Any], **options: Any) -> np.ndarray:
 
 
 DRAWING: list[dict[str, Any]] = [
-    {"random_shear": 0.3}, {"random_scaling": (0.5, 2), "scale_axes": True}, {"random_bone_lengths": (0.5, 2)},
-    {"exchange_persons": True}, {"drop_axis": 0.5}, {"drop_joints": 0.2},
-    {"random_bone_lengths": (1, 1.5), "center": 1},
+    {"random_shear": 0.3}, {"random_scaling": (0.5, 2)}, {"random_bone_lengths": (0.5, 2)},
+    {"exchange_persons": True}, {"random_bone_lengths": (1, 1.5), "center": 1},
 ]  # fmt: skip
 
 
@@ -206,27 +169,14 @@ def test_each_sample_draws_for_itself_and_keeps_what_is_missing(
     assert any(feeder[i][0].numpy().tobytes() != y[i].tobytes() for i in range(12))
 
 
-def test_scores_are_left_alone_and_a_dropped_joint_has_none(tmp_path: Path) -> None:
+def test_scores_are_left_alone(tmp_path: Path) -> None:
     x = np.random.default_rng(0).uniform(0.1, 1, (20, 3, T, 17, 1))
     paths = write(tmp_path, x, channels="names: [x, y, score], unit: normalised")
-    geometry: dict[str, Any] = {
-        "random_shear": 0.3, "random_scaling": (0.5, 2), "scale_axes": True, "random_bone_lengths": (0.5, 2),
-        "drop_axis": 0.5,
-    }  # fmt: skip
-    feeder = Feeder(**paths, **geometry)
-    dropped = set()
+    feeder = Feeder(**paths, random_shear=0.3, random_scaling=(0.5, 2), random_bone_lengths=(0.5, 2))
     for i in range(20):
         y = feeder[i][0].numpy()
         np.testing.assert_array_equal(y[2], x[i, 2].astype(np.float32))
-        dropped.add(tuple(c for c in range(2) if (y[c] == 0).all()))
-    assert dropped == {(), (0,), (1,)}
-    feeder = Feeder(**paths, drop_joints=0.4)
-    for i in range(20):
-        y = feeder[i][0].numpy()
-        gone = (y == 0).all(axis=0)
-        assert (gone == gone[0]).all()
-        assert (y[:, gone] == 0).all()
-        assert (y[:, ~gone] == x[i].astype(np.float32)[:, ~gone]).all()
+        assert (y[:2] != x[i, :2].astype(np.float32)).any()
 
 
 def test_a_path_is_mirrored_as_joints_are(tmp_path: Path) -> None:
@@ -271,8 +221,8 @@ def test_a_moving_camera_makes_nobody_of_an_absent_person(tmp_path: Path) -> Non
 
 
 GEOMETRY: list[dict[str, Any]] = [
-    {"random_rotation": (40, 10, 70)}, {"random_move": True}, {"random_shear": 0.3}, {"drop_axis": 0.9},
-    {"random_scaling": (0.5, 2), "scale_axes": True}, {"mirroring": True}, {"joint_jitter": 0.1},
+    {"random_rotation": (40, 10, 70)}, {"random_move": True}, {"random_shear": 0.3},
+    {"random_scaling": (0.5, 2)}, {"mirroring": True}, {"joint_jitter": 0.1},
 ]  # fmt: skip
 
 
@@ -302,11 +252,8 @@ def test_clips_of_a_test_may_be_small_rotations(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"drop_joints": 1}, "drop_joints: 1 must be from 0 to 0.95"),
-        ({"drop_axis": -1}, "drop_axis: -1 must be from 0 to 1"),
         ({"random_shear": 2}, "random_shear: 2 must be from 0 to 1"),
         ({"random_bone_lengths": (2, 1)}, r"random_bone_lengths: \[2, 1\] must be a lowest and a highest factor"),
-        ({"scale_axes": True}, "scale_axes: draws the factors of random_scaling; give its bounds, too"),
         ({"stream": "joint+partner"}, "stream: partner: is for several persons, .*val_data_joint.npy has one; drop it"),
         ({"exchange_persons": True}, "exchange_persons: is for several persons"),
         ({"num_clips": 2, "window_size": 4, "sampling": "even"}, "or turned by random_rotation"),
