@@ -74,12 +74,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(
                 f"stream: {min(of_joints)} is made of joints, {self.data_path} holds bones; name the array of joints"
             )
-        for key, is_on in (
-            ("stream: partner", "partner" in names),
-            ("exchange_persons", self.exchange_persons),
-        ):
-            if is_on and self.data.shape[4] == 1:
-                raise ValueError(f"{key}: is for several persons, {self.data_path} has one; drop it")
+        if self.exchange_persons and self.data.shape[4] == 1:
+            raise ValueError(f"exchange_persons: is for several persons, {self.data_path} has one; drop it")
 
     def set_epoch(self, epoch: int) -> None:
         """Draws the augmentations of this epoch from now on, in running workers too."""

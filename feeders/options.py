@@ -24,7 +24,7 @@ class FeederOptions(Checked):
             `+` (`joint+bone` has twice the channels, joints first). Bones are those of `skeleton.yaml` beside the
             array, or of the known skeleton with as many joints. `bone2` to `bone4` (and `bone2_motion` ...): so many
             bones as one vector; `local`: joints from the person's centre in this frame; `trajectory`: that centre, at
-            every joint; `partner`: vectors from the same joint of the others, for interactions.
+            every joint.
         random_choose: take a window of `window_size` frames from a random place.
         random_shift: move the valid frames to a random place.
         random_move: turn, scale and shift x and y slowly, as a moving camera does; bones and motion are not shifted. Of

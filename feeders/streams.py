@@ -4,10 +4,9 @@ Sources: Shi et al., *Two-Stream Adaptive Graph Convolutional Networks*, CVPR 20
 *Skeleton-Based Action Recognition with Multi-Stream Adaptive Graph Convolutional Networks*, TIP 2020, section III-E
 (motion); Duan et al., *PYSKL: Towards Good Practices for Skeleton Action Recognition*, ACM MM 2022 (scores: the mean of
 both ends); Chi et al., *InfoGCN*, CVPR 2022 (bones over several joints, which here end at the root); Zhang et al.,
-*View Adaptive Recurrent Neural Networks*, ICCV 2017 (a centre in each frame, which loses the path of the body); Perez,
-Liu and Kot, *Interaction Relational Network for Mutual Action Recognition*, TMM 2022 (joints of one person against
-those of the other). Axis legend: C channels, T frames, V joints, M persons; any axes may stand before these four. What
-is made of a missing joint (NaN) is NaN.
+*View Adaptive Recurrent Neural Networks*, ICCV 2017 (a centre in each frame, which loses the path of the body). Axis
+legend: C channels, T frames, V joints, M persons; any axes may stand before these four. What is made of a missing joint
+(NaN) is NaN.
 """
 
 from __future__ import annotations
@@ -16,8 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
-
-from feeders.arrays import present
 
 # joints (..., C, T, V, M), parents (V,) -> (..., C', T, V, M)
 Stream = Callable[[np.ndarray, Sequence[int]], np.ndarray]
@@ -51,15 +48,6 @@ def trajectory(joints: np.ndarray) -> np.ndarray:
     return np.where(gone, joints, np.where(gone, 0, joints).sum(axis=-2, keepdims=True) / count)
 
 
-def partner(joints: np.ndarray) -> np.ndarray:
-    """The vectors to each joint from the mean of the others' same joint; zero alone: (..., C, T, V, M) -> same."""
-    there = present(joints)[..., None, :, None, :] & ~np.isnan(joints)
-    x = np.where(there, joints, 0)
-    count = there.sum(axis=-1, keepdims=True) - there
-    others = (x.sum(axis=-1, keepdims=True) - x) / np.maximum(count, 1).astype(joints.dtype)
-    return np.where(np.isnan(joints), joints, np.where(there & (count > 0), x - others, 0))
-
-
 def mean_of_ends(score: np.ndarray, parents: Sequence[int]) -> np.ndarray:
     """The scores of bones: the mean of those of both joints, (..., C, T, V, M) -> same."""
     return (score + score.take(parents, axis=-2)) / 2
@@ -89,7 +77,6 @@ STREAMS: Mapping[str, Stream] = {
     **{f"bone{hops}_motion": _over(hops, bones, motion) for hops in HOPS},
     "local": lambda joints, parents: joints - trajectory(joints),
     "trajectory": lambda joints, parents: trajectory(joints),
-    "partner": lambda joints, parents: partner(joints),
 }
 SCORES: Mapping[str, Stream] = {  # of a stream that is not listed, a joint's score is its own
     "bone": lambda score, parents: mean_of_ends(score, parents),
@@ -98,7 +85,7 @@ SCORES: Mapping[str, Stream] = {  # of a stream that is not listed, a joint's sc
     **{f"bone{hops}": _over(hops, mean_of_ends) for hops in HOPS},
     **{f"bone{hops}_motion": _over(hops, mean_of_ends, mean_of_frames) for hops in HOPS},
 }
-WITHOUT_BONES = ("joint", "joint_motion", "local", "trajectory", "partner")  # these do not look at the parents
+WITHOUT_BONES = ("joint", "joint_motion", "local", "trajectory")  # these do not look at the parents
 OF_BONES = ("joint", "joint_motion")  # of an array of bones these are bones and their motion
 PLACES = ("joint", "trajectory")  # these are positions, the others differences of positions
 

@@ -106,21 +106,6 @@ def test_a_centre_in_each_frame_and_its_path(x: np.ndarray) -> None:
     assert (y[:, 0, :, 1] == 0).all()  # an absent person
 
 
-def test_vectors_from_the_partner() -> None:
-    x = np.random.default_rng(0).standard_normal((3, T, V, 3)).astype(np.float32)
-    x[:, 1, 5, 0] = x[:, :, 7, 1] = nan
-    x[:, :2, :, 1] = x[:, 0, :, 2] = x[:, 4, :, 2] = 0
-    y = streams.derive(x, "partner", ())
-    for t, v, m in np.ndindex(T, V, 3):
-        mine, others = x[:, t, v, m], []
-        for n in {0, 1, 2} - {m}:
-            if not np.isnan(x[0, t, v, n]) and x[0, t, :, n].any():
-                others.append(x[:, t, v, n])
-        is_absent = not x[0, t, :, m].any()
-        expected = 0 * mine if is_absent or not others else mine - sum(others) / max(len(others), 1)
-        np.testing.assert_allclose(y[:, t, v, m], expected, atol=1e-5)
-
-
 def write(folder: Path, x: np.ndarray, missing: np.ndarray | None = None, channels: str = "") -> dict[str, Any]:
     np.save(folder / "val_data_joint.npy", x.astype(np.float32))
     (folder / "l.pkl").write_bytes(pickle.dumps(([f"s{i}" for i in range(len(x))], [0] * len(x))))
@@ -142,7 +127,7 @@ DRAWING: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("stream", ["joint", "bone2+partner"])
+@pytest.mark.parametrize("stream", ["joint", "bone2+local"])
 @pytest.mark.parametrize("derive", ["before", "after"])
 @pytest.mark.parametrize("options", DRAWING, ids=lambda options: "+".join(options))
 def test_each_sample_draws_for_itself_and_keeps_what_is_missing(
@@ -254,7 +239,6 @@ def test_clips_of_a_test_may_be_small_rotations(tmp_path: Path) -> None:
     [
         ({"random_shear": 2}, "random_shear: 2 must be from 0 to 1"),
         ({"random_bone_lengths": (2, 1)}, r"random_bone_lengths: \[2, 1\] must be a lowest and a highest factor"),
-        ({"stream": "joint+partner"}, "stream: partner: is for several persons, .*val_data_joint.npy has one; drop it"),
         ({"exchange_persons": True}, "exchange_persons: is for several persons"),
         ({"num_clips": 2, "window_size": 4, "sampling": "even"}, "or turned by random_rotation"),
     ],

@@ -297,7 +297,7 @@ def test_bones_in_a_file_have_no_place_either(bones_too: tuple[dict[str, str], d
     np.testing.assert_array_equal(mirrored[turned], -z[turned][:, :, list(PARTNER)])
 
 
-@pytest.mark.parametrize("stream", ["bone", "joint+bone_motion", "local", "partner"])
+@pytest.mark.parametrize("stream", ["bone", "joint+bone_motion", "local"])
 def test_no_bones_are_made_of_bones(bones_too: tuple[dict[str, str], dict[str, str]], stream: str) -> None:
     name = stream.removeprefix("joint+")
     with pytest.raises(
