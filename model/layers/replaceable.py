@@ -26,10 +26,8 @@ def replaceable(plain: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(plain)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-        if transformed or not Switch.on:
-            return plain(*args, **kwargs)
-        return FASTER.get(call, plain)(*args, **kwargs)
+        plainly = not Switch.on or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        return (plain if plainly else FASTER.get(call, plain))(*args, **kwargs)
 
     return call
 
