@@ -12,9 +12,9 @@ import logging
 import re
 import sys
 import textwrap
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -261,6 +261,8 @@ def load_study(argv: Sequence[str]) -> Study:
         members = list(member_layers(grid, path, layers, check.problems)) if grid and path else []
     sections = {member: _merged(of_member, check) for member, of_member in members}
     configs = {member: _checked(section, path, check, reader.complete) for member, section in sections.items()}
+    if not check.problems:
+        check.problems.extend(_same(configs, check.file))
     if check.problems:
         raise ConfigError(list(dict.fromkeys(check.problems)))  # an alias repeats what is wrong with its anchor
     if check.renamed:
@@ -272,6 +274,17 @@ def load_study(argv: Sequence[str]) -> Study:
         log.warning(line)
     weights = {member: grid.weight(*member) for member in configs} if grid and grid.fusion else {}
     return Study(check.file, configs, grid.seeds if grid else [], weights)
+
+
+def _same(configs: Mapping[tuple[str, str], Config], file: str) -> Iterator[str]:
+    """A problem if two models of a study are the same, so that one would be trained twice, under two names."""
+    for (model, stream), (other, other_stream) in combinations(configs, 2):
+        if stream == other_stream and configs[model, stream] == configs[other, stream]:
+            yield (
+                f"{file}: study.models: {model} and {other} are the same, because the keys of this file and of the "
+                "command line replace theirs; name a file without the keys in which the models differ"
+            )
+            return
 
 
 def _of_a_run(overrides: Section) -> str:

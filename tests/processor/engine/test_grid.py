@@ -223,6 +223,7 @@ def test_runs_are_chosen_by_name(words: list[str], only: str, count: int) -> Non
 @pytest.mark.parametrize(
     ("further", "problem"),
     [
+        (["--config", "t-tr.yaml", "--study.models", "s-tr", "t-tr"], "study.models: s-tr and t-tr are the same"),
         (["--study.modles", "s-tr"], "study.modles: study takes no such argument (did you mean 'models'?)"),
         (["--study.models", "s-trr"], "s-trr.yaml: No such file or directory (did you mean 's-tr.yaml'?)"),
         (["--study.models", "study"], "study.models: study is a study itself"),
