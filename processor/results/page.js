@@ -293,7 +293,7 @@ function openCell(row, column) {
   const playable = (i) => i in skeletons.of ? 1 : 0;
   const samples = [...samplesOf(row, column)].sort((a, b) => playable(b) - playable(a) || sure[b] - sure[a]);
   const place = at("#cell"), MOST = 100;
-  const title = row === column ? `${classes[row]}, rightly` : `${classes[row]}, taken for ${classes[column]}`;
+  const title = row === column ? `${classes[row]}, correct` : `${classes[row]}, taken for ${classes[column]}`;
   const list = make("ul"), stage = make("div", { class: "stage" });
   const more = make("button", { class: "push", onclick: () => add(MOST) }, "More");
   let shown = 0;
