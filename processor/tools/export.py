@@ -173,7 +173,7 @@ def trace(
         ValueError: it cannot be traced.
     """
     x, T = torch.zeros(2, *shape), shape[1]
-    with suppress(ValueError):  # it may be traced for one number of frames
+    with suppress(ValueError, ZeroDivisionError):  # it may be traced for one number of frames; windows divide by it
         program = traced(model, [x], [0, 2])
         least, most = _frames(program)
         if least == most:
