@@ -192,7 +192,7 @@ class ZitZotOptions(ModelOptions):
     parallel: bool = False  # both of the same input, instead of one after the other
     multi_scale: bool = True  # convolutions over 1, 3 and 7 frames; False: over 9
     relative: bool = True  # relative positions in both attentions
-    relative_std: float = option(0.1, low=0, high=100)  # standard deviation of their first vectors (docs/benchmarks.md)
+    relative_std: float = option(0.1, low=0, high=100)  # standard deviation of their first vectors
     adaptive_mask: bool = True  # the graph, times a learnable mask, as a bias of the spatial attention
     drop_connectivity: bool = False  # drop keys of the temporal attention in training, with the probability drop_key
     group_relation: bool = True  # a learnt bias between persons

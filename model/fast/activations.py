@@ -2,7 +2,7 @@
 
 ReLU overwrites its input, which nobody else uses, and keeps its mask, a quarter of the memory of its result. Dropout on
 a CPU draws 16 bits a number (`p` to 1 / 65536) in a third of the time that torch takes, and multiplies by bytes:
-numbers times bool take up to six times as long (docs/benchmarks.md).
+numbers times bool take up to six times as long.
 """
 
 from __future__ import annotations

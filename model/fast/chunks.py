@@ -1,7 +1,7 @@
 """`layers.replaceable.by_rows` in chunks: some rows at a time, computed again in backward instead of kept.
 
 On a CPU what a chunk needs inside stays in the cache, so that computing it again takes about the time of fetching it
-from memory (docs/benchmarks.md). On a GPU long attention with terms in its logits would keep (L, L) of every row; fused
+from memory. On a GPU long attention with terms in its logits would keep (L, L) of every row; fused
 kernels serve the rest.
 """
 
