@@ -45,7 +45,8 @@ class Checked:
 
     def __post_init__(self) -> None:
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        wrong = dict(misfits(values, get_type_hints(type(self))))
+        schema = next(kind for kind in type(self).__mro__ if "__dataclass_fields__" in vars(kind))
+        wrong = dict(misfits(values, get_type_hints(schema)))  # what a subclass annotates besides is no option
         rest = {key: value for key, value in values.items() if key not in wrong}
         wrong |= {keys[0]: text for keys, text in problems_among(type(self), rest, wrong)}
         if wrong:

@@ -264,6 +264,15 @@ def test_a_subclass_hides_joints_and_has_choices_of_its_own(paths: dict[str, str
         Mine(**paths, side="up")  # type: ignore[arg-type]
 
 
+def test_a_subclass_may_annotate_what_only_a_type_checker_imports(paths: dict[str, str]) -> None:
+    class Mine(Feeder):
+        kept: OnlyForTypeCheckers  # type: ignore[name-defined]  # noqa: F821
+
+    np.testing.assert_array_equal(Mine(**paths)[0][0], Feeder(**paths)[0][0])
+    with pytest.raises(ValueError, match="window_size: '4' must be a whole number"):
+        Mine(**paths, window_size="4")  # type: ignore[arg-type]
+
+
 def test_a_mapped_feeder_is_pickled_without_its_data(paths: dict[str, str]) -> None:
     feeder = Feeder(**paths, debug=True)
     content = pickle.dumps(feeder)
