@@ -44,8 +44,9 @@ def products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Torch's fused kernels, which need the same number of channels for queries, keys and values."""
-    q, k = (F.pad(x, (0, v.shape[-1] - x.shape[-1])) for x in (q, k))
-    return F.scaled_dot_product_attention(q, k, v, scale=1.0)
+    shape = v.shape
+    q, k, v = (F.pad(x, (0, v.shape[-1] - x.shape[-1])).flatten(0, 1) for x in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v, scale=1.0).view(shape)
 
 
 def sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -68,8 +69,11 @@ def times(
 ) -> Iterator[tuple[str, float | str]]:
     """Each way with the seconds of its fastest call, forward and backward, or the error that it raised instead."""
     rows, heads, L, d, dv = shape
-    sizes = [(batch_size * rows, heads, L, width) for width in (d, d, dv)]
-    inputs = [torch.randn(*size, device=device, dtype=getattr(torch, precision), requires_grad=True) for size in sizes]
+    qkv = torch.randn(batch_size, rows, L, heads * (2 * d + dv), device=device, dtype=getattr(torch, precision))
+    inputs = [
+        part.unflatten(-1, (heads, -1)).transpose(2, 3).requires_grad_()  # in the order of memory of the models
+        for part in qkv.split([heads * d, heads * d, heads * dv], dim=-1)
+    ]
     expected = products(*inputs).detach()
     for way in ways:
 

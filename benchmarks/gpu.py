@@ -10,6 +10,7 @@ equality    golden figures; values and gradients of every model against its plai
 attention   kernels for the shapes that occur
 speed       training and evaluation over batch sizes: samples/s, memory, shares of the peak and of the copy bandwidth
 compiled    the same with torch.compile, and the time of its start
+profile     the kernels that a training step's time goes to
 loop        the training loop with its feeder on NTU RGB+D 60's 40,091 samples: an epoch, and waiting for data
 study       the trainings of NW-UCLA, on data of that form
 whole       `main.py` from the demo to a test, resumed from a checkpoint, and moved from one device to another
@@ -39,8 +40,8 @@ from data_gen.common.command_line import Parser, Report, run
 from graph.common.files import write_text
 
 LIMITS = {  # seconds of each part on a GPU; together less than six minutes
-    **{"machine": 15, "equality": 40, "attention": 30, "speed": 65, "compiled": 70, "loop": 40, "study": 30},
-    **{"whole": 45, "tests": 20},
+    **{"machine": 15, "equality": 40, "attention": 30, "speed": 60, "compiled": 70, "loop": 40, "study": 25},
+    **{"whole": 45, "tests": 20, "profile": 15},
 }
 REHEARSAL = 100  # seconds after which a part of a rehearsal is ended; on a quiet machine it takes about ten
 MARK = "figure: "  # how a line of a part begins that holds a figure

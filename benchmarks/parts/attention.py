@@ -11,11 +11,16 @@ import torch
 
 from benchmarks.attention import SHAPES, WAYS, times
 from benchmarks.parts.setting import Setting
+from model.fast.faster import plain
+from model.layers.attention import attend
 
 
 def measure(setting: Setting) -> None:
     """Seconds of a forward and a backward pass of a batch, for every shape, precision and way."""
     device, small = torch.device(setting.device), setting.rehearse
+    if device.type == "cuda":
+        with setting.guarded("kernel of model.fast.short"):
+            setting.record("kernel of model.fast.short", kernel_error(device))
     low = "float32" if small else "bfloat16"
     compiled = [way for way in WAYS if "compiled" in way]
     batch_size, num_call = (1, 1) if small else (64, 5)
@@ -28,3 +33,12 @@ def measure(setting: Setting) -> None:
                 shape = SHAPES[name] if not small else (2, *SHAPES[name][1:])
                 ((_, seconds),) = times(shape, [way], device, precision, batch_size, num_call)
                 setting.record(figure, seconds)
+
+
+def kernel_error(device: torch.device) -> float:
+    """The error of the kernel against the plain function in float32."""
+    from model.fast.short import attend_short
+
+    q, k, v = torch.randn(3, 2, 3, 4, 25, 8, device=device)
+    expected = plain(attend)(q, k, v)
+    return float((attend_short(q, k, v) - expected).norm() / expected.norm())

@@ -1,4 +1,4 @@
-"""Training and evaluation with `torch.compile`, beside the same without it in turns, and how long compiling takes."""
+"""Training and evaluation with `torch.compile` beside the same without it, and how long compiling takes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from benchmarks.parts.setting import Setting
 from benchmarks.parts.speed import median_seconds
 from benchmarks.peers import MODELS, random_batch, step_of
+from model.fast import reference
 from processor.runtime.device import effective_precision
 from processor.tools.benchmark import seconds_of
 
@@ -32,16 +33,19 @@ def measure(setting: Setting) -> None:
 def beside_eager(
     name: str, T: int, batch_size: int, phase: str, device: torch.device, small: bool
 ) -> dict[str, float | None]:
-    """Samples a second of both, and the seconds until the first compiled step is done."""
+    """Samples a second of the plain functions, the fast ones, and compiled; seconds until a compiled step is done."""
     precision = effective_precision(device, "bfloat16")
     torch.manual_seed(0)
     model = MODELS[name](T).to(device)
     call = torch.compile(model, dynamic=False, **({"backend": "eager"} if small else {}))  # a CPU compiles for minutes
     batch = random_batch(batch_size, T, device)
     eager, compiled = (step_of(phase, model, batch, precision, compiled=module) for module in (None, call))
+    with reference():
+        plain, memory = median_seconds(eager, device, 0.5)
+    speeds: dict[str, float | None] = {"plain samples/s": batch_size / plain, "plain memory": memory}
     eager()
     cold = seconds_of(compiled, device)
-    slow, _ = median_seconds(eager, device, 0.5)
+    slow, memory = median_seconds(eager, device, 0.5)
+    speeds |= {"eager samples/s": batch_size / slow, "eager memory": memory}
     fast, memory = median_seconds(compiled, device, 0.5)
-    return {"eager samples/s": batch_size / slow, "compiled samples/s": batch_size / fast, "cold start, s": cold,
-            "memory": memory}  # fmt: skip
+    return {**speeds, "compiled samples/s": batch_size / fast, "compiled memory": memory, "cold start, s": cold}
