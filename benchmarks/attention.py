@@ -74,7 +74,7 @@ def times(
         part.unflatten(-1, (heads, -1)).transpose(2, 3).requires_grad_()  # in the order of memory of the models
         for part in qkv.split([heads * d, heads * d, heads * dv], dim=-1)
     ]
-    expected = products(*inputs).detach()
+    expected = products(*(x.detach().float() for x in inputs))
     for way in ways:
 
         def call(function: Callable[..., Tensor] = WAYS[way]) -> Tensor:
@@ -83,10 +83,13 @@ def times(
             return y
 
         try:
-            torch.testing.assert_close(call().detach(), expected, rtol=0.05, atol=0.05)
+            error = float((call().detach() - expected).norm() / expected.norm())
+            if not error < (0.03 if precision == "bfloat16" else 1e-4):
+                yield way, f"wrong by {error:.2g}"
+                continue
             yield way, min(seconds_of(call, device) for _ in range(num_call))
-        except (RuntimeError, AssertionError) as error:  # no compiler, too little memory, another result
-            yield way, type(error).__name__
+        except RuntimeError as failure:  # no compiler, too little memory
+            yield way, type(failure).__name__
 
 
 def measure(

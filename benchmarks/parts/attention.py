@@ -19,8 +19,8 @@ def measure(setting: Setting) -> None:
     """Seconds of a forward and a backward pass of a batch, for every shape, precision and way."""
     device, small = torch.device(setting.device), setting.rehearse
     if device.type == "cuda":
-        with setting.guarded("kernel of model.fast.short"):
-            setting.record("kernel of model.fast.short", kernel_error(device))
+        with setting.guarded("kernel of model.fast.gpu"):
+            setting.record("kernel of model.fast.gpu", kernel_error(device))
     low = "float32" if small else "bfloat16"
     compiled = [way for way in WAYS if "compiled" in way]
     batch_size, num_call = (1, 1) if small else (64, 5)
@@ -37,7 +37,7 @@ def measure(setting: Setting) -> None:
 
 def kernel_error(device: torch.device) -> float:
     """The error of the kernel against the plain function in float32."""
-    from model.fast.short import attend_short
+    from model.fast.gpu.attention import attend_short
 
     q, k, v = torch.randn(3, 2, 3, 4, 25, 8, device=device)
     expected = plain(attend)(q, k, v)

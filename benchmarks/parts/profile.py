@@ -12,7 +12,7 @@ from benchmarks.parts.setting import Setting
 from benchmarks.peers import MODELS, random_batch, step_of
 from processor.runtime.device import effective_precision
 
-STEPS, MOST = 3, 30  # steps that are recorded, and kernels that are named
+STEPS, MOST = 2, 30  # steps that are recorded, and kernels that are named
 
 
 def measure(setting: Setting) -> None:
@@ -29,10 +29,10 @@ def of_step(name: str, T: int, batch_size: int, device: torch.device) -> dict[st
     torch.manual_seed(0)
     precision = effective_precision(device, "bfloat16")
     step = step_of("training", MODELS[name](T).to(device), random_batch(batch_size, T, device), precision)
-    for _ in range(3):
+    for _ in range(2):
         step()
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
-    with profile(activities=activities) as recorded:
+    activities = [ProfilerActivity.CUDA if device.type == "cuda" else ProfilerActivity.CPU]
+    with profile(activities=activities, acc_events=True) as recorded:
         for _ in range(STEPS):
             step()
         torch.get_device_module(device).synchronize()

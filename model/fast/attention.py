@@ -6,23 +6,20 @@ Heads have 2 to 32 channels and 10 to 300 tokens, sizes for which general kernel
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
-from functools import cache, partial
-from types import ModuleType
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.fast import gpu
 from model.fast.faster import faster, plain
 from model.layers.attention import Term, attend, similarity
 from model.layers.terms import by_distance
 
-LONG = 64  # tokens from which a GPU takes torch's fused kernels; below it, the kernel of `fast.short`
-
-log = logging.getLogger(__name__)
+LONG = 64  # tokens from which a GPU takes torch's fused kernels; below it, our own
 
 
 @faster(attend)
@@ -34,8 +31,11 @@ def attend_with_masked_keys(
     A GPU takes kernels that keep no (L, L), where there are any for so many tokens.
     """
     terms = list(terms)
-    if q.is_cuda and q.shape[-2] < LONG and (short := _short()) and short.serves(q, v):
-        return short.attend_short(q, k, v, keep, sum(term(q) for term in terms) if terms else None)
+    if q.is_cuda and q.shape[-2] < LONG and gpu.available():
+        from model.fast.gpu.attention import attend_short, serves
+
+        if serves(q, v):
+            return attend_short(q, k, v, keep, sum(term(q) for term in terms) if terms else None)
     fuses = not q.is_cpu and not terms and q.shape[-2] >= LONG
     if not q.is_cpu and not fuses:
         return plain(attend)(q, k, v, terms, keep)
@@ -45,20 +45,6 @@ def attend_with_masked_keys(
         queries, k = torch.cat([q, torch.ones_like(q[..., :1])], dim=-1), torch.cat([k, mask], dim=-1)
     y = _fused(queries, k, v) if fuses else plain(attend)(queries, k, v, [partial(_given, term, q) for term in terms])
     return y if keep is None else y * keep.any(dim=-1, keepdim=True)
-
-
-@cache
-def _short() -> ModuleType | None:
-    """`model.fast.short` if this machine can build its kernel, for which Triton needs a C compiler."""
-    try:
-        from model.fast import short
-
-        x = torch.zeros(1, 1, 1, 2, 2, device="cuda")
-        short.attend_short(x, x, x)
-    except Exception as error:
-        log.warning("attention between few tokens is computed in several steps, for its kernel failed: %s", error)
-        return None
-    return short
 
 
 def _given(term: Term, q: Tensor, _: Tensor) -> Tensor:

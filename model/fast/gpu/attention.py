@@ -1,8 +1,8 @@
-"""`layers.attention.attend` between few tokens on an NVIDIA GPU: one kernel, whose logits stay in registers.
+"""`layers.attention.attend` between few tokens: one kernel, whose logits stay in registers.
 
 A program has one row and head: up to 64 tokens and their few channels. General kernels write (L, L) of every row and
 head to memory and read it again, four times as much as queries, keys and values of 25 joints. Backward computes the
-weights again. No program adds to what another writes, so two runs are the same to the bit.
+weights again.
 """
 
 from __future__ import annotations

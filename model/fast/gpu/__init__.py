@@ -1,0 +1,28 @@
+"""Kernels for NVIDIA GPUs, written with Triton, that keep in registers what several kernels of torch pass by memory.
+
+Each module has the kernels of one function of `model.layers`, forward and backward. No program adds to what another
+writes, so two runs are the same to the bit. `TRITON_INTERPRET=1` runs them on a CPU, slowly.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+import torch
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def available() -> bool:
+    """Whether this machine can build kernels, for which Triton needs a C compiler; if not, a warning says why."""
+    try:
+        from model.fast.gpu import attention
+
+        x = torch.zeros(1, 1, 1, 2, 2, device="cuda")
+        attention.attend_short(x, x, x)
+    except Exception as error:
+        log.warning("several kernels of torch do what one of ours would, for Triton could not build it: %s", error)
+        return False
+    return True
