@@ -1,8 +1,9 @@
-"""`norm_relu`, `add_relu` and `dropout` of `layers.basic`: forward keeps a mask of a byte a number for backward.
+"""`normalise`, `norm_relu`, `add_relu` and `dropout` of `layers.basic`: fewer passes over memory, less of it kept.
 
-ReLU overwrites its input, which nobody else uses, and keeps its mask, a quarter of the memory of its result. Dropout on
-a CPU draws 16 bits a number (`p` to 1 / 65536) in a third of the time that torch takes, and multiplies by bytes:
-numbers times bool take up to six times as long.
+A GPU has a kernel for batch norms. On a CPU ReLU overwrites its input, which nobody else uses, and keeps a mask of a
+byte a number for backward, a quarter of the memory of its result. Dropout on a CPU draws 16 bits a number (`p` to
+1 / 65536) in a third of the time that torch takes, and multiplies by bytes: numbers times bool take up to six times as
+long.
 """
 
 from __future__ import annotations
@@ -13,17 +14,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import _global_forward_hooks
 
-from model.fast.faster import faster, plain
-from model.layers.basic import add_relu, dropout, norm_relu
+from model.fast import gpu
+from model.fast.faster import by_memory, faster, plain
+from model.layers.basic import add_relu, dropout, norm_relu, normalise
 
 INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by their bytes
 
 
+@faster(normalise)
+def normalise_by_kernel(x: Tensor, bn: nn.BatchNorm1d | None) -> Tensor:
+    """On a GPU."""
+    y = None if bn is None or _hooked(bn) else _by_kernel(x, bn, relu=False)
+    return plain(normalise)(x, bn) if y is None else y
+
+
 @faster(norm_relu)
 def norm_relu_in_place(x: Tensor, bn: nn.BatchNorm1d) -> Tensor:
-    """In place of the result of the batch norm, unless a hook may keep that."""
-    if bn._forward_hooks or bn._backward_hooks or _global_forward_hooks:
+    """In place of the result of the batch norm, unless a hook may keep that; on a GPU by its kernel."""
+    if _hooked(bn):
         return plain(norm_relu)(x, bn)
+    if (y := _by_kernel(x, bn, relu=True)) is not None:
+        return y
     y = _relu_in_place(bn(x.reshape(-1, bn.num_features)))
     return torch.ops.aten._unsafe_view(y, x.shape)  # no view, for which autograd would copy gradients
 
@@ -34,8 +45,23 @@ def add_relu_in_place(x: Tensor, y: Tensor) -> Tensor:
     return _relu_in_place(x + y)
 
 
+def _hooked(bn: nn.BatchNorm1d) -> bool:
+    return bool(bn._forward_hooks or bn._backward_hooks or _global_forward_hooks)
+
+
+def _by_kernel(x: Tensor, bn: nn.BatchNorm1d, *, relu: bool) -> Tensor | None:
+    """By the kernel of a GPU, in the order of memory of `x`; None: there is none for this."""
+    if not (x.is_cuda and gpu.available()):
+        return None
+    from model.fast.gpu.norm import normalise_rows, serves
+
+    rows, back = by_memory(x, 1 if bn.num_features == x.shape[-1] else 2)
+    flat = rows.reshape(-1, bn.num_features)
+    return back(normalise_rows(flat, bn, relu=relu).view(rows.shape)) if serves(flat, bn) else None
+
+
 def _relu_in_place(x: Tensor) -> Tensor:
-    return _ReLU.apply(x) if torch.is_grad_enabled() and x.requires_grad else x.relu_()
+    return _ReLU.apply(x) if x.is_cpu and torch.is_grad_enabled() and x.requires_grad else x.relu_()
 
 
 @faster(dropout)

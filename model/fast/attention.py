@@ -35,7 +35,9 @@ def attend_with_masked_keys(
         from model.fast.gpu.attention import attend_short, serves
 
         if serves(q, v):
-            return attend_short(q, k, v, keep, sum(term(q) for term in terms) if terms else None)
+            return attend_short(
+                q, k, v, keep, sum((term(q) for term in terms), start=q.new_zeros(())) if terms else None
+            )
     fuses = not q.is_cpu and not terms and q.shape[-2] >= LONG
     if not q.is_cpu and not fuses:
         return plain(attend)(q, k, v, terms, keep)

@@ -13,21 +13,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.fast.faster import faster
+from model.fast.faster import by_memory, faster
 from model.layers.basic import linear
 
 
 @faster(linear)
 def linear_in_order(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """The result has the order of memory that `x` has: frames of a joint may be rows without a copy."""
-    order = sorted(range(x.dim() - 1), key=x.stride, reverse=True)
-    rows = x.permute(*order, -1)
+    rows, back = by_memory(x)
     float32 = x.is_cpu and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     if float32 and x.numel() and torch.backends.mkldnn.is_available():
-        y = _Pixels.apply(_Gradients.apply(rows, weight, bias), rows.detach(), weight.detach(), bias)
-    else:
-        y = F.linear(rows, weight, bias)
-    return y.permute(*(order.index(axis) for axis in range(len(order))), -1)
+        return back(_Pixels.apply(_Gradients.apply(rows, weight, bias), rows.detach(), weight.detach(), bias))
+    return back(F.linear(rows, weight, bias))
 
 
 class _Gradients(torch.autograd.Function):

@@ -34,6 +34,7 @@ class Dropout(nn.Dropout):
         return dropout(x, self.p, self.training)
 
 
+@replaceable
 def normalise(x: Tensor, bn: nn.BatchNorm1d | None) -> Tensor:
     """Batch norm over everything before the last `bn.num_features` numbers of (B, T, V, C); None: `x` as it is.
 
