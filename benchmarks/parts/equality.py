@@ -17,7 +17,7 @@ from benchmarks.parts.setting import Setting
 from graph.common.files import ROOT
 from model import fast, st_tr, zit_zot
 from model.published import from_published
-from processor.runtime.device import autocast
+from processor.runtime.device import autocast, compute_in_full
 
 sys.path.insert(0, str(ROOT / "tests"))
 from golden.golden import golden_input, weight
@@ -37,6 +37,7 @@ FAMILIES: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
 def measure(setting: Setting) -> None:
     """Errors relative to the norm of the truth, the largest of all tensors."""
     device = torch.device(setting.device)
+    compute_in_full()
     names = ("S-TR", "T-TR", "ZiT-ZoT") if setting.rehearse else FAMILIES
     for name, precision in product(names, PRECISIONS):
         figure = f"{name}, {precision}"

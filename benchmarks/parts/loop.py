@@ -18,7 +18,7 @@ from benchmarks.parts.speed import median_seconds
 from processor.config.schema import Config, load_config
 from processor.engine.data import Group
 from processor.engine.models import build_model
-from processor.engine.setup import loader_args, new_loss, new_state, open_feeder
+from processor.engine.setup import loader_args, new_loss, new_state, open_feeder, replica_of
 from processor.engine.train import Losses, step
 from processor.runtime.device import choose_device, effective_precision
 from processor.tools.benchmark import Timed, seconds_of, training_steps
@@ -55,6 +55,7 @@ def settled(name: str, feeder_args: dict[str, Any], T: int, setting: Setting) ->
         accumulation=1,
         num_worker=1 if setting.rehearse else min(14, os.cpu_count() or 1),
         precision="bfloat16",
+        cuda_graphs=True,
         device=setting.device,
     )
 
@@ -70,9 +71,10 @@ def epoch(name: str, feeder_args: dict[str, Any], T: int, setting: Setting) -> d
     torch.manual_seed(0)
     model = build_model(config.model, config.model_args).to(device)
     settings: dict[str, Any] = {"device": device, "precision": precision, "criterion": new_loss(config, device)}
-    state, losses = new_state(config, model, **settings), Losses(device)
+    state, losses, replica = new_state(config, model, **settings), Losses(device), replica_of(config, model, device)
     with closing(Timed(open_feeder(config, "train"), **loader_args(config, "train", device))) as loader:
-        steps = chain.from_iterable(training_steps(state, loader.steps(i, 0, 1), **settings) for i in count())
+        groups = (loader.steps(i, 0, 1) for i in count())
+        steps = chain.from_iterable(training_steps(state, replica, some, **settings) for some in groups)
         for _ in range(3):
             next(steps)
         seconds, number = 0.0, 2 if setting.rehearse else 20
@@ -87,7 +89,7 @@ def epoch(name: str, feeder_args: dict[str, Any], T: int, setting: Setting) -> d
 
     def one(x: torch.Tensor, label: torch.Tensor) -> None:
         group = Group(iter([(x, label, None)]), [len(x)], 0, 1, 0)
-        step(state, model, group, losses, lr=0.0, **settings)
+        step(state, replica, group, losses, lr=0.0, **settings)
 
     short = 0.2 if setting.rehearse else 1.0
     of_resident = median_seconds(lambda: one(*resident), device, short)[0] / config.batch_size

@@ -9,7 +9,11 @@ import sys
 from benchmarks.parts.setting import Setting
 from graph.common.files import ROOT
 
-FILES = ("tests/processor/runtime/test_device.py", "tests/model/test_fast.py")
+FILES = (
+    "tests/processor/runtime/test_device.py",
+    "tests/processor/runtime/test_recording.py",
+    "tests/model/test_fast.py",
+)
 
 
 def measure(setting: Setting) -> None:

@@ -119,6 +119,9 @@ class Config:
         "float32", "type of activations, by autocast; float16, with scaled gradients, is for GPUs without bfloat16"
     )
     compile: bool = option(False, "compile the model with torch.compile: minutes at the start, then faster")
+    cuda_graphs: bool = option(
+        False, "record a training step and replay it: a GPU then waits less for the processor, above all in short clips"
+    )
     gradient_checkpointing: bool = option(False, "compute blocks again in the backward pass: less memory, more time")
     seed: int = option(0, "seed of weights, augmentation and order", low=0, high=2**32 - 1)
 
@@ -184,6 +187,9 @@ class Config:
         if self.compile and self.gradient_checkpointing:
             text = "the compiler decides itself what is computed again; leave one of both out"
             yield ("gradient_checkpointing", "compile"), text
+        for key, forbidden in (("accumulation", self.accumulation > 1), ("compile", self.compile)):
+            if self.cuda_graphs and forbidden:
+                yield ("cuda_graphs", key), f"a recorded step cannot be joined with {key}; leave one of both out"
         for key in ("folds", "show_topk", "device"):
             numbers = getattr(self, key)
             if isinstance(numbers, list) and len(set(numbers)) < len(numbers):

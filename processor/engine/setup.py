@@ -35,6 +35,7 @@ from processor.results.scores import Scores
 from processor.runtime import distributed
 from processor.runtime.compiling import compile_in_place
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
+from processor.runtime.recording import recorded
 from processor.state.checkpoint import JUDGE, LAST, PREVIOUS, Checkpoints, State
 from processor.state.data import data_of, versions
 from processor.state.weights import read_weights
@@ -68,7 +69,7 @@ class Training(Run):
     """A `Run` with what training needs besides."""
 
     state: State  # all that a checkpoint holds, that of `resumed` if there is one
-    replica: nn.Module  # the model, whose backward averages gradients over processes
+    replica: nn.Module  # the model, whose backward averages gradients over processes, or which is recorded
     criterion: Criterion  # the loss of a batch
     schedule: Schedule
     checkpoints: Checkpoints
@@ -104,7 +105,7 @@ def set_up_training(config: Config) -> Training:
     return Training(
         **vars(run),
         state=state,
-        replica=distributed.replica(run.model, run.device),
+        replica=replica_of(config, run.model, run.device),
         criterion=criterion,
         schedule=Schedule(**_taken(config, *(f.name for f in fields(Schedule)))),
         checkpoints=Checkpoints(config.work_dir, about, config.checkpoint_minutes),
@@ -187,6 +188,19 @@ def prepare_forward(config: Config, model: nn.Module, device: torch.device) -> N
         compile_in_place(model, device)
     if config.gradient_checkpointing:
         compute_blocks_again(model)
+
+
+def replica_of(config: Config, model: nn.Module, device: torch.device) -> nn.Module:
+    """What training calls in the place of the model, and computes the same.
+
+    Raises:
+        ValueError: several processes cannot record their steps.
+    """
+    if not config.cuda_graphs:
+        return distributed.replica(model, device)
+    if distributed.world() > 1:
+        raise ValueError("cuda_graphs: several processes exchange gradients within a step; leave it out")
+    return recorded(model, device)
 
 
 def new_state(config: Config, model: nn.Module, device: torch.device, precision: str, criterion: Criterion) -> State:

@@ -61,11 +61,17 @@ def choose_device(wish: str | Sequence[int]) -> torch.device:
                 "take another number, or --device cpu"
             )
         torch.cuda.set_device(number)  # threads that pin memory work on the current one
+        compute_in_full()
         return torch.device("cuda", number)
     available = {"cpu": True, "cuda": False, "mps": torch.backends.mps.is_available()}
     if not available[wish]:
         raise ValueError(f"device: {wish} is asked for, this machine has none; take --device cpu")
     return torch.device(wish)
+
+
+def compute_in_full() -> None:
+    """In float32 a GPU convolves in float32; by default torch rounds to 10 bits there (TF32), as float16 has them."""
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def device_name(device: torch.device) -> str:

@@ -32,7 +32,15 @@ from processor.engine.evaluate import score
 from processor.engine.fit import check_fit
 from processor.engine.models import build_model, count_flops
 from processor.engine.optimizer import freeze
-from processor.engine.setup import loader_args, missing_files, new_loss, new_state, open_feeder, prepare_forward
+from processor.engine.setup import (
+    loader_args,
+    missing_files,
+    new_loss,
+    new_state,
+    open_feeder,
+    prepare_forward,
+    replica_of,
+)
 from processor.engine.train import Losses, step
 from processor.results.work_dir import BENCHMARK, check_place
 from processor.runtime.device import autocast, choose_device, device_name, effective_precision
@@ -85,7 +93,9 @@ def benchmark(config: Config) -> dict[str, Speed]:
                 settings |= {"criterion": new_loss(config, device)}
                 state = new_state(config, model, **settings)
                 settings |= {"frozen": frozen, "max_grad_norm": config.max_grad_norm}
-                epochs = (training_steps(state, loader.steps(i, 0, config.accumulation), **settings) for i in count())
+                replica = replica_of(config, model, device)
+                groups = (loader.steps(i, 0, config.accumulation) for i in count())
+                epochs = (training_steps(state, replica, steps, **settings) for steps in groups)
             steps = chain.from_iterable(epochs)
             speeds[phase] = _measure(model, steps, loader, flops, device, precision, training=part == "train")
         if not real:
@@ -164,11 +174,11 @@ class Timed(Loader):
             yield batch
 
 
-def training_steps(state: State, groups: Iterable[Group], **settings: Any) -> Iterator[object]:
+def training_steps(state: State, replica: nn.Module, groups: Iterable[Group], **settings: Any) -> Iterator[object]:
     """Steps of training at a learning rate of 0; `settings` are those of `step`."""
     losses = Losses(settings["device"])
     for group in groups:
-        step(state, state.model, group, losses, lr=0.0, **settings)
+        step(state, replica, group, losses, lr=0.0, **settings)
         yield group
 
 
