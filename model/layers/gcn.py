@@ -14,9 +14,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from model.layers.basic import Linear, Projection, add_relu, norm_relu, normalise
-from model.layers.replaceable import rowwise
+from model.layers.replaceable import replaceable, rowwise
 
 
+@replaceable
 def propagate(x: Tensor, A: Tensor) -> Tensor:
     """x·A for every partition: (B, T, V, C), (K, V, W) or (B, 1, K, V, W) -> (B, T, W, K·C)."""
     rows = rearrange(A, "... k v w -> ... (w k) v")

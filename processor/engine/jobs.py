@@ -20,7 +20,7 @@ MARK = "{fold}"  # a fold's number stands in its place
 OF_NO_RESULT = {  # keys that change no result of a training
     "phase", "training", "device", "num_worker", "work_dir", "resume", "overwrite", "save_interval", "only", "part",
     "checkpoint_minutes", "log_interval", "show_topk", "test_batch_size", "data_help", "make_data", "make_data_args",
-    "gradient_checkpointing",
+    "gradient_checkpointing", "cuda_graphs",
 }  # fmt: skip
 OF_TRAINING = {"weights", "ignore_weights"}  # a test may take others
 
