@@ -21,9 +21,9 @@ def measure(setting: Setting) -> None:
     device, small = torch.device(setting.device), setting.rehearse
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-        lengths, batch_size = ((8,), 2) if small else ((300, 64), 64)
+        lengths, batch_size = ((8,), 2) if small else ((64, 300), 64)
         names = ("ST-GCN",) if small else ("S-TR", "T-TR", "ZiT-ZoT", "ST-TR-1s")
-        for T, name, phase in product(lengths, names, ("evaluation",) if small else ("training", "evaluation")):
+        for T, name, phase in product(lengths, names, ("evaluation",) if small else ("evaluation", "training")):
             figure = f"{name}, T={T}, batch {batch_size}, {phase}"
             with setting.guarded(figure):
                 setting.need(20 if not small else 5)

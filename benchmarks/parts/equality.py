@@ -1,4 +1,4 @@
-"""Whether a GPU gives what the published code gives, and what our plain functions give on a CPU in float64."""
+"""Whether a GPU gives what the published code gives, and what our plain functions give there in float64."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def measure(setting: Setting) -> None:
         with setting.guarded(figure):
             setting.need(0.5)
             setting.record(figure, against_plain(name, precision, device, setting.rehearse))
-    for name in ("S-TR",) if setting.rehearse else ("S-TR", "T-TR", "ZiT-ZoT"):
+    for name in ("S-TR",) if setting.rehearse else ("S-TR", "T-TR"):
         with setting.guarded(f"{name}, two trainings"):
             setting.need(1)
             setting.record(f"{name}, two trainings", two_trainings(name, device, setting.rehearse))
@@ -81,19 +81,19 @@ _truths: dict[str, tuple[nn.Module, Tensor, dict[str, Tensor]]] = {}
 
 
 def against_plain(name: str, precision: str, device: torch.device, small: bool) -> dict[str, Any]:
-    """The errors of logits and gradients in training mode against the plain functions on a CPU in float64."""
+    """The errors of logits and gradients in training mode against the plain functions in float64."""
     if name not in _truths:
         torch.manual_seed(0)
         kind, options = FAMILIES[name]
-        T = 8 if small else 130  # in T-TR 65 frames attend, for which a GPU takes fused kernels
+        T = 8 if small else 130  # in T-TR 65 frames attend, for which a GPU takes other kernels than for 64
         exact = {"dropout": 0.0, "drop_connect": False} if kind is st_tr.Model else {"dropout": 0.0}
-        model = kind(**options, **sizes(kind, T), **exact).double()
-        x = torch.randn(2, 3, T, 25, 2, dtype=torch.float64)
+        model = kind(**options, **sizes(kind, T), **exact).to(device, torch.float64)
+        x = torch.randn(2, 3, T, 25, 2, dtype=torch.float64, device=device)
         with fast.reference():
             _truths[name] = model, x, outcome(deepcopy(model), x, "float64")
     model, x, truth = _truths[name]
     wide = torch.float64 if precision == "float64" else torch.float32
-    ours = outcome(deepcopy(model).to(device, wide), x.to(device, wide), precision)
+    ours = outcome(deepcopy(model).to(wide), x.to(wide), precision)
     errors = {
         key: float((ours[key] - value).norm() / (value.norm() + typical(truth, value))) for key, value in truth.items()
     }
@@ -104,7 +104,7 @@ def against_plain(name: str, precision: str, device: torch.device, small: bool) 
 def sizes(kind: type[nn.Module], T: int) -> dict[str, Any]:
     """Options for so many frames, of a narrow model where they are few."""
     if kind is zit_zot.Model:
-        return {"max_T": T}
+        return {"max_T": max(T, 9)}
     return {"window_size": T, **({"channels": [16, 32, 64]} if T < 64 else {})}
 
 

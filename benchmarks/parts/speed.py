@@ -26,7 +26,7 @@ def measure(setting: Setting) -> None:
     precision = effective_precision(device, "bfloat16")
     bandwidth = copy_bandwidth(device, small)
     peak = peak_flops(device, precision, 512 if small else 8192)
-    sizes = (1,) if small else (64, 16, 128, 256)
+    sizes = (1,) if small else (64, 16, 256)
     lengths = (8,) if small else (300, 64)
     names = NAMES[:3] if small else NAMES
     for batch_size, T, name, phase in product(sizes, lengths, names, ("training", "evaluation")):

@@ -1,5 +1,7 @@
 """`layers.basic.linear` on a CPU in float32 as a convolution of one pixel, and in the order of memory of its input.
 
+On a GPU only the gradient of the bias is ours.
+
 Torch takes matrix products from a library (MKL) that is at its best on Intel's processors; oneDNN's convolutions
 multiply the same matrices in half the time on AMD's with AVX-512 (docs/benchmarks.md). The gradient of the weight is a
 product again, for which convolutions are slow. `F.conv2d` would choose a matrix product where one thread computes.
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.fast import gpu
 from model.fast.faster import by_memory, faster
 from model.layers.basic import linear
 
@@ -24,7 +27,15 @@ def linear_in_order(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Te
     float32 = x.is_cpu and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     if float32 and x.numel() and torch.backends.mkldnn.is_available():
         return back(_Pixels.apply(_Gradients.apply(rows, weight, bias), rows.detach(), weight.detach(), bias))
+    if bias is not None and bias.requires_grad and _sums_by_kernel(x):
+        from model.fast.gpu.norm import with_bias_gradient
+
+        return back(with_bias_gradient(F.linear(rows, weight, bias.detach()), bias))
     return back(F.linear(rows, weight, bias))
+
+
+def _sums_by_kernel(x: Tensor) -> bool:
+    return x.is_cuda and x.dtype != torch.float64 and bool(x.numel()) and torch.is_grad_enabled() and gpu.available()
 
 
 class _Gradients(torch.autograd.Function):
