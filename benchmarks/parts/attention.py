@@ -19,8 +19,9 @@ def measure(setting: Setting) -> None:
     """Seconds of a forward and a backward pass of a batch, for every shape, precision and way."""
     device, small = torch.device(setting.device), setting.rehearse
     if device.type == "cuda":
-        with setting.guarded("kernel of model.fast.gpu"):
-            setting.record("kernel of model.fast.gpu", kernel_error(device))
+        for tokens in (25, 75):
+            with setting.guarded(figure := f"kernel of model.fast.gpu, {tokens} tokens"):
+                setting.record(figure, kernel_error(device, tokens))
     low = "float32" if small else "bfloat16"
     compiled = [way for way in WAYS if "compiled" in way]
     batch_size, num_call = (1, 1) if small else (64, 5)
@@ -35,10 +36,10 @@ def measure(setting: Setting) -> None:
                 setting.record(figure, seconds)
 
 
-def kernel_error(device: torch.device) -> float:
+def kernel_error(device: torch.device, tokens: int) -> float:
     """The error of the kernel against the plain function in float32."""
-    from model.fast.gpu.attention import attend_short
+    from model.fast.gpu.attention import attend_fused
 
-    q, k, v = torch.randn(3, 2, 3, 4, 25, 8, device=device)
+    q, k, v = torch.randn(3, 2, 3, 4, tokens, 8, device=device)
     expected = plain(attend)(q, k, v)
-    return float((attend_short(q, k, v) - expected).norm() / expected.norm())
+    return float((attend_fused(q, k, v) - expected).norm() / expected.norm())

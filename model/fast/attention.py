@@ -7,7 +7,7 @@ Heads have 2 to 32 channels and 10 to 300 tokens, sizes for which general kernel
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from model.fast.faster import faster, plain
 from model.layers.attention import Term, attend, similarity
 from model.layers.terms import by_distance
 
-LONG = 64  # tokens from which a GPU takes torch's fused kernels; below it, our own
+LONG = 64  # tokens from which torch's fused kernels are faster than the plain products
 
 
 @faster(attend)
@@ -28,16 +28,15 @@ def attend_with_masked_keys(
 ) -> Tensor:
     """Dropped keys have one more channel, with a low number, where that of the queries is 1: no (L, L) is masked.
 
-    A GPU takes kernels that keep no (L, L), where there are any for so many tokens.
+    A GPU takes kernels that keep no (L, L), where there are any for so many tokens: ours, or else torch's.
     """
     terms = list(terms)
-    if q.is_cuda and q.shape[-2] < LONG and gpu.available():
-        from model.fast.gpu.attention import attend_short, serves
+    if q.is_cuda and gpu.available():
+        from model.fast.gpu.attention import attend_fused, serves
 
-        if serves(q, v):
-            return attend_short(
-                q, k, v, keep, sum((term(q) for term in terms), start=q.new_zeros(())) if terms else None
-            )
+        if serves(q, v, biased=bool(terms)):
+            bias = reduce(torch.add, (term(q) for term in terms)) if terms else None
+            return attend_fused(q, k, v, keep, bias)
     fuses = not q.is_cpu and not terms and q.shape[-2] >= LONG
     if not q.is_cpu and not fuses:
         return plain(attend)(q, k, v, terms, keep)

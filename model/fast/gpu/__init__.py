@@ -21,7 +21,7 @@ def available() -> bool:
         from model.fast.gpu import attention
 
         x = torch.zeros(1, 1, 1, 2, 2, device="cuda")
-        attention.attend_short(x, x, x)
+        attention.attend_fused(x, x, x)
     except Exception as error:
         log.warning("several kernels of torch do what one of ours would, for Triton could not build it: %s", error)
         return False
