@@ -40,7 +40,7 @@ from data_gen.common.command_line import Parser, Report, run
 from graph.common.files import write_text
 
 LIMITS = {  # seconds of each part on a GPU; together six minutes
-    **{"machine": 12, "equality": 45, "attention": 20, "speed": 50, "compiled": 58, "loop": 45, "study": 15},
+    **{"machine": 12, "equality": 45, "attention": 20, "speed": 47, "compiled": 58, "loop": 41, "study": 15},
     **{"whole": 59, "tests": 35, "profile": 20},
 }
 REHEARSAL = 100  # seconds after which a part of a rehearsal is ended; on a quiet machine it takes about ten

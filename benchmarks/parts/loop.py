@@ -39,7 +39,7 @@ def measure(setting: Setting) -> None:
             for name in ("s-tr", "t-tr"):
                 figure = f"{name}, {recipe}"
                 with setting.guarded(figure):
-                    setting.need(7)
+                    setting.need(6)
                     setting.record(figure, epoch(name, {**args, **feeder_args}, T, setting))
 
 
@@ -79,7 +79,7 @@ def epoch(name: str, feeder_args: dict[str, Any], T: int, setting: Setting) -> d
             next(steps)
         seconds, number = 0.0, 2 if setting.rehearse else 20
         given, waited = loader.given, loader.waited
-        while seconds < (0.1 if setting.rehearse else 3):
+        while seconds < (0.1 if setting.rehearse else 2):
             seconds += seconds_of(lambda: [next(steps) for _ in range(number)], device)
         samples, waited = loader.given - given, loader.waited - waited
     batch = torch.randn(config.batch_size, 3, T, 25, 2), torch.arange(config.batch_size) % 60

@@ -27,7 +27,7 @@ def measure(setting: Setting) -> None:
     bandwidth = copy_bandwidth(device, small)
     peak = peak_flops(device, precision, 512 if small else 8192)
     sizes = (1,) if small else (64, 16, 256)
-    lengths = (8,) if small else (300, 64)
+    lengths = (8,) if small else (64, 300)
     names = NAMES[:3] if small else NAMES
     for batch_size, T, name, phase in product(sizes, lengths, names, ("training", "evaluation")):
         figure = f"{name}, T={T}, batch {batch_size}, {phase}"
