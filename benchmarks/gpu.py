@@ -106,14 +106,14 @@ def run_part(part: str, device: str, rehearse: bool, seconds: float) -> None:
         import_module(f"benchmarks.parts.{part}").measure(setting)
 
 
-def measure(out: Path, parts: Sequence[str], device: str, rehearse: bool) -> Report:
-    """Runs the parts one after another."""
+def measure(out: Path, parts: Sequence[str], device: str, rehearse: bool, patience: float) -> Report:
+    """Runs the parts one after another, with `patience` times their limits."""
     command = f"python benchmarks/gpu.py {' '.join(sys.argv[1:])}"
     begun = datetime.now().astimezone().isoformat(timespec="seconds")
     journal = Journal(out, {"date": begun, "command": command, "rehearsal": rehearse})
     started, notes = time.monotonic(), []
     for part in dict.fromkeys(("machine", *parts)):
-        in_process(part, device, rehearse, REHEARSAL if rehearse else LIMITS[part], journal)
+        in_process(part, device, rehearse, patience * (REHEARSAL if rehearse else LIMITS[part]), journal)
         figures = journal.content[part].items()
         failed = [
             name for name, value in figures if name == "failed" or (isinstance(value, dict) and "failed" in value)
@@ -129,13 +129,14 @@ def main(argv: Sequence[str] | None = None) -> Report:
     parser.option("part", nargs="+", default=[*LIMITS], choices=LIMITS, help="parts (default: all)")
     parser.option("device", default="", help="cuda or cpu (default: cuda, in a rehearsal cpu)")
     parser.option("rehearse", action="store_true", help="small sizes")
+    parser.option("patience", type=float, default=1.0, help="factor of all time limits (default: %(default)s)")
     parser.option("child", type=float, help="seconds; for the processes that this program starts")
     args = parser.parse_args(argv)
     device = args.device or ("cpu" if args.rehearse else "cuda")
     if args.child:
         run_part(args.part[0], device, args.rehearse, args.child)
         return Report()
-    return measure(args.out, args.part, device, args.rehearse)
+    return measure(args.out, args.part, device, args.rehearse, args.patience)
 
 
 if __name__ == "__main__":
