@@ -20,7 +20,8 @@ PROGRAMS = 528  # that share the frames for the gradient of a partition, a multi
 
 def serves(x: Tensor, A: Tensor) -> bool:
     """Whether `propagate_frames` can compute this: a graph (K, V, W) for all samples."""
-    return x.dtype in DTYPES and A.dim() == 3 and max(A.shape[1:]) <= JOINTS and x.numel() > 0
+    fits = A.dim() == 3 and A.shape[1] == x.shape[2] and max(A.shape[1:]) <= JOINTS
+    return x.dtype in DTYPES and fits and x.numel() > 0 and A.numel() > 0
 
 
 def propagate_frames(x: Tensor, A: Tensor) -> Tensor:
@@ -83,7 +84,7 @@ def _graph(A, k, across, down, J: tl.constexpr, I: tl.constexpr, BLOCK: tl.const
 def _frame(start, stride, C, column, J: tl.constexpr, BLOCK: tl.constexpr, BC: tl.constexpr):  # type: ignore[no-untyped-def]
     """The places of a frame's joints and channels (BLOCK, BC), and which of them there are."""
     j, c = tl.arange(0, BLOCK)[:, None], column * BC + tl.arange(0, BC)[None, :]
-    return start + j * stride + c, (j < J) & (c < C)
+    return start + j.to(tl.int64) * stride + c, (j < J) & (c < C)
 
 
 @triton.jit
