@@ -1,20 +1,12 @@
-"""The product of features and graph on a GPU has the values and the gradients of the plain one.
-
-Without a GPU, Triton's interpreter runs the kernels in a process of its own, for it must be chosen before Triton is
-imported. Its products in bfloat16 are wrong.
-"""
+"""The product of features and graph on a GPU has the values and the gradients of the plain one."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
+from kernels import DEVICE, TOLERANCES, here, on_a_gpu
 from torch import Tensor
 
 from model import fast
@@ -22,26 +14,11 @@ from model.fast import gpu
 from model.fast.faster import plain
 from model.layers.gcn import propagate
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
-TOLERANCES = {torch.float32: 1e-5, torch.float16: 5e-3, **({} if DEVICE == "cpu" else {torch.bfloat16: 2e-2})}
 SIZES = [  # partitions, joints, channels
     *((3, V, C) for V in (2, 18, 25) for C in (3, 16, 64, 80)),
     *((1, V, C) for V, C in ((2, 16), (18, 80), (25, 3), (25, 64))),
 ]
 LOW = [(1, 2, 16), (3, 18, 3), (3, 25, 80)]  # of them in half precision
-
-here = pytest.mark.skipif(DEVICE == "cpu" and not INTERPRETED, reason="no GPU; the interpreter has its own process")
-
-
-@pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the other tests run here")
-@pytest.mark.skipif(not find_spec("triton"), reason="neither a GPU nor Triton")
-def test_in_the_interpreter() -> None:
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", __file__]
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "passed, 2 skipped" in done.stdout
 
 
 @pytest.fixture
@@ -180,7 +157,7 @@ def test_a_gpu_takes_what_the_kernels_serve(kernels: Any, monkeypatch: pytest.Mo
     assert not taken
 
 
-@pytest.mark.skipif(DEVICE == "cpu", reason="no GPU")
+@on_a_gpu
 def test_two_runs_are_the_same_to_the_bit() -> None:
     x, A = some((30, 300), 3, 25, 25, 64)
     first, second = (gradients(propagate(x, A), x, A) for _ in range(2))

@@ -22,9 +22,10 @@ ROWS, CHANNELS, PROGRAMS = 64, 64, 1056  # of a block; programs that sum, a mult
 def serves(x: Tensor, bn: nn.BatchNorm1d) -> bool:
     """Whether `normalise_rows` can compute this batch norm of (N, C)."""
     usual = type(bn) is nn.BatchNorm1d and bn.affine and bn.track_running_stats and bn.momentum is not None
+    if not usual or x.dtype not in DTYPES or bn.weight.dtype != torch.float32 or len(x) < 2:
+        return False
     gradient = torch.is_grad_enabled() and (x.requires_grad or bn.weight.requires_grad or bn.bias.requires_grad)
-    known = x.dtype in DTYPES and bn.weight is not None and bn.weight.dtype == torch.float32
-    return usual and known and len(x) > 1 and (bn.training or not gradient)
+    return bn.training or not gradient
 
 
 def normalise_rows(x: Tensor, bn: nn.BatchNorm1d, *, relu: bool) -> Tensor:

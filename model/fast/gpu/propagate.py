@@ -121,15 +121,15 @@ def _backward_of_graph(  # type: ignore[no-untyped-def]
     x, gy, parts, rows, T, C, xb, xt, xv, K: tl.constexpr, V: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr,
     BC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    part, k = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    part, k, step = tl.program_id(0), tl.program_id(1), tl.num_programs(0)
     total = tl.zeros((BLOCK, BLOCK), tl.float32)
-    for i in range(0, tl.cdiv(rows, tl.num_programs(0))):
-        row = part + i * tl.num_programs(0)
+    for i in range(0, tl.cdiv(rows - part, step)):
+        row = part.to(tl.int64) + i * step
         for column in range(0, tl.cdiv(C, BC)):
             at, there = _frame((row // T) * xb + (row % T) * xt, xv, C, column, V, BLOCK, BC)
-            X = tl.load(x + at, mask=there & (row < rows), other=0.0)
+            X = tl.load(x + at, mask=there, other=0.0)
             at, there = _frame(row * W * K * C, K * C, C, column, W, BLOCK, BC)
-            G = tl.load(gy + at + k * C, mask=there & (row < rows), other=0.0)
+            G = tl.load(gy + at + k * C, mask=there, other=0.0)
             total += tl.dot(X, tl.trans(G), input_precision=PRECISION)
     v, w = tl.arange(0, BLOCK)[:, None], tl.arange(0, BLOCK)[None, :]
     tl.store(parts + (part * K + k) * V * W + v * W + w, total, mask=(v < V) & (w < W))

@@ -1,28 +1,16 @@
-"""The kernels for a GPU have the values and the gradients of the plain functions.
-
-Without a GPU, Triton's interpreter runs them in a process of its own, for it must be chosen before Triton is imported.
-Its products in bfloat16 are wrong.
-"""
+"""Attention on a GPU has the values and the gradients of the plain functions."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-
 import pytest
 import torch
-from conftest import ROOT
+from kernels import DEVICE, TOLERANCES, here, on_a_gpu
 from torch import Tensor
 
 from model import fast
 from model.fast import gpu
 from model.layers.attention import attend
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
-TOLERANCES = {torch.float32: 1e-5, torch.float16: 5e-3, **({} if DEVICE == "cpu" else {torch.bfloat16: 3e-2})}
 CASES = {  # samples, rows, heads, tokens, channels of a key and of a value; the shapes of `keep` and of a bias
     "one token": ((1, 2, 2, 1, 4, 4), (1, 2, 2), None),
     "two tokens": ((1, 2, 2, 2, 32, 32), None, None),
@@ -35,18 +23,6 @@ CASES = {  # samples, rows, heads, tokens, channels of a key and of a value; the
     "128 tokens": ((1, 1, 1, 128, 20, 17), None, None),
     "150 tokens": ((2, 1, 1, 150, 2, 8), (2, 1, 1), None),
 }
-
-here = pytest.mark.skipif(DEVICE == "cpu" and not INTERPRETED, reason="no GPU; the interpreter has its own process")
-
-
-@pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the other tests run here")
-@pytest.mark.skipif(not find_spec("triton"), reason="neither a GPU nor Triton")
-def test_in_the_interpreter() -> None:
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", __file__]
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "passed, 3 skipped" in done.stdout
 
 
 def parts(sizes: tuple[int, ...], dtype: torch.dtype = torch.float32) -> list[Tensor]:
@@ -139,7 +115,7 @@ def test_what_is_no_number_is_seen(L: int) -> None:
     assert not y[:-1].isnan().any()
 
 
-@pytest.mark.skipif(DEVICE == "cpu", reason="no GPU")
+@on_a_gpu
 @pytest.mark.parametrize("L", [25, 65])
 def test_two_runs_are_the_same_to_the_bit(L: int) -> None:
     from model.fast.gpu.attention import attend_fused
