@@ -191,16 +191,13 @@ def prepare_forward(config: Config, model: nn.Module, device: torch.device) -> N
 
 
 def replica_of(config: Config, model: nn.Module, device: torch.device) -> nn.Module:
-    """What training calls in the place of the model, and computes the same.
-
-    Raises:
-        ValueError: several processes cannot record their steps.
-    """
+    """What training calls in the place of the model, and computes the same."""
     if not config.cuda_graphs:
         return distributed.replica(model, device)
-    if distributed.world() > 1:
-        raise ValueError("cuda_graphs: several processes exchange gradients within a step; leave it out")
-    return recorded(model, device)
+    if distributed.world() == 1:
+        return recorded(model, device)
+    log.info("cuda_graphs: several processes exchange gradients within a step; training runs without them")
+    return distributed.replica(model, device)
 
 
 def new_state(config: Config, model: nn.Module, device: torch.device, precision: str, criterion: Criterion) -> State:

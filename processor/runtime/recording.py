@@ -70,7 +70,7 @@ class _Forward(nn.Module):
 
 
 def recorded(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model as `Recorded` on a GPU; the model itself elsewhere, where there is nothing to record."""
+    """The model as `Recorded` on a GPU; elsewhere, where there is nothing to record, the model itself."""
     if device.type == "cuda":
         return Recorded(model)
     log.info("cuda_graphs: they are for NVIDIA's GPUs; on this device (%s) training runs without them", device)
