@@ -106,10 +106,11 @@ def test_studies_name_their_runs() -> None:
     assert [job.name for job in jobs] == [
         f"{model}/{stream}/seed{seed}"
         for seed in (0, 1)
-        for model in ("s-tr", "t-tr")
+        for model in ("s-tr", "t-tr-relative")
         for stream in ("joint", "bone", "joint_motion")
     ]
-    assert jobs[-1].config.model_args["tcn_attention"] is True
+    assert [jobs[-1].config.model_args[key] for key in ("tcn_attention", "relative")] == [True, True]
+    assert "relative" not in jobs[0].config.model_args
     assert [part["stream"] for part in (jobs[-1].config.train_feeder_args, jobs[-1].config.test_feeder_args)] == [
         "joint_motion", "joint_motion",
     ]  # fmt: skip

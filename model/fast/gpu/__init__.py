@@ -7,9 +7,11 @@ writes, so two runs are the same to the bit. `TRITON_INTERPRET=1` runs them on a
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 import torch
+from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -26,3 +28,8 @@ def available() -> bool:
         log.warning("several kernels of torch do what one of ours would, for Triton could not build it: %s", error)
         return False
     return True
+
+
+def device_of(x: Tensor) -> AbstractContextManager[None]:
+    """Inside, kernels run on the GPU that holds `x`: Triton takes the current one, which in backward is the right one."""
+    return torch.cuda.device(x.device) if x.device.type == "cuda" else nullcontext()

@@ -18,6 +18,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from model.fast.gpu import device_of
+
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 SHORT, LONG = 64, 512  # most tokens of the one kind and of the other
 WIDTH, LONG_WIDTH = 64, 32  # most channels of a head: wider blocks of float32 are too many for the registers
@@ -36,9 +38,10 @@ def attend_fused(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None = None, bi
 
     `keep` (B, R, H, 1, L) and `bias` may have axes of length 1; more than 64 tokens have no bias.
     """
-    if q.shape[-2] > SHORT:
-        return _Long.apply(q, k, v, keep)
-    return _Short.apply(q, k, v, None if bias is None else bias.expand(*q.shape[:-1], q.shape[-2]), keep)
+    with device_of(q):
+        if q.shape[-2] > SHORT:
+            return _Long.apply(q, k, v, keep)
+        return _Short.apply(q, k, v, None if bias is None else bias.expand(*q.shape[:-1], q.shape[-2]), keep)
 
 
 class _Short(torch.autograd.Function):

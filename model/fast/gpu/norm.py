@@ -15,6 +15,8 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
+from model.fast.gpu import device_of
+
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 ROWS, CHANNELS, PROGRAMS = 64, 64, 1056  # of a block; programs that sum, a multiple of an H100's 132 processors
 
@@ -30,7 +32,8 @@ def serves(x: Tensor, bn: nn.BatchNorm1d) -> bool:
 
 def normalise_rows(x: Tensor, bn: nn.BatchNorm1d, *, relu: bool) -> Tensor:
     """Batch norm of (N, C), and a ReLU; in training the running statistics follow."""
-    return _Norm.apply(x, bn.weight, bn.bias, bn, relu)
+    with device_of(x):
+        return _Norm.apply(x, bn.weight, bn.bias, bn, relu)
 
 
 def with_bias_gradient(y: Tensor, bias: Tensor) -> Tensor:

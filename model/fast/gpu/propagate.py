@@ -13,6 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from model.fast.gpu import device_of
+
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 JOINTS = 32  # the most joints
 PROGRAMS = 528  # that share the frames for the gradient of a partition, a multiple of an H100's 132 processors
@@ -28,7 +30,8 @@ def propagate_frames(x: Tensor, A: Tensor) -> Tensor:
     """x·A for every partition: (B, T, V, C), (K, V, W) -> (B, T, W, K·C)."""
     if torch.is_autocast_enabled(x.device.type):
         x = x.to(torch.get_autocast_dtype(x.device.type))
-    return _Propagate.apply(x, A)
+    with device_of(x):
+        return _Propagate.apply(x, A)
 
 
 class _Propagate(torch.autograd.Function):
