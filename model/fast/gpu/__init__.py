@@ -1,7 +1,8 @@
 """Kernels for NVIDIA GPUs, written with Triton, that keep in registers what several kernels of torch pass by memory.
 
 Each module has the kernels of one function of `model.layers`, forward and backward. No program adds to what another
-writes, so two runs are the same to the bit. `TRITON_INTERPRET=1` runs them on a CPU, slowly.
+writes, so two runs are the same to the bit. docs/benchmarks.md has their times. `TRITON_INTERPRET=1` runs them on a
+CPU, slowly.
 """
 
 from __future__ import annotations
@@ -31,5 +32,5 @@ def available() -> bool:
 
 
 def device_of(x: Tensor) -> AbstractContextManager[None]:
-    """Inside, kernels run on the GPU that holds `x`: Triton takes the current one, which in backward is the right one."""
+    """Inside, kernels run on the GPU that holds `x`; Triton takes the current one, in backward the right one."""
     return torch.cuda.device(x.device) if x.device.type == "cuda" else nullcontext()

@@ -155,7 +155,7 @@ def _start(program, R, H: tl.constexpr, b, r, h):  # type: ignore[no-untyped-def
 
 @triton.jit
 def _tokens(start, stride, L, D: tl.constexpr, BLOCK: tl.constexpr, WIDE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The places of a block (BLOCK, WIDE) of tokens' channels, and which of them there are."""
+    """The places of a block (BLOCK, WIDE) of tokens' channels, and which of them are valid."""
     token, channel = tl.arange(0, BLOCK)[:, None], tl.arange(0, WIDE)[None, :]
     return start + token * stride + channel, (token < L) & (channel < D)
 
@@ -167,13 +167,13 @@ def _weights(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """The softmax over the keys that are kept, in float32; zero where there are none."""
     query, key = tl.arange(0, BLOCK)[:, None], tl.arange(0, BLOCK)
-    there = key < L
+    valid = key < L
     logits = tl.dot(q, tl.trans(k), input_precision=PRECISION)
     if BIASED:
-        logits += tl.load(bias + query * stride + key[None, :] * across, mask=(query < L) & there[None, :], other=0.0)
+        logits += tl.load(bias + query * stride + key[None, :] * across, mask=(query < L) & valid[None, :], other=0.0)
     if MASKED:
-        there = there & (tl.load(seen + key, mask=there, other=0) != 0)
-    logits = tl.where(there[None, :], logits, float("-inf"))
+        valid = valid & (tl.load(seen + key, mask=valid, other=0) != 0)
+    logits = tl.where(valid[None, :], logits, float("-inf"))
     top = tl.max(logits, axis=1)
     p = tl.exp(logits - tl.where(top == float("-inf"), 0.0, top)[:, None])
     total = tl.sum(p, axis=1)
@@ -236,8 +236,8 @@ def _backward(  # type: ignore[no-untyped-def]
 @triton.jit
 def _load(x, start, stride, first, L, D: tl.constexpr, BLOCK: tl.constexpr, WIDE: tl.constexpr):  # type: ignore[no-untyped-def]
     """The channels (BLOCK, WIDE) of the tokens from `first` on; zero beyond the last."""
-    at, there = _tokens(start + first * stride, stride, L - first, D, BLOCK, WIDE)
-    return tl.load(x + at, mask=there, other=0.0)
+    at, valid = _tokens(start + first * stride, stride, L - first, D, BLOCK, WIDE)
+    return tl.load(x + at, mask=valid, other=0.0)
 
 
 @triton.jit
@@ -253,18 +253,18 @@ def _store(  # type: ignore[no-untyped-def]
     WIDE: tl.constexpr,
 ):  # fmt: skip
     """Writes the channels (BLOCK, WIDE) of the tokens from `first` on into what `_room` made."""
-    at, there = _tokens(_place(program, R, L, row, H, D) + first * token * D, token * D, L - first, D, BLOCK, WIDE)
-    tl.store(x + at, block.to(x.dtype.element_ty), mask=there)
+    at, valid = _tokens(_place(program, R, L, row, H, D) + first * token * D, token * D, L - first, D, BLOCK, WIDE)
+    tl.store(x + at, block.to(x.dtype.element_ty), mask=valid)
 
 
 @triton.jit
 def _kept(seen, first, L, MASKED: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Which keys of the block there are, and are kept."""
+    """Which keys of the block are valid and kept."""
     key = first + tl.arange(0, BLOCK)
-    there = key < L
+    valid = key < L
     if MASKED:
-        there = there & (tl.load(seen + key, mask=there, other=0) != 0)
-    return there
+        valid = valid & (tl.load(seen + key, mask=valid, other=0) != 0)
+    return valid
 
 
 @triton.jit
@@ -274,18 +274,18 @@ def _forward_of_block(  # type: ignore[no-untyped-def]
     BLOCK: tl.constexpr, WIDE: tl.constexpr, WIDE_V: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The result of a block of queries, and the logarithm of the sum of each one's exp(logit): inf without a key."""
-    program, own = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK
+    program, start = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK
     keys, values = _start(program, R, H, kb, kr, kh), _start(program, R, H, vb, vr, vh)
     seen += program * L
-    Q = _load(q, _start(program, R, H, qb, qr, qh), ql, own, L, D, BLOCK, WIDE)
+    Q = _load(q, _start(program, R, H, qb, qr, qh), ql, start, L, D, BLOCK, WIDE)
     top = tl.full((BLOCK,), float("-inf"), tl.float32)
     total = tl.zeros((BLOCK,), tl.float32)
     Y = tl.zeros((BLOCK, WIDE_V), tl.float32)
     for first in range(0, L, BLOCK):
         K = _load(k, keys, kl, first, L, D, BLOCK, WIDE)
         V = _load(v, values, vl, first, L, DV, BLOCK, WIDE_V)
-        there = _kept(seen, first, L, MASKED, BLOCK)
-        logits = tl.where(there[None, :], tl.dot(Q, tl.trans(K), input_precision=PRECISION), float("-inf"))
+        valid = _kept(seen, first, L, MASKED, BLOCK)
+        logits = tl.where(valid[None, :], tl.dot(Q, tl.trans(K), input_precision=PRECISION), float("-inf"))
         before = top
         top = tl.maximum(top, tl.max(logits, axis=1))
         base = tl.where(top == float("-inf"), 0.0, top)
@@ -294,18 +294,18 @@ def _forward_of_block(  # type: ignore[no-untyped-def]
         Y = Y * shrink[:, None] + tl.dot(p.to(V.dtype), V, input_precision=PRECISION)
     none = total == 0.0
     total = tl.where(none, 1.0, total)
-    _store(y, Y / total[:, None], program, own, R, L, row, token, H, DV, BLOCK, WIDE_V)
-    query = own + tl.arange(0, BLOCK)
+    _store(y, Y / total[:, None], program, start, R, L, row, token, H, DV, BLOCK, WIDE_V)
+    query = start + tl.arange(0, BLOCK)
     tl.store(levels + program * L + query, tl.where(none, float("inf"), top + tl.log(total)), mask=query < L)
 
 
 @triton.jit
 def _of_queries(  # type: ignore[no-untyped-def]
-    gy, y, levels, program, start, stride, first, R, L, row, token,
+    gy, y, levels, program, begin, stride, first, R, L, row, token,
     H: tl.constexpr, DV: tl.constexpr, BLOCK: tl.constexpr, WIDE_V: tl.constexpr,
 ):  # fmt: skip
     """Of a block of queries: the gradient of the result, the logarithm of the sum, and gradient · result."""
-    G = _load(gy, start, stride, first, L, DV, BLOCK, WIDE_V)
+    G = _load(gy, begin, stride, first, L, DV, BLOCK, WIDE_V)
     Y = _load(y, _place(program, R, L, row, H, DV), token * DV, first, L, DV, BLOCK, WIDE_V)
     query = first + tl.arange(0, BLOCK)
     level = tl.load(levels + program * L + query, mask=query < L, other=float("inf"))
@@ -313,9 +313,9 @@ def _of_queries(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _pairs(a, b, of_a, of_b, there, level, mean, PRECISION: tl.constexpr):  # type: ignore[no-untyped-def]
+def _pairs(a, b, of_a, of_b, valid, level, mean, PRECISION: tl.constexpr):  # type: ignore[no-untyped-def]
     """The weights of tokens a and b, queries and keys or the reverse, and the gradients of their logits."""
-    logits = tl.where(there, tl.dot(a, tl.trans(b), input_precision=PRECISION), float("-inf"))
+    logits = tl.where(valid, tl.dot(a, tl.trans(b), input_precision=PRECISION), float("-inf"))
     p = tl.exp(logits - level)
     return p, p * (tl.dot(of_a, tl.trans(of_b), input_precision=PRECISION) - mean)
 
@@ -328,31 +328,31 @@ def _backward_of_block(  # type: ignore[no-untyped-def]
     BLOCK: tl.constexpr, WIDE: tl.constexpr, WIDE_V: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The gradients of a block of tokens: first of its keys and values, from all queries, then of its queries."""
-    program, own = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK
+    program, start = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK
     queries, results = _start(program, R, H, qb, qr, qh), _start(program, R, H, yb, yr, yh)
     keys, values = _start(program, R, H, kb, kr, kh), _start(program, R, H, vb, vr, vh)
     seen += program * L
 
-    K = _load(k, keys, kl, own, L, D, BLOCK, WIDE)
-    V = _load(v, values, vl, own, L, DV, BLOCK, WIDE_V)
-    there = _kept(seen, own, L, MASKED, BLOCK)
+    K = _load(k, keys, kl, start, L, D, BLOCK, WIDE)
+    V = _load(v, values, vl, start, L, DV, BLOCK, WIDE_V)
+    valid = _kept(seen, start, L, MASKED, BLOCK)
     of_keys, of_values = tl.zeros((BLOCK, WIDE), tl.float32), tl.zeros((BLOCK, WIDE_V), tl.float32)
     for first in range(0, L, BLOCK):
         Q = _load(q, queries, ql, first, L, D, BLOCK, WIDE)
         G, level, mean = _of_queries(gy, y, levels, program, results, yl, first, R, L, row, token, H, DV, BLOCK, WIDE_V)
-        p, g = _pairs(K, Q, V, G, there[:, None], level[None, :], mean[None, :], PRECISION)
+        p, g = _pairs(K, Q, V, G, valid[:, None], level[None, :], mean[None, :], PRECISION)
         of_values += tl.dot(p.to(G.dtype), G, input_precision=PRECISION)
         of_keys += tl.dot(g.to(Q.dtype), Q, input_precision=PRECISION)
-    _store(gk, of_keys, program, own, R, L, row, token, H, D, BLOCK, WIDE)
-    _store(gv, of_values, program, own, R, L, row, token, H, DV, BLOCK, WIDE_V)
+    _store(gk, of_keys, program, start, R, L, row, token, H, D, BLOCK, WIDE)
+    _store(gv, of_values, program, start, R, L, row, token, H, DV, BLOCK, WIDE_V)
 
-    Q = _load(q, queries, ql, own, L, D, BLOCK, WIDE)
-    G, level, mean = _of_queries(gy, y, levels, program, results, yl, own, R, L, row, token, H, DV, BLOCK, WIDE_V)
+    Q = _load(q, queries, ql, start, L, D, BLOCK, WIDE)
+    G, level, mean = _of_queries(gy, y, levels, program, results, yl, start, R, L, row, token, H, DV, BLOCK, WIDE_V)
     of_queries = tl.zeros((BLOCK, WIDE), tl.float32)
     for first in range(0, L, BLOCK):
         K = _load(k, keys, kl, first, L, D, BLOCK, WIDE)
         V = _load(v, values, vl, first, L, DV, BLOCK, WIDE_V)
-        there = _kept(seen, first, L, MASKED, BLOCK)
-        _, g = _pairs(Q, K, G, V, there[None, :], level[:, None], mean[:, None], PRECISION)
+        valid = _kept(seen, first, L, MASKED, BLOCK)
+        _, g = _pairs(Q, K, G, V, valid[None, :], level[:, None], mean[:, None], PRECISION)
         of_queries += tl.dot(g.to(K.dtype), K, input_precision=PRECISION)
-    _store(gq, of_queries, program, own, R, L, row, token, H, D, BLOCK, WIDE)
+    _store(gq, of_queries, program, start, R, L, row, token, H, D, BLOCK, WIDE)

@@ -112,7 +112,7 @@ def _room_for_sums(x: Tensor) -> tuple[Tensor, int, int]:
 
 @triton.jit
 def _block(start, N, C, column, BR: tl.constexpr, BC: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The places of a block (BR, BC) of numbers of (N, C), and which of them there are."""
+    """The places of a block (BR, BC) of numbers of (N, C), and which of them are valid."""
     r, c = start + tl.arange(0, BR)[:, None], column * BC + tl.arange(0, BC)[None, :]
     return r.to(tl.int64) * C + c, (r < N) & (c < C)
 
@@ -132,8 +132,8 @@ def _collect(x, sums, N, C, rows, SHIFTED: tl.constexpr, BR: tl.constexpr, BC: t
         first = _number(x, 0, C, column, BC).to(tl.float32)
     once, squared = tl.zeros((BR, BC), tl.float32), tl.zeros((BR, BC), tl.float32)
     for i in range(0, rows, BR):
-        at, there = _block(part * rows + i, N, C, column, BR, BC)
-        d = tl.where(there, tl.load(x + at, mask=there, other=0.0).to(tl.float32) - first, 0.0)
+        at, valid = _block(part * rows + i, N, C, column, BR, BC)
+        d = tl.where(valid, tl.load(x + at, mask=valid, other=0.0).to(tl.float32) - first, 0.0)
         once += d
         squared += d * d
     _write_sums(sums, once, squared, part, C, column, BC)
@@ -153,9 +153,9 @@ def _sums_of(sums, C, parts, column, BR: tl.constexpr, BC: tl.constexpr):  # typ
     a, b = tl.zeros((BR, BC), tl.float32), tl.zeros((BR, BC), tl.float32)
     for i in range(0, parts, BR):
         part, c = i + tl.arange(0, BR)[:, None], column * BC + tl.arange(0, BC)[None, :]
-        there = (part < parts) & (c < C)
-        a += tl.load(sums + 2 * part * C + c, mask=there, other=0.0)
-        b += tl.load(sums + (2 * part + 1) * C + c, mask=there, other=0.0)
+        valid = (part < parts) & (c < C)
+        a += tl.load(sums + 2 * part * C + c, mask=valid, other=0.0)
+        b += tl.load(sums + (2 * part + 1) * C + c, mask=valid, other=0.0)
     return tl.sum(a, axis=0), tl.sum(b, axis=0)
 
 
@@ -166,43 +166,43 @@ def _settle(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     column = tl.program_id(0)
     c = column * BC + tl.arange(0, BC)
-    there = c < C
-    mean = tl.load(running_mean + c, mask=there, other=0.0)
-    var = tl.load(running_var + c, mask=there, other=0.0)
+    valid = c < C
+    mean = tl.load(running_mean + c, mask=valid, other=0.0)
+    var = tl.load(running_var + c, mask=valid, other=0.0)
     if TRAINING:
         once, squared = _sums_of(sums, C, parts, column, BR, BC)
         once, squared = once / N, squared / N
-        batch_mean = tl.load(x + c, mask=there, other=0.0).to(tl.float32) + once
+        batch_mean = tl.load(x + c, mask=valid, other=0.0).to(tl.float32) + once
         batch_var = tl.maximum(squared - once * once, 0.0)
-        tl.store(running_mean + c, mean + momentum * (batch_mean - mean), mask=there)
-        tl.store(running_var + c, var + momentum * (batch_var * (N / (N - 1.0)) - var), mask=there)
+        tl.store(running_mean + c, mean + momentum * (batch_mean - mean), mask=valid)
+        tl.store(running_var + c, var + momentum * (batch_var * (N / (N - 1.0)) - var), mask=valid)
         if column == 0:
             tl.store(batches, tl.load(batches) + 1)
         mean, var = batch_mean, batch_var
     rate = 1.0 / tl.sqrt(var + eps)
-    scale = tl.load(weight + c, mask=there, other=0.0) * rate
-    tl.store(numbers + c, mean, mask=there)
-    tl.store(numbers + C + c, rate, mask=there)
-    tl.store(numbers + 2 * C + c, scale, mask=there)
-    tl.store(numbers + 3 * C + c, tl.load(bias + c, mask=there, other=0.0), mask=there)
+    scale = tl.load(weight + c, mask=valid, other=0.0) * rate
+    tl.store(numbers + c, mean, mask=valid)
+    tl.store(numbers + C + c, rate, mask=valid)
+    tl.store(numbers + 2 * C + c, scale, mask=valid)
+    tl.store(numbers + 3 * C + c, tl.load(bias + c, mask=valid, other=0.0), mask=valid)
 
 
 @triton.jit
 def _apply(x, numbers, y, N, C, RELU: tl.constexpr, BR: tl.constexpr, BC: tl.constexpr):  # type: ignore[no-untyped-def]
     column = tl.program_id(1)
-    at, there = _block(tl.program_id(0) * BR, N, C, column, BR, BC)
-    d = tl.load(x + at, mask=there, other=0.0).to(tl.float32) - _number(numbers, 0, C, column, BC)
+    at, valid = _block(tl.program_id(0) * BR, N, C, column, BR, BC)
+    d = tl.load(x + at, mask=valid, other=0.0).to(tl.float32) - _number(numbers, 0, C, column, BC)
     Y = d * _number(numbers, 2, C, column, BC) + _number(numbers, 3, C, column, BC)
     if RELU:
         Y = tl.where(Y > 0.0, Y, 0.0)
-    tl.store(y + at, Y.to(y.dtype.element_ty), mask=there)
+    tl.store(y + at, Y.to(y.dtype.element_ty), mask=valid)
 
 
 @triton.jit
-def _gradients(x, gy, numbers, at, there, C, column, RELU: tl.constexpr, BC: tl.constexpr):  # type: ignore[no-untyped-def]
+def _gradients(x, gy, numbers, at, valid, C, column, RELU: tl.constexpr, BC: tl.constexpr):  # type: ignore[no-untyped-def]
     """Of a block: the gradients before the ReLU, and the normalised numbers."""
-    d = tl.load(x + at, mask=there, other=0.0).to(tl.float32) - _number(numbers, 0, C, column, BC)
-    g = tl.load(gy + at, mask=there, other=0.0).to(tl.float32)
+    d = tl.load(x + at, mask=valid, other=0.0).to(tl.float32) - _number(numbers, 0, C, column, BC)
+    g = tl.load(gy + at, mask=valid, other=0.0).to(tl.float32)
     if RELU:
         g = tl.where(d * _number(numbers, 2, C, column, BC) + _number(numbers, 3, C, column, BC) > 0.0, g, 0.0)
     return g, d * _number(numbers, 1, C, column, BC)
@@ -215,8 +215,8 @@ def _collect_gradients(  # type: ignore[no-untyped-def]
     part, column = tl.program_id(0), tl.program_id(1)
     of_bias, of_weight = tl.zeros((BR, BC), tl.float32), tl.zeros((BR, BC), tl.float32)
     for i in range(0, rows, BR):
-        at, there = _block(part * rows + i, N, C, column, BR, BC)
-        g, normal = _gradients(x, gy, numbers, at, there, C, column, RELU, BC)
+        at, valid = _block(part * rows + i, N, C, column, BR, BC)
+        g, normal = _gradients(x, gy, numbers, at, valid, C, column, RELU, BC)
         of_bias += g
         of_weight += g * normal
     _write_sums(sums, of_bias, of_weight, part, C, column, BC)
@@ -236,7 +236,7 @@ def _apply_gradients(  # type: ignore[no-untyped-def]
     x, gy, numbers, of_line, gx, N, C, RELU: tl.constexpr, BR: tl.constexpr, BC: tl.constexpr
 ):
     column = tl.program_id(1)
-    at, there = _block(tl.program_id(0) * BR, N, C, column, BR, BC)
-    g, normal = _gradients(x, gy, numbers, at, there, C, column, RELU, BC)
+    at, valid = _block(tl.program_id(0) * BR, N, C, column, BR, BC)
+    g, normal = _gradients(x, gy, numbers, at, valid, C, column, RELU, BC)
     g -= (_number(of_line, 0, C, column, BC) + normal * _number(of_line, 1, C, column, BC)) / N
-    tl.store(gx + at, (g * _number(numbers, 2, C, column, BC)).to(gx.dtype.element_ty), mask=there)
+    tl.store(gx + at, (g * _number(numbers, 2, C, column, BC)).to(gx.dtype.element_ty), mask=valid)

@@ -85,7 +85,7 @@ def _graph(A, k, across, down, J: tl.constexpr, I: tl.constexpr, BLOCK: tl.const
 
 @triton.jit
 def _frame(start, stride, C, column, J: tl.constexpr, BLOCK: tl.constexpr, BC: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The places of a frame's joints and channels (BLOCK, BC), and which of them there are."""
+    """The places of a frame's joints and channels (BLOCK, BC), and which of them are valid."""
     j, c = tl.arange(0, BLOCK)[:, None], column * BC + tl.arange(0, BC)[None, :]
     return start + j.to(tl.int64) * stride + c, (j < J) & (c < C)
 
@@ -96,12 +96,12 @@ def _forward(  # type: ignore[no-untyped-def]
     BC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     row, column = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    at, there = _frame((row // T) * xb + (row % T) * xt, xv, C, column, V, BLOCK, BC)
-    X = tl.load(x + at, mask=there, other=0.0)
+    at, valid = _frame((row // T) * xb + (row % T) * xt, xv, C, column, V, BLOCK, BC)
+    X = tl.load(x + at, mask=valid, other=0.0)
     for k in tl.static_range(K):
         graph = _graph(A, k, W, 1, W, V, BLOCK, V, W).to(X.dtype)
-        at, there = _frame(row * W * K * C, K * C, C, column, W, BLOCK, BC)
-        tl.store(y + at + k * C, tl.dot(graph, X, input_precision=PRECISION).to(X.dtype), mask=there)
+        at, valid = _frame(row * W * K * C, K * C, C, column, W, BLOCK, BC)
+        tl.store(y + at + k * C, tl.dot(graph, X, input_precision=PRECISION).to(X.dtype), mask=valid)
 
 
 @triton.jit
@@ -112,11 +112,11 @@ def _backward(  # type: ignore[no-untyped-def]
     row, column = tl.program_id(0).to(tl.int64), tl.program_id(1)
     total = tl.zeros((BLOCK, BC), tl.float32)
     for k in tl.static_range(K):
-        at, there = _frame(row * W * K * C, K * C, C, column, W, BLOCK, BC)
-        G = tl.load(gy + at + k * C, mask=there, other=0.0)
+        at, valid = _frame(row * W * K * C, K * C, C, column, W, BLOCK, BC)
+        G = tl.load(gy + at + k * C, mask=valid, other=0.0)
         total += tl.dot(_graph(A, k, 1, W, V, W, BLOCK, V, W).to(G.dtype), G, input_precision=PRECISION)
-    at, there = _frame(row * V * C, C, C, column, V, BLOCK, BC)
-    tl.store(gx + at, total.to(gx.dtype.element_ty), mask=there)
+    at, valid = _frame(row * V * C, C, C, column, V, BLOCK, BC)
+    tl.store(gx + at, total.to(gx.dtype.element_ty), mask=valid)
 
 
 @triton.jit
@@ -129,10 +129,10 @@ def _backward_of_graph(  # type: ignore[no-untyped-def]
     for i in range(0, tl.cdiv(rows - part, step)):
         row = part.to(tl.int64) + i * step
         for column in range(0, tl.cdiv(C, BC)):
-            at, there = _frame((row // T) * xb + (row % T) * xt, xv, C, column, V, BLOCK, BC)
-            X = tl.load(x + at, mask=there, other=0.0)
-            at, there = _frame(row * W * K * C, K * C, C, column, W, BLOCK, BC)
-            G = tl.load(gy + at + k * C, mask=there, other=0.0)
+            at, valid = _frame((row // T) * xb + (row % T) * xt, xv, C, column, V, BLOCK, BC)
+            X = tl.load(x + at, mask=valid, other=0.0)
+            at, valid = _frame(row * W * K * C, K * C, C, column, W, BLOCK, BC)
+            G = tl.load(gy + at + k * C, mask=valid, other=0.0)
             total += tl.dot(X, tl.trans(G), input_precision=PRECISION)
     v, w = tl.arange(0, BLOCK)[:, None], tl.arange(0, BLOCK)[None, :]
     tl.store(parts + (part * K + k) * V * W + v * W + w, total, mask=(v < V) & (w < W))
