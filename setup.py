@@ -9,7 +9,7 @@ ROOMS = {
     "graph": ("common",),
     "data_gen": ("class_names", "common", "demo", "formats", "ntu"),
     "feeders": (),
-    "model": ("fast", "layers", "published"),
+    "model": ("fast", "fast.gpu", "layers", "published"),
     "processor": ("config", "engine", "results", "runtime", "state", "tools"),
 }
 PACKAGES = [package for room, inner in ROOMS.items() for package in (room, *(f"{room}.{name}" for name in inner))]
