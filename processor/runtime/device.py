@@ -71,7 +71,7 @@ def choose_device(wish: str | Sequence[int]) -> torch.device:
 
 def compute_in_full() -> None:
     """In float32 a GPU convolves in float32; by default torch rounds to 10 bits there (TF32), as float16 has them."""
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def device_name(device: torch.device) -> str:

@@ -34,3 +34,9 @@ def available() -> bool:
 def device_of(x: Tensor) -> AbstractContextManager[None]:
     """Inside, kernels run on the GPU that holds `x`; Triton takes the current one, in backward the right one."""
     return torch.cuda.device(x.device) if x.device.type == "cuda" else nullcontext()
+
+
+def refuse_second_derivatives(what: str) -> None:
+    """Raises RuntimeError in a backward pass that is to have a derivative itself: kernels have none."""
+    if torch.is_grad_enabled():
+        raise RuntimeError(f"no second derivatives of this {what}; call the model inside `model.fast.reference()`")

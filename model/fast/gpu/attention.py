@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from model.fast.gpu import device_of
+from model.fast.gpu import device_of, refuse_second_derivatives
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 SHORT, LONG = 64, 512  # most tokens of the one kind and of the other
@@ -56,7 +56,7 @@ class _Short(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
-        _refuse_second_derivatives()
+        refuse_second_derivatives("attention")
         q, k, v, bias, seen = ctx.saved_tensors
         grads = [_room(x, v) for x in (q, k, v)]
         of_bias = None if bias is None else bias.new_empty(bias.shape)
@@ -76,16 +76,11 @@ class _Long(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
-        _refuse_second_derivatives()
+        refuse_second_derivatives("attention")
         q, k, v, seen, y, levels = ctx.saved_tensors
         grads = [_room(x, v) for x in (q, k, v)]
         _launch_blocks(_backward_of_block, (q, k, v, _in_order(grad[0])), seen, y, levels, *grads)
         return *grads, None
-
-
-def _refuse_second_derivatives() -> None:
-    if torch.is_grad_enabled():
-        raise RuntimeError("this attention has no second derivatives; call the model inside `model.fast.reference()`")
 
 
 def _seen(keep: Tensor | None, q: Tensor) -> Tensor | None:
@@ -161,6 +156,13 @@ def _tokens(start, stride, L, D: tl.constexpr, BLOCK: tl.constexpr, WIDE: tl.con
 
 
 @triton.jit
+def _load(x, start, stride, first, L, D: tl.constexpr, BLOCK: tl.constexpr, WIDE: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The channels (BLOCK, WIDE) of the tokens from `first` on; zero beyond the last."""
+    at, valid = _tokens(start + first * stride, stride, L - first, D, BLOCK, WIDE)
+    return tl.load(x + at, mask=valid, other=0.0)
+
+
+@triton.jit
 def _weights(  # type: ignore[no-untyped-def]
     q, k, bias, across, stride, seen, L: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr, BLOCK: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -188,12 +190,9 @@ def _forward(  # type: ignore[no-untyped-def]
     BLOCK: tl.constexpr, WIDE: tl.constexpr, WIDE_V: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     program = tl.program_id(0).to(tl.int64)
-    at, keys = _tokens(_start(program, R, H, qb, qr, qh), ql, L, D, BLOCK, WIDE)
-    Q = tl.load(q + at, mask=keys, other=0.0)
-    at, keys = _tokens(_start(program, R, H, kb, kr, kh), kl, L, D, BLOCK, WIDE)
-    K = tl.load(k + at, mask=keys, other=0.0)
-    at, values = _tokens(_start(program, R, H, vb, vr, vh), vl, L, DV, BLOCK, WIDE_V)
-    V = tl.load(v + at, mask=values, other=0.0)
+    Q = _load(q, _start(program, R, H, qb, qr, qh), ql, 0, L, D, BLOCK, WIDE)
+    K = _load(k, _start(program, R, H, kb, kr, kh), kl, 0, L, D, BLOCK, WIDE)
+    V = _load(v, _start(program, R, H, vb, vr, vh), vl, 0, L, DV, BLOCK, WIDE_V)
     bias += _start(program, R, H, bb, br, bh)
     p = _weights(Q, K, bias, across, bl, seen + program * L, L, BIASED, MASKED, BLOCK, PRECISION)
     at, values = _tokens(_start(program, R, H, yb, yr, yh), yl, L, DV, BLOCK, WIDE_V)
@@ -209,14 +208,10 @@ def _backward(  # type: ignore[no-untyped-def]
     BLOCK: tl.constexpr, WIDE: tl.constexpr, WIDE_V: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     program = tl.program_id(0).to(tl.int64)
-    at, keys = _tokens(_start(program, R, H, qb, qr, qh), ql, L, D, BLOCK, WIDE)
-    Q = tl.load(q + at, mask=keys, other=0.0)
-    at, keys = _tokens(_start(program, R, H, kb, kr, kh), kl, L, D, BLOCK, WIDE)
-    K = tl.load(k + at, mask=keys, other=0.0)
-    at, values = _tokens(_start(program, R, H, vb, vr, vh), vl, L, DV, BLOCK, WIDE_V)
-    V = tl.load(v + at, mask=values, other=0.0)
-    at, values = _tokens(_start(program, R, H, yb, yr, yh), yl, L, DV, BLOCK, WIDE_V)
-    G = tl.load(gy + at, mask=values, other=0.0)
+    Q = _load(q, _start(program, R, H, qb, qr, qh), ql, 0, L, D, BLOCK, WIDE)
+    K = _load(k, _start(program, R, H, kb, kr, kh), kl, 0, L, D, BLOCK, WIDE)
+    V = _load(v, _start(program, R, H, vb, vr, vh), vl, 0, L, DV, BLOCK, WIDE_V)
+    G = _load(gy, _start(program, R, H, yb, yr, yh), yl, 0, L, DV, BLOCK, WIDE_V)
     bias += _start(program, R, H, bb, br, bh)
     p = _weights(Q, K, bias, across, bl, seen + program * L, L, BIASED, MASKED, BLOCK, PRECISION)
     g = tl.dot(G, tl.trans(V), input_precision=PRECISION)  # of the weights
@@ -231,13 +226,6 @@ def _backward(  # type: ignore[no-untyped-def]
     tl.store(gk + at, tl.dot(tl.trans(g), Q, input_precision=PRECISION).to(Q.dtype), mask=keys)
     at, values = _tokens(_start(program, R, H, gvb, gvr, gvh), gvl, L, DV, BLOCK, WIDE_V)
     tl.store(gv + at, tl.dot(tl.trans(p.to(G.dtype)), G, input_precision=PRECISION).to(V.dtype), mask=values)
-
-
-@triton.jit
-def _load(x, start, stride, first, L, D: tl.constexpr, BLOCK: tl.constexpr, WIDE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The channels (BLOCK, WIDE) of the tokens from `first` on; zero beyond the last."""
-    at, valid = _tokens(start + first * stride, stride, L - first, D, BLOCK, WIDE)
-    return tl.load(x + at, mask=valid, other=0.0)
 
 
 @triton.jit

@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from model.fast.gpu import device_of
+from model.fast.gpu import device_of, refuse_second_derivatives
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 ROWS, CHANNELS, PROGRAMS = 64, 64, 1056  # of a block; programs that sum, a multiple of an H100's 132 processors
@@ -85,8 +85,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError("no second derivatives of this norm; call the model inside `model.fast.reference()`")
+        refuse_second_derivatives("norm")
         x, numbers = ctx.saved_tensors
         N, C = x.shape
         gy, gx = grad[0].contiguous(), torch.empty_like(x)

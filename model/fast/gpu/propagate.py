@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from model.fast.gpu import device_of
+from model.fast.gpu import device_of, refuse_second_derivatives
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 JOINTS = 32  # the most joints
@@ -46,8 +46,7 @@ class _Propagate(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        if torch.is_grad_enabled():
-            raise RuntimeError("no second derivatives of this product; call the model inside `model.fast.reference()`")
+        refuse_second_derivatives("product")
         x, A = ctx.saved_tensors
         gy, (B, T, _, C) = grad[0].contiguous(), x.shape
         of_x = of_A = None
