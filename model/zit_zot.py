@@ -28,7 +28,7 @@ from model.inputs import checked, normalised
 from model.layers.attention import Attention
 from model.layers.basic import Dropout, Linear, Projection, add_relu, normalise
 from model.layers.gcn import AdaptiveGCN
-from model.layers.tcn import over_frames
+from model.layers.tcn import FrameConv
 from model.layers.terms import MaskedAdjacency, RelativeFrames, RelativeJoints
 from model.options import ZitZotOptions as Options
 
@@ -69,13 +69,13 @@ class MultiScaleTCN(nn.Module):
         super().__init__()
         self.mix = Linear(in_channels, len(kernels) * in_channels)
         width = out_channels // len(kernels)
-        self.convs = nn.ModuleList(over_frames(in_channels, width, kernel, stride) for kernel in kernels)
+        self.convs = nn.ModuleList(FrameConv(in_channels, width, kernel, stride) for kernel in kernels)
         self.bn = nn.BatchNorm1d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = rearrange(self.mix(x), "b t v (k c) -> k b c t v", k=len(self.convs))
-        y = torch.cat([conv(part) for conv, part in zip(self.convs, parts, strict=True)], dim=1)
-        return normalise(rearrange(y, "b c t v -> b t v c"), self.bn)
+        parts = self.mix(x).chunk(len(self.convs), dim=-1)
+        y = torch.cat([conv(part) for conv, part in zip(self.convs, parts, strict=True)], dim=-1)
+        return normalise(y, self.bn)
 
 
 class GroupRelation(nn.Module):

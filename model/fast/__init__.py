@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from model.fast import activations, attention, chunks, graph, linear
+from model.fast import activations, attention, chunks, convolution, graph, linear
 from model.layers.replaceable import Switch
 
-__all__ = ("activations", "attention", "chunks", "graph", "linear", "reference")
+__all__ = ("activations", "attention", "chunks", "convolution", "graph", "linear", "reference")
 
 
 @contextmanager

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from model.layers.basic import Dropout, norm_relu
+from model.layers.replaceable import replaceable
 
 
-def over_frames(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Conv2d:
-    """Convolution over `kernel` frames of each joint: (B, C, T, V) -> (B, C, ceil(T / stride), V)."""
-    return nn.Conv2d(in_channels, out_channels, (kernel, 1), stride=(stride, 1), padding=((kernel - 1) // 2, 0))
+@replaceable
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    """Over k frames of a joint, zeros beyond: (B, T, V, in), (out, in, k, 1) -> (B, ceil(T / stride), V, out)."""
+    y = F.conv2d(rearrange(x, "b t v c -> b c t v"), weight, bias, (stride, 1), padding=(weight.shape[2] // 2, 0))
+    return rearrange(y, "b c t v -> b t v c")
+
+
+class FrameConv(nn.Conv2d):
+    """Convolution over `kernel` (odd) frames of each joint: (B, T, V, in) -> (B, ceil(T / stride), V, out)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int) -> None:
+        super().__init__(in_channels, out_channels, (kernel, 1), stride=(stride, 1), padding=(kernel // 2, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolve(x, self.weight, self.bias, self.stride[0])
 
 
 class TemporalConv(nn.Module):
@@ -24,10 +38,9 @@ class TemporalConv(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = Dropout(dropout)
-        self.conv = over_frames(in_channels, out_channels, kernel, stride)
+        self.conv = FrameConv(in_channels, out_channels, kernel, stride)
         nn.init.normal_(self.conv.weight, std=(2 / (out_channels * kernel)) ** 0.5)
         self.bn = nn.BatchNorm1d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv(rearrange(self.dropout(x), "b t v c -> b c t v"))
-        return norm_relu(rearrange(y, "b c t v -> b t v c"), self.bn)
+        return norm_relu(self.conv(self.dropout(x)), self.bn)
