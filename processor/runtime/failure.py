@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 from graph.common.files import ROOT
 
@@ -33,6 +34,7 @@ WORKER = (
     "a process that loads data was ended from outside, often because this machine's memory ran out; take fewer "
     "--num_worker or a smaller --batch_size, then go on with --resume auto"
 )
+REQUIRED = ("einops", "jinja2", "matplotlib", "numpy", "tensorboard", "torch", "tqdm")  # what every run may load
 OTHER = "another process of the run has ended, and its message says why"
 # a pattern of messages, and the sentence for it; the first that fits counts
 TEXTS = (
@@ -51,6 +53,11 @@ def sentence(error: BaseException) -> str:
     """What is wrong and what to do about it."""
     if remedy := _remedy(error):
         return remedy
+    if _is_not_installed(error):
+        return (
+            f"{error.name} is not installed in {sys.executable}; activate the environment that has it, or run pip "
+            "install -r requirements.txt"
+        )
     if is_expected(error):
         if isinstance(error, OSError) and error.filename:
             return f"{error.filename}: {error.strerror}"
@@ -63,10 +70,16 @@ def sentence(error: BaseException) -> str:
 
 def is_expected(error: BaseException) -> bool:
     """Whether the message is meant for the user: the error is raised by this project's code, in this process."""
+    if _is_not_installed(error):
+        return True
     if not isinstance(error, ValueError | OSError) or isinstance(error, UnicodeError):
         return False
     frames = traceback.extract_tb(error.__traceback__)
     return bool(getattr(error, "filename", "")) or not frames or _is_ours(Path(frames[-1].filename))
+
+
+def _is_not_installed(error: BaseException) -> TypeGuard[ModuleNotFoundError]:
+    return isinstance(error, ModuleNotFoundError) and error.name in REQUIRED
 
 
 def _is_ours(file: Path) -> bool:

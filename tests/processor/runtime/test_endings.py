@@ -220,6 +220,8 @@ def test_a_signal_stops_where_nothing_is_to_be_saved(data: Data, tmp_path: Path,
             lambda: RuntimeError("[/pytorch/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:1"),
             "another",
         ),
+        (lambda: ModuleNotFoundError("No module named 'torch'", name="torch"), "pip install -r requirements.txt"),
+        (lambda: ModuleNotFoundError("No module named 'mine'", name="mine"), "ModuleNotFoundError: No module named"),
         (lambda: KeyError("x"), "KeyError: 'x'"),
     ],
 )
