@@ -41,6 +41,7 @@ def write_data(folder: Path) -> Data:
 
 def make(data: Data, tmp_path: Path, **changes: Any) -> Config:
     settings: dict[str, Any] = {
+        "model": "short.Model",
         "train_feeder_args": {**data["train"], "random_choose": True, "window_size": 8, "random_move": True},
         "test_feeder_args": data["val"], "model_args": MODEL, "optimizer": "AdamW", "base_lr": 5e-3, "batch_size": 6,
         "accumulation": 2, "num_epoch": 4, "num_worker": 0, "device": "cpu", "work_dir": tmp_path / "run",

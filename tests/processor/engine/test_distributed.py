@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 import torch
 from runs import MODEL, Data, make, train, write_data
+from short import Model
 from torch import Tensor
 
 import main as program
-from model.st_tr import Model
 from processor.config.schema import Config, resolved
 from processor.engine import data as loading
 from processor.engine.data import Batches

@@ -82,12 +82,12 @@ def test_another_skeleton_keeps_what_does_not_depend_on_joints(
     data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    train(make(data, tmp_path, num_epoch=1, model_args=RELATIVE))
+    train(make(data, tmp_path, num_epoch=1, model=ST_TR, model_args=RELATIVE))
     args = {**RELATIVE, "num_point": 17, "graph": "graph.coco.Graph"}
     other = of_joints(data, tmp_path / "b", 17)
     config = make(
-        other, tmp_path, num_epoch=1, base_lr=1e-9, model_args=args, weights=tmp_path / "run" / "last.pt",
-        ignore_weights=["auto"], work_dir=tmp_path / "tuned",
+        other, tmp_path, num_epoch=1, base_lr=1e-9, model=ST_TR, model_args=args, ignore_weights=["auto"],
+        weights=tmp_path / "run" / "last.pt", work_dir=tmp_path / "tuned",
     )  # fmt: skip
     train(config)
     assert left_out(caplog) == {"of other joints": NEW_JOINTS}

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import torch
 from runs import MODEL, Data, make, run_test, train, write_data
+from short import Model
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from model.st_tr import Model
 from processor.config.schema import Config
 from processor.engine import train as engine
 from processor.runtime.device import set_random_state
@@ -31,7 +31,7 @@ resource = pytest.importorskip("resource", reason="signals and forks are those o
 def context() -> Any:
     """Processes that are there at once, torch imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["processor.engine.train", "model.st_tr"])
+    context.set_forkserver_preload(["processor.engine.train", "short"])
     return context
 
 

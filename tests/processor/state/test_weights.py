@@ -72,9 +72,11 @@ def test_a_difference_is_named_with_what_the_weights_hold(tmp_path: Path) -> Non
 
 
 def test_our_checkpoints_settle_the_options_that_they_were_trained_with(data: Data, tmp_path: Path) -> None:
-    scores = train(make(data, tmp_path, num_epoch=1, accumulation=1))
+    scores = train(make(data, tmp_path, model=ST_TR, num_epoch=1, accumulation=1))
     path = tmp_path / "run" / "last.pt"
-    elsewhere = make(data, tmp_path, phase="test", model_args={}, weights=path, work_dir=tmp_path / "other")
+    elsewhere = make(
+        data, tmp_path, model=ST_TR, phase="test", model_args={}, weights=path, work_dir=tmp_path / "other"
+    )
     np.testing.assert_allclose(run_test(elsewhere).scores, scores.scores, atol=1e-5)
     weights = read_weights(path)
     assert weights.complete(ST_TR, {"dropout": 0.4})["dropout"] == 0.4
@@ -84,16 +86,18 @@ def test_our_checkpoints_settle_the_options_that_they_were_trained_with(data: Da
 
 
 def test_weights_of_another_number_of_classes_can_be_tuned(data: Data, tmp_path: Path) -> None:
-    train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, model=ST_TR, num_epoch=1))
     path = tmp_path / "run" / "last.pt"
     old = read_checkpoint(path)["model"]
     more = {**MODEL, "num_class": 5}
-    tuned = make(data, tmp_path, model_args=more, weights=path, work_dir=tmp_path / "b")
+    tuned = make(data, tmp_path, model=ST_TR, model_args=more, weights=path, work_dir=tmp_path / "b")
     with pytest.raises(ValueError, match="these weights hold num_class: 3, model_args say num_class: 5"):
         train(tuned)
     train(make(data, tmp_path, **{**tuned.__dict__, "ignore_weights": ["fcn"], "base_lr": 1e-9, "num_epoch": 1}))
     scores = load_scores(tmp_path / "b" / "test_score.npz")
-    again = run_test(make(data, tmp_path, work_dir=tmp_path / "b", model_args=more, ignore_weights=["fcn"]))
+    again = run_test(
+        make(data, tmp_path, model=ST_TR, work_dir=tmp_path / "b", model_args=more, ignore_weights=["fcn"])
+    )
     np.testing.assert_allclose(again.scores, scores.scores, atol=1e-5)  # a test leaves no weights out
     new = read_checkpoint(tmp_path / "b" / "last.pt")["model"]
     torch.testing.assert_close(new["backbone.0.tcn1.conv.weight"], old["backbone.0.tcn1.conv.weight"])
@@ -133,7 +137,7 @@ def test_weights_of_compiled_parts_and_of_earlier_names_load(data: Data, tmp_pat
 
 @pytest.mark.parametrize("ignored", ["fcn", "fcn."])
 def test_ignored_weights_may_end_in_a_dot(data: Data, tmp_path: Path, ignored: str) -> None:
-    train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, model=ST_TR, num_epoch=1))
     weights = read_weights(tmp_path / "run" / "last.pt")
     more = {**MODEL, "num_class": 5}
     assert weights.complete(ST_TR, more, [ignored])["num_class"] == 5
@@ -259,7 +263,7 @@ def test_info_tells_what_a_file_is(
         "by default  classifier_dropout 0.0",
     ):
         assert line in said
-    train(make(data, tmp_path, num_epoch=1))
+    train(make(data, tmp_path, model=ST_TR, num_epoch=1))
     status, said, _ = say(["--phase", "info", "--weights", str(tmp_path / "run" / "last.pt")], capsys, caplog)
     assert status == 0
     assert re.search(

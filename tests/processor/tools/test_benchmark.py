@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from runs import MODEL, Data, make, write_data
+from short import Model
 from torch import Tensor, nn
 
 from model import fast
@@ -17,7 +18,6 @@ from model.base import SkeletonModel
 from model.layers.gcn import GCN
 from model.layers.units import SpatialAttention
 from model.options import StTrOptions
-from model.st_tr import Model
 from processor.tools import benchmark as bench
 from processor.tools.benchmark import Noise, Timed, benchmark
 

@@ -18,6 +18,7 @@ from conftest import ROOT
 from golden.golden import golden_input, weight
 from PIL import Image
 from runs import MODEL, Data, make, say, write_data
+from short import Model
 from torch import nn
 
 from data_gen.common.drawing import new_figure, plain_style
@@ -25,7 +26,6 @@ from feeders.feeder import Feeder
 from graph.tools import Skeleton
 from model.layers.attention import Attention
 from model.published import from_published
-from model.st_tr import Model
 from model.zit_zot import Model as ZitZot
 from processor.config.schema import Config, resolved
 from processor.engine import attribution
@@ -146,7 +146,7 @@ def test_logits_before_the_softmax_and_drop_connect_aside() -> None:
     model = Model(**{**MODEL, "drop_connect": True}).train()
     x = torch.randn(3, 8, 20, 1)
     weights, logits = look(model, x)[0], look(model, x, logits=True)[0]
-    assert len(weights) == 6
+    assert len(weights) == 2
     for a, b in zip(weights, logits, strict=True):
         sizes = np.exp(b.values.astype(np.float64))
         np.testing.assert_allclose(a.values, sizes / sizes.sum(axis=-1, keepdims=True), atol=1e-6)
@@ -300,7 +300,7 @@ def test_a_sample_is_explained(data: Data, tmp_path: Path, monkeypatch: pytest.M
         for one in seen:
             np.testing.assert_array_equal(arrays[one.name], one.values)
             assert logits[one.name].shape == one.values.shape
-        assert arrays["frames/backbone.6.tcn1"].tolist() == [0, 4]
+        assert arrays["frames/backbone.2.tcn1"].tolist() == [0, 4]
     content = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
     assert {*content["scores"]} == {
         f"{method} of {axis}" for method in ("attention", "rollout", "gradients") for axis in ("joints", "frames")
@@ -333,7 +333,7 @@ def test_a_class_is_the_mean_of_its_samples(
     feeder = Feeder(**data["val"])
     samples = [look(model, feeder[i][0])[0][0].values for i in (2, 5, 8)]
     with np.load(folder / "attention.npz") as arrays:
-        np.testing.assert_allclose(arrays["backbone.3.gcn1"], np.mean(samples, axis=0), atol=1e-6)
+        np.testing.assert_allclose(arrays["backbone.1.gcn1"], np.mean(samples, axis=0), atol=1e-6)
     scores = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))["scores"]
     assert {*scores} == {"attention of joints", "rollout of joints"}
     assert (folder / "heatmaps_joints.png").is_file()
