@@ -7,6 +7,7 @@ and a marker whose residual is negative is missing. Where a skeleton is given, i
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import chain
@@ -80,12 +81,29 @@ def read_c3d(source: Source) -> Iterator[Recording]:
         names = [str(name) for name in chain.from_iterable(labels)][: points.shape[1]]
         units = parameters["UNITS"]["value"] if "UNITS" in parameters else []
         rate = float(parameters["RATE"]["value"][0])
+        with source.path.open("rb") as file:
+            needed = _bytes_of_c3d(file.read(1 << 17))
     except Exception as error:  # a damaged file can raise anything
         raise ValueError("it is no complete C3D file") from error
+    if source.path.stat().st_size < needed:  # ezc3d reads what is there
+        raise ValueError(f"it is no complete C3D file: its {points.shape[2]} frames are fewer than its header counts")
     positions = points[:3].transpose(2, 1, 0).astype(np.float64)
     positions[residuals[0].T < 0] = np.nan
     unit = _UNITS.get(units[0].strip().lower() if units else "", "unknown")
     yield _named(source, positions[:, None], names, (0,) * len(names), unit=unit, frame_rate=rate or None)
+
+
+def _bytes_of_c3d(begin: bytes) -> int:
+    """How long a file is at least by its header, in the byte order of its processor (85: DEC, 86: MIPS).
+
+    Source: the C3D file format user guide, sections on the header and on the parameters.
+    """
+    processor = begin[512 * (begin[0] - 1) + 3]
+    points, analogs, first, last, _, scale, start = struct.unpack(
+        f"{'>' if processor == 86 else '<'}5H4sH", begin[2:18]
+    )
+    in_reals = scale[{84: 3, 85: 1, 86: 0}[processor]] & 0x80  # the sign of the scale
+    return 512 * (start - 1) + (last - first + 1) * (4 * points + analogs) * (4 if in_reals else 2)
 
 
 def _named(

@@ -1,13 +1,14 @@
 """Nested lists of numbers in JSON: [T][V][C], [T][M][V][C] or [T][M*V*C], alone or under a key.
 
 Persons may come and go, a frame may be empty, a joint null. A mapping may stand for a list: of frames or persons by
-their numbers, of joints by the skeleton's names, of coordinates and a score by theirs. The scores of joints may be
-under another key.
+their numbers, of joints by the skeleton's names, of coordinates and a score by theirs. Each person may have frames
+(`person_0`, `body_1`). The scores of joints may be under another key.
 Axis legend: T frames, M persons, V joints, C channels.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from data_gen.formats.places import frame_places, person_places
 from data_gen.formats.recording import Recording
 from graph.tools import Skeleton
 
+_PERSON = re.compile(r"(person|body|skeleton|subject|track|player|actor|id)[ _-]?\d+", re.IGNORECASE)
 _NO_LISTS = "not nested lists of numbers [T][V][C], [T][M][V][C] or [T][M*V*C], of equal lengths"
 
 
@@ -38,6 +40,8 @@ def read_nested(source: Source) -> Iterator[Recording]:
         joints, fields = _nested(content, source.skeleton)
         yield recording_of(source.name, joints, source, **fields)
         return
+    if persons := {key: value for key, value in content.items() if _PERSON.fullmatch(key) and depth_of(value) > 2}:
+        content = {key: value for key, value in content.items() if key not in persons} | {JOINTS[0]: persons}
     named = [content[key] for key in JOINTS if isinstance(content.get(key), list | dict)]
     deep = [value for key, value in content.items() if key not in SCORES and depth_of(value) >= 2]
     lists = named[:1] or [value for value in deep if depth_of(value) >= 3] or deep
@@ -57,6 +61,7 @@ def _nested(content: Any, skeleton: Skeleton | None) -> _Nested:
     Raises:
         ValueError: they have another form, or the order of joints cannot be told.
     """
+    content = _by_frame(content)
     with suppress(TypeError, ValueError, OverflowError, RecursionError):
         return _Nested(np.asarray(content, np.float64), {})
     try:  # persons come and go, something is null or a mapping
@@ -89,6 +94,19 @@ def _of_parts(content: Any, skeleton: Skeleton | None) -> _Nested:
     if channels:
         fields["channels"] = named_channels(channels, joints)
     return _Nested(joints if depth > 1 else joints[:, 0], fields)
+
+
+def _by_frame(content: Any) -> Any:
+    """Frames of persons, where the content is a mapping of persons to their frames."""
+    if not isinstance(content, dict) or not all(
+        _PERSON.fullmatch(name) and depth_of(content[name]) > 2 for name in content
+    ):
+        return content
+    frames: dict[Hashable, dict[str, Any]] = {}
+    for person, listed in content.items():
+        for number, body in zip(*_items(listed), strict=True):
+            frames.setdefault(number, {})[person] = body
+    return frames
 
 
 def _items(content: Any) -> tuple[Sequence[Hashable], Sequence[Any]]:

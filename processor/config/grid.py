@@ -13,6 +13,7 @@ command line. Seeds and folds are not read here: they change no other key (`proc
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from graph.common.schema import Problem, beyond_bounds, option
-from graph.common.yaml_text import Section
+from graph.common.yaml_text import Section, plain
 from processor.config.layers import Reader, merge, present
 
 KEY = "study"
@@ -80,7 +81,7 @@ def member_layers(
     Args:
         grid: the study's.
         path: its file.
-        layers: what the file and those that it builds on say, in this order.
+        layers: what the file and those that it builds on say, in this order, then what the command line says.
         problems: gets a sentence for each problem.
     """
     streams = _streams(layers)
@@ -96,10 +97,25 @@ def member_layers(
             if any(KEY in layer for layer in base):
                 problems.append(f"{path}: study.models: {model} is a study itself; name configurations of one run")
                 continue
+            problems.extend(_replaced(model, base[-1], layers[:-1], path))
         has_validation = any(FEEDERS[1] in layer for layer in (*base, *layers))
         for stream in [*grid.streams] or [""]:
             further = [_stream(stream, streams.get(stream), has_validation)] if stream else []
             yield (Path(model).name, stream), [*base, *layers, *further]
+
+
+def _replaced(model: str, says: Section, layers: Sequence[Section], path: Path) -> Iterator[str]:
+    """A problem if the study's file replaces what makes this model another one: it would be trained under its name."""
+    args = says.get("model_args")
+    for key, value in plain(args).items() if isinstance(args, Section) else ():
+        for layer in layers:
+            others = layer.get("model_args")
+            if isinstance(others, Section) and key in others and (other := plain(others[key])) != value:
+                yield (
+                    f"{path}: study.models: {model} has model_args.{key}: {json.dumps(value)}, but this file replaces "
+                    f"it by {json.dumps(other)}; name a file without this key"
+                )
+                return
 
 
 def _streams(layers: Sequence[Section]) -> dict[str, Any]:

@@ -82,3 +82,8 @@ def test_a_file_that_ends_early_is_named(tmp_path: Path) -> None:
     (tmp_path / "half.c3d").write_bytes(content[:1100])
     with pytest.raises(ValueError, match="it is no complete C3D file"):
         one(tmp_path / "half.c3d")
+    write(tmp_path / "walk.c3d", np.repeat(POINTS, 20, axis=0), NAMES)
+    content = (tmp_path / "walk.c3d").read_bytes()
+    (tmp_path / "half.c3d").write_bytes(content[:12_288])
+    with pytest.raises(ValueError, match=r"it is no complete C3D file: its .. frames are fewer than its header counts"):
+        one(tmp_path / "half.c3d")

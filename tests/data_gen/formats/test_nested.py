@@ -62,3 +62,18 @@ def test_joints_with_names_of_a_known_skeleton_become_those_of_another(tmp_path:
     frame = {name.title().replace(" ", ""): [v, v + 1, 0.5] for v, name in enumerate(mediapipe.SKELETON.joints)}
     recording = read_content(tmp_path, [dict(reversed(frame.items()))], skeleton=coco.SKELETON)
     assert fitted(recording, coco.SKELETON).joints[0, 0, 5].tolist() == [11, 12, 0.5]
+
+
+@pytest.mark.parametrize("nest", [lambda persons: {"fps": 25, **persons}, lambda persons: {"keypoints": persons}])
+def test_each_person_may_have_frames(tmp_path: Path, nest: Any) -> None:
+    recording = read_content(tmp_path, nest({"person_0": [A, B, A], "person_1": [B, A]}))
+    assert recording.present.any(axis=2).tolist() == [[True, True], [True, True], [True, False]]
+    np.testing.assert_array_equal(recording.joints[:2], np.float32([[A, B], [B, A]]))
+    assert recording.identity is not None
+    assert recording.identity[2].tolist() == [0, -1]
+    numbered = read_content(tmp_path, nest({"body 4": {"7": A, "9": B, "8": A}, "body 6": {"8": B}}))
+    assert numbered.frames is not None
+    assert numbered.frames.tolist() == [7, 8, 9]
+    np.testing.assert_array_equal(numbered.joints[1], np.float32([A, B]))
+    alone = read_content(tmp_path, nest({"person_0": [A, B]}))
+    np.testing.assert_array_equal(alone.joints[:, 0], np.float32([A, B]))
