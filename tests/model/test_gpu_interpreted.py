@@ -16,7 +16,8 @@ FILES = ("attention", "models", "norm", "propagate")
 
 @pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the tests of kernels run themselves")
 @pytest.mark.skipif(not find_spec("triton"), reason="neither a GPU nor Triton")
-@pytest.mark.parametrize("which", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["not slow", "slow"], ids=["short", "long"])
 def test_kernels_in_the_interpreter(which: str) -> None:
     files = [f"tests/model/test_gpu_{name}.py" for name in FILES]
     command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-m", which, *files]

@@ -153,7 +153,7 @@ def test_a_users_model_that_fails_ends_the_run(data: Data, tmp_path: Path, worke
 
 @pytest.mark.parametrize(
     ("part", "fault", "workers"),
-    [("train", "error", 1), slow("train", "killed", 2), slow("train", "error", 0), slow("test", "memory", 2)],
+    [slow("train", "error", 1), slow("train", "killed", 2), slow("train", "error", 0), slow("test", "memory", 2)],
 )
 def test_a_process_that_fails_ends_the_others(data: Data, tmp_path: Path, part: str, fault: str, workers: int) -> None:
     config = failing(data, tmp_path, part=part, num_worker=workers, model_args=SMALL, batch_size=3)
