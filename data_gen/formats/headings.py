@@ -56,6 +56,12 @@ def words_of(heading: str) -> list[str]:
     return [word.lower() for word in re.findall(r"\d+|[A-Z]+(?![a-z])|[^\W\d_][^\W\d_A-Z]*", heading)]
 
 
+def is_numbered_person(name: str) -> bool:
+    """Whether a name is that of a person with a number, such as person_0, Body 2 or track7."""
+    words = words_of(name)
+    return len(words) == 2 and words[0] in (*_PERSONS, "actor", "id", "subject", "track") and words[1].isdigit()
+
+
 def channel_keys(joint: dict[str, Any]) -> dict[str, str]:
     """The key of each channel of a joint that is a mapping: x -> X, score -> likelihood; empty if x or y lacks."""
     keys = {_CHANNEL[key.lower()]: key for key in reversed(joint) if key.lower() in _CHANNEL}

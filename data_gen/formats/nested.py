@@ -8,7 +8,6 @@ Axis legend: T frames, M persons, V joints, C channels.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -17,12 +16,11 @@ import numpy as np
 
 from data_gen.formats.arrays import JOINTS, SCORES, named_channels, one_of, recording_of
 from data_gen.formats.files import Source, missing
-from data_gen.formats.headings import CHANNELS, channel_keys, ordered
+from data_gen.formats.headings import CHANNELS, channel_keys, is_numbered_person, ordered
 from data_gen.formats.places import frame_places, person_places
 from data_gen.formats.recording import Recording
 from graph.tools import Skeleton
 
-_PERSON = re.compile(r"(person|body|skeleton|subject|track|player|actor|id)[ _-]?\d+", re.IGNORECASE)
 _NO_LISTS = "not nested lists of numbers [T][V][C], [T][M][V][C] or [T][M*V*C], of equal lengths"
 
 
@@ -40,11 +38,11 @@ def read_nested(source: Source) -> Iterator[Recording]:
         joints, fields = _nested(content, source.skeleton)
         yield recording_of(source.name, joints, source, **fields)
         return
-    if persons := {key: value for key, value in content.items() if _PERSON.fullmatch(key) and depth_of(value) > 2}:
-        content = {key: value for key, value in content.items() if key not in persons} | {JOINTS[0]: persons}
     named = [content[key] for key in JOINTS if isinstance(content.get(key), list | dict)]
-    deep = [value for key, value in content.items() if key not in SCORES and depth_of(value) >= 2]
-    lists = named[:1] or [value for value in deep if depth_of(value) >= 3] or deep
+    deep = {key: value for key, value in content.items() if key not in SCORES and depth_of(value) >= 2}
+    deeper = {key: value for key, value in deep.items() if depth_of(value) >= 3}
+    are_persons = bool(deeper) and all(map(is_numbered_person, deeper))
+    lists = named[:1] or ([deeper] if are_persons else [*(deeper or deep).values()])
     if len(lists) != 1:
         raise ValueError(_NO_LISTS)
     joints, fields = _nested(lists[0], source.skeleton)
@@ -99,13 +97,13 @@ def _of_parts(content: Any, skeleton: Skeleton | None) -> _Nested:
 def _by_frame(content: Any) -> Any:
     """Frames of persons, where the content is a mapping of persons to their frames."""
     if not isinstance(content, dict) or not all(
-        _PERSON.fullmatch(name) and depth_of(content[name]) > 2 for name in content
+        is_numbered_person(name) and depth_of(content[name]) > 2 for name in content
     ):
         return content
-    frames: dict[Hashable, dict[str, Any]] = {}
+    frames: dict[str, dict[str, Any]] = {}
     for person, listed in content.items():
         for number, body in zip(*_items(listed), strict=True):
-            frames.setdefault(number, {})[person] = body
+            frames.setdefault(str(number), {})[person] = body
     return frames
 
 
