@@ -56,6 +56,7 @@ def test_steps_of_fixed_shapes_give_the_logits_of_the_clip(name: str) -> None:
             frames[:, :, : t - before] = x[:, :, before:t]
             expected = model(x[:, :, :t])
             torch.testing.assert_close(tail(frames, torch.tensor([t - before]), state), expected, rtol=0, atol=1e-10)
+            torch.testing.assert_close(tail(frames, torch.tensor([t - before]), state), expected, rtol=0, atol=1e-10)
             if t % STEP == 0:
                 state = step(frames, state)
                 torch.testing.assert_close(tail(frames, torch.tensor([0]), state), expected, rtol=0, atol=1e-10)
