@@ -60,7 +60,7 @@ def test_a_config_builds_a_model_that_trains(path: Path) -> None:
     model = import_object(config.model)(**args)
     o = model.options
     C, T, V, M = o.shape
-    x = torch.randn(1, C, min(T or 12, 12), V, M)
+    x = torch.randn(1, C, min(T or 8, 8), V, M)
     loss = torch.nn.functional.cross_entropy(model(x), torch.tensor([o.num_class - 1]))
     loss.backward()
     assert torch.isfinite(loss)

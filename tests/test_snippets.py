@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from golden.golden import weight
+from golden_weights import golden_weights
 from torch.distributed.run import get_args_parser as torchrun_parser
 
 from graph.custom import load_skeleton
@@ -226,7 +226,7 @@ def test_python_runs(snippet: Snippet, tmp_path: Path, monkeypatch: pytest.Monke
     for name in re.findall(r"checkpoints/\w+_spatial\.pt", snippet.text):
         golden = json.loads((ROOT / "tests" / "golden" / "st_tr.json").read_text())["variants"]["s-tr"]["state"]
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        torch.save({key: torch.from_numpy(weight(key, shape)) for key, shape in golden.items()}, tmp_path / name)
+        torch.save({key: torch.as_tensor(x) for key, x in golden_weights(golden).items()}, tmp_path / name)
     exec(compile(snippet.text, snippet.place, "exec"), {"__name__": "__main__"})
 
 

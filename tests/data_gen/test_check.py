@@ -124,6 +124,12 @@ def test_a_folder_is_told_in_full(tmp_path: Path) -> None:
     assert main([str(tmp_path)]) == report
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No skeletons are drawn."""
+    monkeypatch.setattr("data_gen.check.DRAWN", ())
+
+
 def about(folder: Path, channels: Channels, missing: np.ndarray | None, lengths: Sequence[int]) -> None:
     """What converters write beside `train_data_joint.npy`."""
     (folder / "prepared.yaml").write_text(dump({"channels": channels.as_mapping()}))
@@ -137,6 +143,7 @@ def told(folder: Path) -> dict[str, str]:
     return {line[:8].strip(): line[8:].strip() for line in lines}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_joints_are_told_from_absent_persons(tmp_path: Path) -> None:
     x, missing = moves(0, 2) + 5, np.zeros((2, 6, 20, 2), bool)
     x[0, :, 2:5, :, 1] = 0  # absent in three frames
@@ -156,6 +163,7 @@ def test_missing_joints_are_told_from_absent_persons(tmp_path: Path) -> None:
     assert told(tmp_path)["missing"] == "none"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_joints_outside_their_picture_are_counted(tmp_path: Path) -> None:
     x = np.full((3, 3, 4, 20, 1), 0.5, np.float32)
     x[0, 0, 1, 4] = 640.5
@@ -171,6 +179,7 @@ def test_joints_outside_their_picture_are_counted(tmp_path: Path) -> None:
     assert "outside" not in told(tmp_path)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_lengths_that_do_not_fit_are_named(tmp_path: Path) -> None:
     x = moves(0, 5, T=9)
     x[0, :, 4:] = 0  # 4 recorded frames, padded
@@ -188,6 +197,7 @@ def test_lengths_that_do_not_fit_are_named(tmp_path: Path) -> None:
         check(tmp_path)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_samples_that_occur_twice_are_named(tmp_path: Path) -> None:
     train, val = moves(0, 8), moves(1, 12, T=9)
     train[5] = train[2]
@@ -210,8 +220,8 @@ def test_samples_that_occur_twice_are_named(tmp_path: Path) -> None:
     ]
 
 
-def test_the_leak_of_nw_ucla_is_found(samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data_gen.check.DRAWN", ())
+@pytest.mark.usefixtures("undrawn")
+def test_the_leak_of_nw_ucla_is_found(samples: Path, tmp_path: Path) -> None:
     gendata(samples / "nw_ucla" / "all_sqe", tmp_path)
     report = check(tmp_path)
     assert f"{tmp_path / '*_data_joint.npy'}: 95 of 464 samples of val are in train too" in report.notes[-1]

@@ -7,10 +7,10 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+import short
 import torch
 from torch import Tensor, nn
 
-from model import st_tr, zit_zot
 from model.fast import attention
 from model.layers.attention import attend
 from model.layers.terms import RelativeJoints
@@ -20,11 +20,11 @@ SMALL = {"num_class": 5, "channels": [16, 16, 32], "Nh": 2, "window_size": 4, "n
 GROUP = {"num_class": 5, "num_point": 15, "num_person": 3, "max_T": 4}
 BESIDE = {"only_attention": False, "only_temporal_attention": False}
 VARIANTS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
-    "s-tr": (st_tr.Model, {"tcn_attention": True, "relative": True, "adjacency": True, **BESIDE}),
-    "agcn": (st_tr.Model, {"attention": False, "tcn_attention": True, "agcn": True, "use_data_bn": False}),
-    "windows": (st_tr.Model, {"all_layers": True, "tcn_attention": True, "relative": True, "dim_block1": 3}),
-    "zit-zot": (zit_zot.Model, {"drop_connectivity": True}),
-    "ordered": (zit_zot.Model, {"person_order": True, "spatial": False, "parallel": True, "relative": False}),
+    "s-tr": (short.Model, {"tcn_attention": True, "relative": True, "adjacency": True, **BESIDE}),
+    "agcn": (short.Model, {"attention": False, "tcn_attention": True, "agcn": True, "use_data_bn": False}),
+    "windows": (short.Model, {"all_layers": True, "tcn_attention": True, "relative": True, "dim_block1": 3}),
+    "zit-zot": (short.ZitZot, {"drop_connectivity": True}),
+    "ordered": (short.ZitZot, {"person_order": True, "spatial": False, "parallel": True, "relative": False}),
 }
 DTYPES = {torch.float64: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}  # and the error that logits may have
 every = pytest.mark.parametrize("name", VARIANTS)
@@ -33,7 +33,7 @@ every = pytest.mark.parametrize("name", VARIANTS)
 def build(name: str) -> nn.Module:
     model, options = VARIANTS[name]
     torch.manual_seed(0)
-    return model(**{**(SMALL if model is st_tr.Model else GROUP), "dropout": 0.0, **options})
+    return model(**{**(SMALL if model is short.Model else GROUP), "dropout": 0.0, **options})
 
 
 @pytest.fixture(autouse=True)

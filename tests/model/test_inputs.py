@@ -8,22 +8,22 @@ from functools import cache
 from typing import Any
 
 import pytest
+import short
 import torch
 from torch import Tensor, nn
 
-from model import st_tr, zit_zot
 from model.fast import attention, chunks
 
 ST_TR: dict[str, Any] = {"num_class": 5, "channels": [16, 16, 32], "Nh": 2, "window_size": 12, "num_point": 15}
 ZIT_ZOT: dict[str, Any] = {"num_class": 5, "num_point": 15, "max_T": 12}
 T_TR = {"attention": False, "tcn_attention": True, "relative": True}
 MODELS: dict[str, Callable[..., nn.Module]] = {
-    "s-tr": lambda **o: st_tr.Model(**{**ST_TR, **o}),
-    "t-tr": lambda **o: st_tr.Model(**{**ST_TR, **T_TR, **o}),
-    "windows": lambda **o: st_tr.Model(**{**ST_TR, **T_TR, "all_layers": True, "dim_block1": 5, **o}),
-    "agcn": lambda **o: st_tr.Model(**{**ST_TR, "attention": False, "agcn": True, **o}),
-    "zit-zot": lambda **o: zit_zot.Model(**{**ZIT_ZOT, **o}),
-    "ordered": lambda **o: zit_zot.Model(**{**ZIT_ZOT, "person_order": True, **o}),
+    "s-tr": lambda **o: short.Model(**{**ST_TR, **o}),
+    "t-tr": lambda **o: short.Model(**{**ST_TR, **T_TR, **o}),
+    "windows": lambda **o: short.Model(**{**ST_TR, **T_TR, "all_layers": True, "dim_block1": 5, **o}),
+    "agcn": lambda **o: short.Model(**{**ST_TR, "attention": False, "agcn": True, **o}),
+    "zit-zot": lambda **o: short.ZitZot(**{**ZIT_ZOT, **o}),
+    "ordered": lambda **o: short.ZitZot(**{**ZIT_ZOT, "person_order": True, **o}),
 }
 
 

@@ -13,7 +13,8 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
-from golden.golden import golden_input, weight
+from golden.golden import golden_input
+from golden_weights import golden_weights
 from hypothesis import strategies as st
 from published_twin import logits, state_shapes
 from test_published_twin import COMBINATIONS, args_of, short
@@ -28,7 +29,7 @@ FILE = json.loads((GOLDEN / "st_tr.json").read_text())
 
 
 def checkpoint(name: str) -> dict[str, np.ndarray]:
-    return {key: weight(key, shape) for key, shape in FILE["variants"][name]["state"].items()}
+    return golden_weights(FILE["variants"][name]["state"])
 
 
 def options(name: str) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def test_golden_logits(name: str, dtype: torch.dtype, error: float, number: int)
 @pytest.mark.parametrize("name", FILE["variants"])
 def test_inferred_options_give_the_same_model(name: str) -> None:
     shape = FILE["variants"][name]["input"]
-    x = torch.from_numpy(golden_input([1, shape[1], 20, *shape[3:]]))
+    x = torch.from_numpy(golden_input([1, shape[1], 12, *shape[3:]]))
     traceless = {"skip_conn": False, "data_normalization": False} if name == "s-tr-plain" else None
     with torch.no_grad():
         inferred = from_published(checkpoint(name), traceless)(x)
@@ -72,7 +73,7 @@ TRACELESS = (
 
 def errors_of_combination(args: dict[str, Any]) -> tuple[float, float]:
     """Relative errors of our logits against the twin's: with all options, and with those that leave no trace."""
-    state = {key: weight(key, shape) for key, shape in state_shapes(args).items()}
+    state = golden_weights(state_shapes(args))
     x = golden_input([2, *(args[key] for key in ("channel", "window_size", "num_point", "num_person"))])
     expected = logits(state, x, args)
     errors = []
@@ -116,7 +117,7 @@ def effect_of_rounding(args: dict[str, Any]) -> float:
 
     Without any normalisation logits of attention are so large that softmax is a choice, and this is much.
     """
-    exact = {key: weight(key, shape).astype(np.float64) for key, shape in state_shapes(args).items()}
+    exact = {key: value.astype(np.float64) for key, value in golden_weights(state_shapes(args)).items()}
     rng = np.random.default_rng(0)
     moved = {key: value * (1 + 2**-24 * rng.choice([-1, 1], value.shape)) for key, value in exact.items()}
     x = golden_input([2, *(args[key] for key in ("channel", "window_size", "num_point", "num_person"))])

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden.golden import golden_input, weight
+from golden.golden import golden_input
+from golden_weights import golden_weights
 from published_twin import logits, model, state_shapes
 
 Changes = dict[str, Any]
@@ -62,7 +63,7 @@ def clips(args: dict[str, Any], N: int = 2) -> np.ndarray:
 
 
 def checkpoint(args: dict[str, Any]) -> dict[str, np.ndarray]:
-    return {key: weight(key, shape) for key, shape in state_shapes(args).items()}
+    return golden_weights(state_shapes(args))
 
 
 def difference(scores: np.ndarray, expected: np.ndarray) -> float:
@@ -107,8 +108,8 @@ def test_every_described_key_is_read_but_the_idle_ones(name: str) -> None:
         idle.append(r"backbone\.\d\.tcn1\.down\..*")
     state = Recorder(checkpoint(args))
     expected = {key for key in state if re.fullmatch("|".join(idle), key)}
-    scores = model(state, torch.from_numpy(clips(args)).double(), args)
-    assert scores.shape == (2, args["num_class"])
+    scores = model(state, torch.from_numpy(clips(args, N=1)).double(), args)
+    assert scores.shape == (1, args["num_class"])
     assert scores.isfinite().all()
     assert state.unread == expected
 
@@ -117,7 +118,7 @@ def test_every_described_key_is_read_but_the_idle_ones(name: str) -> None:
 @pytest.mark.parametrize(("option", "neutral"), [("relative", "key_rel"), ("adjacency", "attention_conv.mask")])
 def test_a_term_of_zeros_changes_nothing(base: Changes, option: str, neutral: str) -> None:
     plain, args = short(base), short(base | {option: True})
-    state, x = checkpoint(args), clips(args)
+    state, x = checkpoint(args), clips(args, N=1)
     zeroed = {key: 0 * value if neutral in key else value for key, value in state.items()}
     expected = logits(checkpoint(plain), x, plain)
     assert difference(logits(zeroed, x, args), expected) < 1e-12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from processor.config.schema import Config
 from processor.engine import train as engine
 from processor.engine.setup import set_up_test, set_up_training
 from processor.results.scores import Scores
+
+FOLDERS = (Path(program.__file__).parent, *Path(__file__).parents[:2])
+PYTHONPATH = os.pathsep.join(map(str, FOLDERS))  # for processes whose configurations name modules of the tests
 
 Data = dict[str, dict[str, str]]  # feeder arguments of each part
 

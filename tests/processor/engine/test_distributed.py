@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import torch
-from runs import MODEL, Data, make, train, write_data
+from runs import MODEL, PYTHONPATH, Data, make, train, write_data
 from short import Model
 from torch import Tensor
 
@@ -61,7 +61,7 @@ def processes(*words: str, command: Sequence[str] = TORCHRUN) -> subprocess.Pope
     return subprocess.Popen(
         [sys.executable, *command, *words],
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{Path(__file__).parents[1]}"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PYTHONPATH},
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden.golden import weight
+from golden_weights import golden_weights
 from runs import MODEL, Data, make, run_test, train, write_data
 from torch import Tensor
 
@@ -193,7 +193,7 @@ def test_published_weights_are_tuned_on_another_skeleton(tmp_path: Path, caplog:
     """Their tensors have other names; those that are taken are those of the converted model."""
     caplog.set_level(logging.INFO)
     variant = json.loads((Path(__file__).parents[2] / "golden" / "st_tr.json").read_text())["variants"]["s-tr"]
-    tensors = {key: torch.as_tensor(weight(key, shape)) for key, shape in variant["state"].items()}
+    tensors = {key: torch.as_tensor(x) for key, x in golden_weights(variant["state"]).items()}
     torch.save(tensors, tmp_path / "w.pt")
     args = {"num_class": 7, "num_point": 20, "num_person": 1, "graph": "graph.nw_ucla.Graph"}
     model, _ = model_of_weights(ST_TR, args, read_weights(tmp_path / "w.pt"), ["auto"])

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden.golden import golden_input, weight
+from golden.golden import golden_input
+from golden_weights import golden_weights
 from runs import Data, make, say, train, write_data
 
 from processor.config.schema import resolved
@@ -31,7 +32,7 @@ def data(tmp_path: Path) -> Data:
 @pytest.fixture
 def zoom(tmp_path: Path) -> Path:
     path = tmp_path / "zoom.pt"
-    torch.save({key: torch.as_tensor(weight(key, shape)) for key, shape in ZOOM["state"].items()}, path)
+    torch.save({key: torch.as_tensor(x) for key, x in golden_weights(ZOOM["state"]).items()}, path)
     return path
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from faulty import Feeder
-from runs import MODEL, Data, make, write_data
+from runs import MODEL, PYTHONPATH, Data, make, write_data
 
 import main as program
 from model.st_tr import Model
@@ -62,7 +62,7 @@ def start(config: Config, *words: str, processes: int = 1, **environment: str) -
     return subprocess.Popen(
         [sys.executable, *(launcher if processes > 1 else []), str(ROOT / "main.py"), "--config", str(file), *words],
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PYTHONPATH, **environment},
     )  # fmt: skip
 
 

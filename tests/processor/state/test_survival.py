@@ -29,9 +29,9 @@ resource = pytest.importorskip("resource", reason="signals and forks are those o
 
 @pytest.fixture(scope="module")
 def context() -> Any:
-    """Processes that are there at once, torch imported."""
+    """Processes that are there at once, with torch and the compiler that its optimisers import."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["processor.engine.train", "short"])
+    context.set_forkserver_preload(["processor.engine.train", "short", "torch._dynamo"])
     return context
 
 

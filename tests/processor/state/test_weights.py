@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden.golden import golden_input, weight
+from golden.golden import golden_input
+from golden_weights import golden_weights
 from runs import MODEL, Data, make, run_test, say, train, write_data
 
 from model.published import from_published
@@ -33,7 +34,7 @@ def data(tmp_path: Path) -> Data:
 
 def published(path: Path, name: str, *, prefix: str = "", wrapper: str = "") -> Path:
     """A checkpoint of the published code."""
-    state = {prefix + key: torch.as_tensor(weight(key, shape)) for key, shape in VARIANTS[name]["state"].items()}
+    state = {prefix + key: torch.as_tensor(x) for key, x in golden_weights(VARIANTS[name]["state"]).items()}
     torch.save({"epoch": 7, wrapper: state} if wrapper else state, path)
     return path
 

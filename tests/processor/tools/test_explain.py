@@ -15,7 +15,8 @@ import published_twin
 import pytest
 import torch
 from conftest import ROOT
-from golden.golden import golden_input, weight
+from golden.golden import golden_input
+from golden_weights import golden_weights
 from PIL import Image
 from runs import MODEL, Data, make, say, write_data
 from short import Model
@@ -51,7 +52,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_weights_of_published_models(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the softmax of the slow twin, which shares no code with the layers."""
     variant = GOLDEN["variants"][name]
-    state = {key: torch.from_numpy(np.asarray(weight(key, shape))) for key, shape in variant["state"].items()}
+    state = {key: torch.as_tensor(x) for key, x in golden_weights(variant["state"]).items()}
     args = {**GOLDEN["base"], **variant["model_args"], "graph": variant["graph"]}
     x = torch.from_numpy(golden_input([1, *variant["input"][1:]]))
     if variant["input"][2] == 300:

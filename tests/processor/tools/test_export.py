@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from golden.golden import weight
+from golden_weights import golden_weights
 from runs import MODEL, make, say, write_data
 
 from model.published import from_published
@@ -101,7 +101,7 @@ def test_onnx_runtime_gives_the_same_logits(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PUBLISHED["variants"])
 def test_onnx_runtime_gives_the_logits_of_published_weights(name: str, tmp_path: Path) -> None:
     variant = PUBLISHED["variants"][name]
-    state = {key: weight(key, shape) for key, shape in variant["state"].items()}
+    state = golden_weights(variant["state"])
     options = {**PUBLISHED["base"], **variant["model_args"], "graph": variant["graph"]}
     _, C, T, V, M = variant["input"]
     check_onnx(from_published(state, options).eval(), (C, min(T, 24), V, M), tmp_path / "a.onnx")
