@@ -179,24 +179,8 @@ def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator, *, orde
         turn[b, a] = np.sin(drawn[axis])
         turn[a, b] = -np.sin(drawn[axis])
         R = turn @ R
-    return _times(R, x)
-
-
-def _times(A: NDArray[np.float64], x: Sample) -> Sample:
-    """A·x of each group of channels, as many as the matrix has rows."""
-    y = np.tensordot(A.astype(x.dtype), x.reshape(-1, len(A), *x.shape[1:]), axes=(1, 1))
+    y = np.tensordot(R.astype(x.dtype), x.reshape(-1, 3, *x.shape[1:]), axes=(1, 1))  # of each group of channels
     return np.ascontiguousarray(y.swapaxes(0, 1).reshape(x.shape))
-
-
-def random_shear(x: Sample, amount: float, rng: Generator, *, axes: int) -> Sample:
-    """Adds to each coordinate shares of the others, drawn uniformly from [-amount, amount], as in a tilted view.
-
-    `axes` is the number of coordinates of a joint, which follow each other among the channels. Source: Rao et al.,
-    *Augmented skeleton based contrastive action learning with momentum LSTM*, Information Sciences 2021.
-    """
-    A = rng.uniform(-amount, amount, (axes, axes))
-    np.fill_diagonal(A, 1)
-    return _times(A, x)
 
 
 def random_scaling(x: Sample, bounds: Sequence[float], rng: Generator) -> Sample:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from feeders import augment, bodies
+from feeders import augment
 from feeders.arrays import labels_of, load_array, load_lengths, load_missing, present, skeleton_of_array, spans
 from feeders.layout import Layout
 from feeders.options import FeederOptions
@@ -24,11 +24,10 @@ from feeders.streams import OF_BONES, PLACES, STREAMS, WITHOUT_BONES, derive, na
 class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     """Samples (C, T, V, M) float32, or several clips of each (clips, C, T, V, M), with their label and index.
 
-    A sample passes these steps in this order: persons, bone lengths, center, stream, normalization, rotation, shear,
-    scaling, mirroring, min_max, shift, window, jitter, move, dropped axis and joints; with `derive: after` the stream
-    comes last. A joint that is missing is NaN on its way, so that nothing is made of it, and zero in the end. The
-    arguments are those of `FeederOptions`. A subclass adds streams in `streams`, steps by overriding `transform`, and
-    arguments as fields of a dataclass (docs/extending.md).
+    A sample passes these steps in this order: center, stream, normalization, rotation, scaling, mirroring, min_max,
+    shift, window, jitter, move; with `derive: after` the stream comes last. A joint that is missing is NaN on its way,
+    so that nothing is made of it, and zero in the end. The arguments are those of `FeederOptions`. A subclass adds
+    streams in `streams`, steps by overriding `transform`, and arguments as fields of a dataclass (docs/extending.md).
 
     Raises:
         ValueError: arguments that do not fit, or an array and the files beside it that do not fit each other.
@@ -50,7 +49,6 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             self.data, self.sample_name, self.label = self.data[:100], self.sample_name[:100], self.label[:100]
         needs_bones = not set(names_in(self.stream, self.streams)) <= {*WITHOUT_BONES}
         needs_bones |= self.missing is not None and "bone" in self.layout.groups
-        needs_bones |= self.random_bone_lengths is not None
         self.parents = skeleton_of_array(self.data_path, V).parents if needs_bones else ()
         self.partner = skeleton_of_array(self.data_path, V).partners if self.mirroring else None
         if self.partner == tuple(range(V)):
@@ -74,8 +72,6 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(
                 f"stream: {min(of_joints)} is made of joints, {self.data_path} holds bones; name the array of joints"
             )
-        if self.exchange_persons and self.data.shape[4] == 1:
-            raise ValueError(f"exchange_persons: is for several persons, {self.data_path} has one; drop it")
 
     def set_epoch(self, epoch: int) -> None:
         """Draws the augmentations of this epoch from now on, in running workers too."""
@@ -98,7 +94,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         index = range(len(self))[index]
         rng = np.random.default_rng([self.seed, int(self._epoch), index, *([again] if again else [])])
         x = self._joints(index, cut=self.sampling != "crop")  # before motion, so that no motion leads into padding
-        x = self._prepared(self._bodies(x, rng))
+        x = self._prepared(x)
         count = self.num_clips or 1
         clips = [self._clip(x, rng, number * x.shape[1] // count) for number in range(count)]
         x = clips[0] if count == 1 else np.stack(clips)
@@ -117,15 +113,6 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         if not cut:
             return x
         return augment.recorded_frames(x, None if self.lengths is None else int(self.lengths[index]))
-
-    def _bodies(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:
-        """The joints of the array, with persons exchanged and bones of other lengths."""
-        if self.exchange_persons:
-            x = bodies.exchange_persons(x, rng)
-        if self.random_bone_lengths is not None:
-            args = (self.parents, self.random_bone_lengths, rng)
-            x = self._at_positions(x, bodies.random_bone_lengths, *args, groups=self.layout.groups)
-        return x
 
     def _prepared(self, x: augment.Sample) -> augment.Sample:
         """Centred, and the stream unless this is made last."""
@@ -203,8 +190,6 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             x = np.where(present(x)[:, None], (x - self.statistics[0]) / self.statistics[1], x)
         if self.random_rotation:
             x = at_positions(x, augment.random_rotation, self.random_rotation, rng, order=self.rotation_order)
-        if self.random_shear:
-            x = at_positions(x, augment.random_shear, self.random_shear, rng, axes=axes)
         if self.random_scaling:
             x = at_positions(x, augment.random_scaling, self.random_scaling, rng)
         if self.partner is not None and rng.random() < 0.5:
@@ -235,9 +220,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         places = [channel for channel, is_place in zip(xs, self._places, strict=False) if is_place]
         about = 0.0
         if places and self.center is None and not self.normalization:
-            about = self.layout.mirror(
-                *augment.extent(x, places[0]), scaled=bool(self.random_scaling or self.random_shear)
-            )
+            about = self.layout.mirror(*augment.extent(x, places[0]), scaled=bool(self.random_scaling))
         return augment.mirror(x, partner, xs, about=dict.fromkeys(places, about) if about else {})
 
     def _window(self, x: augment.Sample, rng: np.random.Generator) -> augment.Sample:

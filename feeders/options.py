@@ -57,10 +57,7 @@ class FeederOptions(Checked):
             alike; `after`: joints are augmented, and the stream is made of the window, as in CTR-GCN on NW-UCLA.
         random_rotation: largest angles about x, y and z, in whole degrees; None: no rotation.
         rotation_order: the axes, in the order of the rotations about them.
-        random_shear: the largest share of the other coordinates that is added to each; 0: none.
         random_scaling: lowest and highest factor; None: no scaling.
-        random_bone_lengths: lowest and highest factor of the length of a bone; None: lengths stay.
-        exchange_persons: put the persons in a random order.
         joint_jitter: standard deviation of noise on every coordinate of every joint, in the array's unit.
         min_max: scale every coordinate of a sample to [-1, 1].
         seed: seeds the augmentations.
@@ -94,10 +91,7 @@ class FeederOptions(Checked):
     derive: Literal["before", "after"] = "before"
     random_rotation: tuple[float, float, float] | None = option(None, low=0)
     rotation_order: Literal["xyz", "xzy", "yxz", "yzx", "zxy", "zyx"] = "xyz"
-    random_shear: float = option(0.0, low=0, high=1)
     random_scaling: tuple[float, float] | None = None
-    random_bone_lengths: tuple[float, float] | None = None
-    exchange_persons: bool = False
     joint_jitter: float = option(0.0, low=0)
     min_max: bool = False
     seed: int = option(0, low=0)
@@ -119,15 +113,14 @@ class FeederOptions(Checked):
         for key, is_given in (("p_interval", (*share,) != (1,)), ("min_crop", self.min_crop != MIN_CROP)):
             if is_given and self.sampling != "resize":
                 yield (key, "sampling"), f"is for sampling: resize, not for {self.sampling}; drop one"
-        for key in ("random_scaling", "random_bone_lengths"):
-            if (bounds := getattr(self, key)) and not 0 < bounds[0] <= bounds[1]:
-                yield (key,), f"{list(bounds)} must be a lowest and a highest factor above 0"
+        if (bounds := self.random_scaling) and not 0 < bounds[0] <= bounds[1]:
+            yield ("random_scaling",), f"{list(bounds)} must be a lowest and a highest factor above 0"
         if self.window_size != -1 and self.window_size < 1:
             yield ("window_size",), f"{self.window_size} is neither -1, for all frames, nor a number of frames"
         if self.random_choose and self.sampling != "crop":
             yield ("random_choose", "sampling"), f"chooses for sampling: crop, not for {self.sampling}; drop one"
         resized = self.sampling == "resize" and len(share) > 1
-        differ = self.random_choose or self.sampling in DRAWN or resized or self.random_rotation
+        differ = self.random_choose or self.sampling in DRAWN or resized or any(self.random_rotation or ())
         if (self.num_clips or 1) > 1 and not differ:
             text = f"{self.num_clips} windows are drawn by random_choose, or sampling: {', '.join(DRAWN)}"
             yield (

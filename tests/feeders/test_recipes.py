@@ -265,7 +265,7 @@ def test_each_sample_draws_its_own_numbers(tmp_path: Path, options: dict[str, An
         ),
         ({"min_crop": 9, "sampling": "even", "window_size": 4}, "min_crop: is for sampling: resize, not for even"),
         ({"random_scaling": (2,)}, r"random_scaling: \(2,\) must be a list of 2 numbers or null"),
-        ({"random_bone_lengths": ()}, r"random_bone_lengths: \(\) must be a list of 2 numbers or null"),
+        ({"random_scaling": ()}, r"random_scaling: \(\) must be a list of 2 numbers or null"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Augmentations and streams of bodies against plain loops, with missing joints, absent persons and scores."""
+"""Geometry and streams against plain loops, with missing joints, absent persons and scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feeders import augment, bodies, streams
+from feeders import streams
 from feeders.arrays import pack_missing
 from feeders.feeder import Feeder
 from graph.ntu_rgb_d import SKELETON as NTU_RGB_D
@@ -28,50 +28,7 @@ def x() -> np.ndarray:
     return x
 
 
-def root_of(parents: tuple[int, ...]) -> int:
-    return next(v for v, parent in enumerate(parents) if v == parent)
-
-
 PARENTS = tuple(1 if v == 1 else parent for v, parent in enumerate(NTU))  # the root, 1, is its parent
-
-
-def test_bone_lengths_change_along_the_way_from_the_root(x: np.ndarray) -> None:
-    y = bodies.random_bone_lengths(x, PARENTS, (0.5, 2), np.random.default_rng(3))
-    factor = np.random.default_rng(3).uniform(0.5, 2, (V, M))
-    for t, v, m in np.ndindex(T, V, M):
-        expected, joint = x[:, t, v, m].astype(np.float64), v
-        while joint != root_of(PARENTS):  # what each bone on the way to the root adds
-            bone = x[:, t, joint, m] - x[:, t, PARENTS[joint], m]
-            if not np.isnan(bone).any():
-                expected = expected + (factor[joint, m] - 1) * bone
-            joint = PARENTS[joint]
-        np.testing.assert_allclose(y[:, t, v, m], expected, atol=1e-5)
-    assert (y[:, [0, 1, 4, 5], :, 1] == 0).all()
-    sound = np.nan_to_num(x)
-    bones, changed = (streams.bones(z, PARENTS) for z in (sound, bodies.random_bone_lengths(
-        sound, PARENTS, (0.5, 2), np.random.default_rng(3))))  # fmt: skip
-    np.testing.assert_allclose(changed, bones * factor, atol=1e-5)
-    both = np.concatenate([sound, bones])
-    y = bodies.random_bone_lengths(both, PARENTS, (0.5, 2), np.random.default_rng(3), groups=("joint", "bone"))
-    np.testing.assert_allclose(streams.bones(y[:3], PARENTS), y[3:], atol=1e-5)
-
-
-def test_persons_are_exchanged_among_those_who_are_there() -> None:
-    x = np.zeros((1, 2, 1, 4), np.float32)
-    x[0, 1, 0] = [5, 0, 6, 7]  # the second is absent
-    orders = {tuple(bodies.exchange_persons(x, np.random.default_rng(s))[0, 1, 0].astype(int)) for s in range(60)}
-    assert orders == {(5, 0, 6, 7), (5, 0, 7, 6), (6, 0, 5, 7), (6, 0, 7, 5), (7, 0, 5, 6), (7, 0, 6, 5)}
-
-
-def test_shear_equals_the_loop() -> None:
-    x = np.random.default_rng(1).standard_normal((6, 2, 3, 1)).astype(np.float32)
-    share = np.random.default_rng(5).uniform(-0.3, 0.3, (3, 3))
-    y = augment.random_shear(x, 0.3, np.random.default_rng(5), axes=3)
-    for group, i, t, v in np.ndindex(2, 3, 2, 3):
-        place = x[3 * group : 3 * group + 3, t, v, 0]
-        sheared = place[i] + sum(share[i, j] * place[j] for j in range(3) if j != i)
-        assert y[3 * group + i, t, v, 0] == pytest.approx(sheared, abs=1e-5)
-    assert augment.random_shear(x[:4], 0.3, np.random.default_rng(5), axes=2).shape == (4, 2, 3, 1)
 
 
 @pytest.mark.parametrize("hops", [2, 3, 4])
@@ -122,8 +79,7 @@ def samples(paths: dict[str, Any], **options: Any) -> np.ndarray:
 
 
 DRAWING: list[dict[str, Any]] = [
-    {"random_shear": 0.3}, {"random_scaling": (0.5, 2)}, {"random_bone_lengths": (0.5, 2)},
-    {"exchange_persons": True}, {"random_bone_lengths": (1, 1.5), "center": 1},
+    {"random_scaling": (0.5, 2)}, {"random_rotation": (20, 40, 0)}, {"joint_jitter": 0.1, "center": 1},
 ]  # fmt: skip
 
 
@@ -143,11 +99,9 @@ def test_each_sample_draws_for_itself_and_keeps_what_is_missing(
     feeder = Feeder(**paths, stream=stream, derive=derive, **options)
     y = np.stack([feeder[i][0].numpy() for i in range(12)])
     assert np.isfinite(y).all()
-    if "exchange_persons" not in options:
-        gone = missing[0]
-        assert (y[:, :, gone] == 0).all()
-        assert (y[:, :, :2, :, 1] == 0).all()
-    assert len({z.tobytes() for z in y}) > (1 if "exchange_persons" in options else 2)
+    assert (y[:, :, missing[0]] == 0).all()
+    assert (y[:, :, :2, :, 1] == 0).all()
+    assert len({z.tobytes() for z in y}) > 2
     for index in (11, 4, 4):  # whatever was read before
         np.testing.assert_array_equal(feeder[index][0], y[index])
     feeder.set_epoch(1)
@@ -157,7 +111,7 @@ def test_each_sample_draws_for_itself_and_keeps_what_is_missing(
 def test_scores_are_left_alone(tmp_path: Path) -> None:
     x = np.random.default_rng(0).uniform(0.1, 1, (20, 3, T, 17, 1))
     paths = write(tmp_path, x, channels="names: [x, y, score], unit: normalised")
-    feeder = Feeder(**paths, random_shear=0.3, random_scaling=(0.5, 2), random_bone_lengths=(0.5, 2))
+    feeder = Feeder(**paths, random_scaling=(0.5, 2), min_max=True)
     for i in range(20):
         y = feeder[i][0].numpy()
         np.testing.assert_array_equal(y[2], x[i, 2].astype(np.float32))
@@ -206,7 +160,7 @@ def test_a_moving_camera_makes_nobody_of_an_absent_person(tmp_path: Path) -> Non
 
 
 GEOMETRY: list[dict[str, Any]] = [
-    {"random_rotation": (40, 10, 70)}, {"random_move": True}, {"random_shear": 0.3},
+    {"random_rotation": (40, 10, 70)}, {"random_move": True},
     {"random_scaling": (0.5, 2)}, {"mirroring": True}, {"joint_jitter": 0.1},
 ]  # fmt: skip
 
@@ -237,10 +191,9 @@ def test_clips_of_a_test_may_be_small_rotations(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"random_shear": 2}, "random_shear: 2 must be from 0 to 1"),
-        ({"random_bone_lengths": (2, 1)}, r"random_bone_lengths: \[2, 1\] must be a lowest and a highest factor"),
-        ({"exchange_persons": True}, "exchange_persons: is for several persons"),
+        ({"random_scaling": (2, 1)}, r"random_scaling: \[2, 1\] must be a lowest and a highest factor"),
         ({"num_clips": 2, "window_size": 4, "sampling": "even"}, "or turned by random_rotation"),
+        ({"num_clips": 2, "window_size": 4, "sampling": "even", "random_rotation": (0, 0, 0)}, "or turned by random_"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
