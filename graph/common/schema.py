@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 import types
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
@@ -33,6 +34,23 @@ def default_of(f: Field[Any]) -> Any:
     return None if f.default is MISSING else f.default
 
 
+def hints_of(schema: Any) -> dict[str, Any]:
+    """The type hints of the fields of a dataclass, by name.
+
+    Those of all annotations cannot be had: Python 3.10 refuses a `ClassVar` without a type.
+    """
+    hints: dict[str, Any] = {f.name: f.type for f in fields(schema)}
+    for kind in reversed(schema.__mro__):
+        named = {name: hint for name, hint in inspect.get_annotations(kind).items() if name in hints}
+        hints |= _evaluated(named, vars(sys.modules[kind.__module__]))
+    return hints
+
+
+def _evaluated(hints: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """Hints that are text, as `names` of a module mean them."""
+    return get_type_hints(types.SimpleNamespace(__annotations__=dict(hints)), dict(names))
+
+
 class Checked:
     """Base of dataclasses that check their values when they are made.
 
@@ -46,7 +64,7 @@ class Checked:
     def __post_init__(self) -> None:
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         schema = next(kind for kind in type(self).__mro__ if "__dataclass_fields__" in vars(kind))
-        wrong = dict(misfits(values, get_type_hints(schema)))  # what a subclass annotates besides is no option
+        wrong = dict(misfits(values, hints_of(schema)))  # what a subclass annotates besides is no option
         rest = {key: value for key, value in values.items() if key not in wrong}
         wrong |= {keys[0]: text for keys, text in problems_among(type(self), rest, wrong)}
         if wrong:
@@ -104,15 +122,14 @@ def parameters(target: Any) -> tuple[dict[str, Any], list[str], bool]:
         Type hints by name; the names without a default; whether any other name is taken.
     """
     if schema_of(target) is target:
-        hints = get_type_hints(target)
         required = [f.name for f in fields(target) if f.default is MISSING and f.default_factory is MISSING]
-        return {f.name: hints[f.name] for f in fields(target)}, required, False
+        return hints_of(target), required, False
     signature = inspect.signature(target).parameters
     named = {key: p for key, p in signature.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     hints = {key: p.annotation for key, p in named.items() if p.annotation is not p.empty}
     function = target.__init__ if inspect.isclass(target) else target
     try:
-        hints = get_type_hints(types.SimpleNamespace(__annotations__=hints), getattr(function, "__globals__", {}))
+        hints = _evaluated(hints, getattr(function, "__globals__", {}))
     except (NameError, AttributeError, TypeError):  # they name what only a type checker imports
         hints = {}
     takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.values())
