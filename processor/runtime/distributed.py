@@ -215,7 +215,9 @@ class SynchronisedBatchNorm(_BatchNorm):
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         if self.running_mean is not None and self.running_var is not None:
-            momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum  # type: ignore[operator]
+            momentum: Any = self.momentum
+            if momentum is None:  # the mean of all batches
+                momentum = 1 / self.num_batches_tracked.to(self.running_mean.dtype)  # type: ignore[union-attr]
             for running, batch in ((self.running_mean, mean), (self.running_var, variance)):
                 running.lerp_(batch.to(running.dtype), momentum)
 
