@@ -18,7 +18,7 @@ from feeders import augment
 from feeders.arrays import labels_of, load_array, load_lengths, load_missing, present, skeleton_of_array, spans
 from feeders.layout import Layout
 from feeders.options import FeederOptions
-from feeders.streams import OF_BONES, PLACES, STREAMS, WITHOUT_BONES, derive, names_in
+from feeders.streams import OF_BONES, STREAMS, WITHOUT_BONES, derive, names_in
 
 
 class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
@@ -129,7 +129,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     def _places(self) -> list[bool]:
         """Whether each group of channels that is augmented holds positions, not differences of positions."""
         names = ["joint"] if self.derive == "after" else names_in(self.stream, self.streams)
-        return [name in PLACES and kind == "joint" for name in names for kind in self.layout.groups]
+        return [name in self.places and kind == "joint" for name in names for kind in self.layout.groups]
 
     @property
     def _is_told(self) -> bool:

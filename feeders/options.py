@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
 from feeders.augment import MIN_CROP
-from feeders.streams import STREAMS, Stream, names_in
+from feeders.streams import PLACES, STREAMS, Stream, names_in
 from graph.common.schema import Checked, Problem, option
 
 DRAWN = ("random", "uniform", "drawn")
@@ -62,12 +62,15 @@ class FeederOptions(Checked):
         min_max: scale every coordinate of a sample to [-1, 1].
         seed: seeds the augmentations.
         streams: what `stream` may name; a subclass may have more.
+        places: the streams that hold positions, the others differences of positions; only positions are shifted by
+            `random_move`, and mirrored about the middle of a picture.
 
     Raises:
         ValueError: arguments that are wrong or contradict each other, all of them in one message.
     """
 
     streams: ClassVar[Mapping[str, Stream]] = STREAMS
+    places: ClassVar[Collection[str]] = PLACES
 
     data_path: str
     label_path: str

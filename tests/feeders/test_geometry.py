@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -130,6 +130,30 @@ def test_a_path_is_mirrored_as_joints_are(tmp_path: Path) -> None:
             np.testing.assert_allclose(a[3], 640 - b[3], rtol=1e-5)
             np.testing.assert_allclose(a[0].mean(axis=1), a[3, :, 0], rtol=1e-5)
     assert 5 < mirrored < 25
+
+
+class Twice(Feeder):
+    """The joints twice, as a user's stream of positions."""
+
+    streams: ClassVar = {**Feeder.streams, "again": lambda joints, parents: joints}
+    places: ClassVar = (*Feeder.places, "again")
+
+
+@pytest.mark.parametrize("options", [{"mirroring": True}, {"random_move": True}], ids=str)
+def test_a_users_positions_are_moved_as_joints_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    x = np.random.default_rng(0).uniform(100, 200, (9, 2, T, 17, 1))
+    feeder = Twice(
+        **write(tmp_path, x, channels="names: [x, y], unit: pixels, picture: [640, 480]"),
+        stream="joint+again",
+        **options,
+    )
+    for i in range(9):
+        joints, again = np.split(feeder[i][0].numpy(), 2)
+        np.testing.assert_array_equal(joints, again)
+    monkeypatch.setattr(Twice, "places", Feeder.places)
+    assert any((joints != again).any() for joints, again in (np.split(feeder[i][0].numpy(), 2) for i in range(9)))
 
 
 def test_a_moving_camera_turns_bones_and_does_not_shift_them(tmp_path: Path) -> None:
