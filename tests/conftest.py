@@ -11,7 +11,9 @@ import hypothesis
 import pytest
 import torch
 
-torch.set_num_threads(1)  # tensors here are small: threads would only wait for each other
+# tensors here are small, and two workers share the cores: threads would only wait for each other
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
 # every run tries the same examples; `--hypothesis-profile=explore` tries others
 hypothesis.settings.register_profile("repeatable", derandomize=True)
