@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 import main as program
 from graph.common.imports import import_object
 from model.options import ModelOptions
-from processor.config.schema import ConfigError, load_config, load_study
+from processor.config.schema import Config, ConfigError, load_config, load_study
 from processor.engine.jobs import jobs_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,6 +43,11 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT / "config").as_posix()
 
 
+@cache
+def configured(path: Path) -> Config:
+    return load_config(["--config", str(path)])
+
+
 def test_every_file_is_named() -> None:
     assert {path for path in (ROOT / "config").glob("*/*.yaml") if "/_" not in path.as_posix()} <= {*FILES}
 
@@ -52,7 +58,7 @@ SIZES = dict.fromkeys(("num_class", "num_person", "window_size", "max_T", "graph
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_a_config_builds_a_model_that_trains(path: Path) -> None:
-    config = load_config(["--config", str(path)])
+    config = configured(path)
     names, args = config.class_names, config.model_args
     assert names is None or len(names) == args.get("num_class", ModelOptions.num_class)
     kind = repr((config.model, args.get("num_point", 25) % 2, sorted({**args, **SIZES, "num_point": 0}.items())))
@@ -72,7 +78,7 @@ def test_every_config_writes_where_its_name_says() -> None:
     elsewhere = {"demo/train.yaml": "demo/s-tr", "custom/train.yaml": "custom/s-tr"}
     for path in FILES:
         folder = elsewhere.get(name(path), name(path).removesuffix(".yaml"))
-        assert load_config(["--config", str(path)]).work_dir == Path("work_dir", folder)
+        assert configured(path).work_dir == Path("work_dir", folder)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from model.st_tr import Model
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "config" / "custom" / "_skeleton.yaml"
 SOUND = {"name": "arm", "joints": ["neck", "shoulder", "elbow", "hand"], "bones": [[0, 1], [1, 2], [2, 3]], "center": 0}
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def write(folder: Path, content: Any, name: str = "skeleton.yaml") -> Path:
@@ -50,7 +50,7 @@ def test_a_description_of_a_known_skeleton_gives_the_same(tmp_path: Path, name: 
         )
 
 
-@settings(FUZZ, max_examples=60)
+@settings(FUZZ, max_examples=30)
 @given(st.data())
 def test_bones_point_to_the_center_by_the_shortest_way(tmp_path: Path, data: st.DataObject) -> None:
     num_point = data.draw(st.integers(1, 12))

@@ -321,7 +321,7 @@ def test_joints_without_score_are_left_out_and_the_score_is_no_axis(tmp_path: Pa
     assert [len(bones_of(cell)[RIGHT]) for cell in cells] == [8] * NUM_FRAME
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     npst.arrays(
         st.sampled_from([np.float16, np.float32, np.float64]), npst.array_shapes(min_dims=5, max_dims=5, max_side=3)

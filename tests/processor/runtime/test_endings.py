@@ -113,7 +113,6 @@ def slow(*values: object) -> Any:
 
 CASES = [  # phase, the part that is broken, the fault, workers
     ("train", "train", "error", 2),
-    ("train", "test", "killed", 2),
     *(
         slow(phase, part, fault, workers)
         for phase, part in (("train", "train"), ("train", "test"), ("test", "test"), ("benchmark", "test"))

@@ -103,7 +103,7 @@ def same(a: Path, b: Path) -> bool:
     return all(torch.equal(x[name], y[name]) for name in x)
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_weights(
     context: Any, data: Data, tmp_path: Path, kills: int
 ) -> None:

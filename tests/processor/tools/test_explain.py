@@ -326,6 +326,7 @@ def test_a_class_is_the_mean_of_its_samples(
 ) -> None:
     monkeypatch.setitem(sys.modules, "captum", None)  # as where it is not installed
     monkeypatch.setattr("processor.tools.explanation.MOST_SCORED", 1)
+    monkeypatch.setattr("processor.results.attention_pictures.save_pdf", lambda path, _: path.touch())
     model = Model(**MODEL)
     with caplog.at_level(logging.INFO):
         explain(data, tmp_path, model, "--class", "2")
