@@ -19,9 +19,9 @@ import pytest
 import torch
 from faulty import Feeder
 from runs import MODEL, PYTHONPATH, Data, make, write_data
+from short import Model
 
 import main as program
-from model.st_tr import Model
 from processor.config.schema import Config, resolved
 from processor.engine.data import Loader
 from processor.runtime.failure import is_expected, sentence
