@@ -42,13 +42,13 @@ def hints_of(schema: Any) -> dict[str, Any]:
     hints: dict[str, Any] = {f.name: f.type for f in fields(schema)}
     for kind in reversed(schema.__mro__):
         named = {name: hint for name, hint in inspect.get_annotations(kind).items() if name in hints}
-        hints |= _evaluated(named, vars(sys.modules[kind.__module__]))
+        hints |= _evaluated(named, getattr(sys.modules.get(kind.__module__), "__dict__", {}))
     return hints
 
 
-def _evaluated(hints: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+def _evaluated(hints: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     """Hints that are text, as `names` of a module mean them."""
-    return get_type_hints(types.SimpleNamespace(__annotations__=dict(hints)), dict(names))
+    return get_type_hints(types.SimpleNamespace(__annotations__=hints), names)
 
 
 class Checked:

@@ -16,11 +16,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from graph.common.bounded_yaml import YamlError
 from graph.common.hints import describe
-from graph.common.schema import Problem, beyond_bounds, default_of, option
+from graph.common.schema import Problem, beyond_bounds, default_of, hints_of, option
 from graph.common.yaml_text import COMMAND_LINE, Section, dump, load, plain
 from processor.config.check import Check
 from processor.config.grid import KEY, Grid, member_layers
@@ -416,7 +416,7 @@ def help_text() -> str:
         "(--model_args.graph_args._delete_ path). docs/training.md describes the rest.",
         width=100,
     )
-    hints = get_type_hints(Config)
+    hints = hints_of(Config)
     for f in fields(Config):
         if "title" in f.metadata:
             lines += ["", f.metadata["title"]]
