@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any, Literal
@@ -53,6 +54,8 @@ def evaluate(
     except Exception as error:
         failure = error
         loader.close()  # its workers may be in any state
+        traceback.clear_frames(error.__traceback__)  # they hold torch's iterator, which must end here: the garbage
+        # collector may close a queue's pipe twice, where a worker never had a batch
     sentences = gather(sentence(failure) if failure else "")  # or the others would wait for this process
     if failure:
         raise failure
