@@ -326,8 +326,13 @@ def skeleton_of_array(array: str | Path, num_point: int) -> Skeleton:
 def present(x: np.ndarray) -> NDArray[np.bool_]:
     """(..., C, T, V, M) -> (..., T, M): whether the frame holds the person, that is, any number other than zero."""
     with np.errstate(over="ignore", invalid="ignore"):  # arrays that are checked may hold any number
-        size = np.abs(x).sum(axis=-4).swapaxes(-2, -1) @ np.ones(x.shape[-2], x.dtype)  # ten times faster than `any`
-    return np.asarray(size != 0)
+        return any_joint(np.abs(x).sum(axis=-4) != 0)
+
+
+def any_joint(x: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(..., V, M) -> (..., M): whether any joint is true; a product of matrices is ten times faster than `any`."""
+    *front, V, M = x.shape
+    return np.asarray(x.reshape(*front, V * M) @ np.tile(np.eye(M, dtype=np.float32), (V, 1)) > 0)
 
 
 def spans(is_valid: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -335,3 +340,22 @@ def spans(is_valid: Any) -> tuple[np.ndarray, np.ndarray]:
     begin = is_valid.argmax(axis=-1)
     end = is_valid.shape[-1] - is_valid[..., ::-1].argmax(axis=-1)
     return begin, np.where(is_valid.any(axis=-1), end, 0)
+
+
+def recorded(x: np.ndarray, there: NDArray[np.bool_], length: int | None = None) -> tuple[int, int]:
+    """The first recorded frame that holds a person, and the one after the last; at least one frame.
+
+    Args:
+        x: a sample (C, T, V, M).
+        there: whether each frame holds each person (T, M).
+        length: how many frames were recorded, before the repetitions that fill NTU arrays to 300. None: unknown; then
+            only exact repetitions are left out, and two persons that repeat after different numbers of frames keep all
+            frames.
+    """
+    begin, end = (int(place) for place in spans(there[: None if length is None else max(length, 1)].any(axis=1)))
+    end = max(end, 1)
+    if length is not None:
+        return begin, end
+    x, T = x[:, begin:end], end - begin
+    again = np.flatnonzero((x[0, 1:] == x[0, :1]).all(axis=(1, 2))) + 1  # candidates, by the first channel only
+    return begin, begin + next((int(t) for t in again if np.array_equal(x[:, t:], x[:, : T - t])), T)

@@ -2,8 +2,8 @@
 
 Axis legend: C channels, T frames, V joints, M persons. All channels that geometry gets are coordinates (x, y, z; twice
 three where joints and bones are joined): the feeder keeps scores away from it. A missing joint is NaN in all channels,
-so that nothing made of it is a number; the feeder makes it zero in the end. A person who is absent (`arrays.present`)
-is zero and stays zero, except in the published `random_move`.
+so that nothing made of it is a number; so are all joints of a person who is absent from a frame, and all of padding.
+The feeder makes them zero in the end.
 Sources: Yan et al., AAAI 2018 (choose, shift, move); Chen et al., *Channel-wise Topology Refinement Graph
 Convolution*, ICCV 2021 (rotation, scaling, frame sampling of its NW-UCLA recipe; crop and resize); Duan et al.,
 *Revisiting Skeleton-based Action Recognition*, CVPR 2022, section 3.3 (uniform sampling).
@@ -18,58 +18,40 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from feeders.arrays import present, spans
+from feeders.arrays import any_joint, spans
 
 Sample = NDArray[np.float32]
 MIN_CROP = 64  # frames
 
 
-def valid_frames(x: Sample) -> Sample:
-    """The frames from the first to the last that holds a person; a sample without any person keeps one frame."""
-    begin, end = spans(present(x).any(axis=1))
-    return x[:, begin : max(end, 1)]
-
-
-def recorded_frames(x: Sample, length: int | None = None) -> Sample:
-    """The valid frames without the repetitions that fill NTU arrays to 300 frames.
-
-    Args:
-        x: (C, T, V, M).
-        length: how many frames were recorded. None: unknown; then only exact repetitions are left out, and two persons
-            that repeat after different numbers of frames keep all frames.
-    """
-    if length is not None:
-        return valid_frames(x[:, : max(length, 1)])
-    x = valid_frames(x)
-    T = x.shape[1]
-    y = np.nan_to_num(x) if np.isnan(x[0]).any() else x  # missing joints are equal, too
-    again = np.flatnonzero((y[0, 1:] == y[0, :1]).all(axis=(1, 2))) + 1  # candidates, by the first channel only
-    return x[:, : next((t for t in again if np.array_equal(y[:, t:], y[:, : T - t])), T)]
+def present(x: Sample) -> NDArray[np.bool_]:
+    """(T, M): whether the frame holds the person, that is, any joint."""
+    return any_joint(~np.isnan(x[0]))
 
 
 def pad(x: Sample, size: int, begin: int = 0) -> Sample:
-    """`size` frames of zeros with `x` placed at frame `begin`."""
-    y = np.zeros((x.shape[0], size, *x.shape[2:]), x.dtype)
+    """`size` frames that hold nobody (NaN), with `x` placed at frame `begin`."""
+    y = np.full((x.shape[0], size, *x.shape[2:]), np.nan, x.dtype)
     y[:, begin : begin + x.shape[1]] = x
     return y
 
 
 def random_choose(x: Sample, size: int, rng: Generator) -> Sample:
-    """`size` successive frames from a random place; a shorter sample goes to a random place among zeros."""
+    """`size` successive frames from a random place; a shorter sample goes to a random place among frames of nobody."""
     T = x.shape[1]
     begin = int(rng.integers(abs(T - size) + 1))
     return x[:, begin : begin + size] if size <= T else pad(x, size, begin)
 
 
 def first_frames(x: Sample, size: int) -> Sample:
-    """The first `size` frames; a shorter sample is followed by zeros."""
+    """The first `size` frames; a shorter sample is followed by frames of nobody."""
     return x[:, :size] if x.shape[1] >= size else pad(x, size)
 
 
 def random_shift(x: Sample, rng: Generator) -> Sample:
-    """Moves the valid frames to a random place among the T frames; the other frames are zero."""
-    valid = valid_frames(x)
-    T = x.shape[1]
+    """Moves the valid frames to a random place among the T frames; the other frames hold nobody."""
+    begin, end = spans(present(x).any(axis=1))
+    valid, T = x[:, begin : max(end, 1)], x.shape[1]
     return pad(valid, T, int(rng.integers(T - valid.shape[1] + 1)))
 
 
@@ -84,7 +66,7 @@ def random_move(x: Sample, rng: Generator, *, axes: int = 0, places: Sequence[bo
         rng: draws.
         axes: number of channels of a group, of which x and y are the first.
         places: whether each group holds positions; vectors, such as bones, are not shifted. None: as published, the
-            first two channels are positions, also of absent persons, and the others stay.
+            first two channels are positions, and the others stay.
     """
     T = x.shape[1]
     candidates = ((-10, -5, 0, 5, 10), (0.9, 1, 1.1), *[(-0.2, -0.1, 0, 0.1, 0.2)] * 2)
@@ -96,8 +78,6 @@ def random_move(x: Sample, rng: Generator, *, axes: int = 0, places: Sequence[bo
     shifts = np.stack(shift)[:, :, None, None]
     if places is None:
         places, axes = [True], len(x)
-    else:
-        shifts = shifts * present(x)[:, None]
     y = x.copy()
     for is_place, first in zip(places, range(0, len(x), axes), strict=False):
         y[first : first + 2] = np.einsum("ijt,jtvm->itvm", turn, x[first : first + 2]) + is_place * shifts
@@ -118,15 +98,13 @@ def mirror(
     y = x.take(partner, axis=2)
     y[list(range(0, len(x), 3) if xs is None else xs)] *= -1
     for channel, place in (about or {}).items():
-        y[channel] += np.where(present(x)[:, None], x.dtype.type(2 * place), 0)
+        y[channel] += x.dtype.type(2 * place)
     return y
 
 
 def extent(x: Sample, channel: int) -> tuple[float, float]:
-    """The lowest and the highest number of a channel among the persons who are present; 0, 0 if nobody is."""
-    mask = np.broadcast_to(present(x)[:, None], x.shape[1:])
-    low = np.fmin.reduce(x[channel], axis=None, where=mask, initial=np.inf)
-    high = np.fmax.reduce(x[channel], axis=None, where=mask, initial=-np.inf)
+    """The lowest and the highest number of a channel; 0, 0 if there is none."""
+    low, high = np.fmin.reduce(x[channel], axis=None), np.fmax.reduce(x[channel], axis=None)
     return (float(low), float(high)) if low <= high else (0.0, 0.0)
 
 
@@ -142,8 +120,7 @@ def center(
             persons who have it in the first frame where anybody has it.
         groups: `joint` or `bone` for each equal part of the channels; bones have no place, and stay.
     """
-    mask = present(x)
-    holds = mask & ~np.isnan(x[0, :, joint])
+    holds = ~np.isnan(x[0, :, joint])
     if person == "first":
         holds = holds[:, :1]
     frame = int(np.argmax(holds.any(axis=1)))
@@ -152,16 +129,13 @@ def center(
         return x
     origin = x[:, frame, joint, persons].mean(axis=1, dtype=np.float64).astype(x.dtype)
     origin.reshape(len(groups), -1)[[kind == "bone" for kind in groups]] = 0
-    return np.where(mask[:, None], x - origin[:, None, None, None], x)
+    return x - origin[:, None, None, None]
 
 
 def min_max(x: Sample) -> Sample:
     """Scales every channel to [-1, 1] by its lowest and highest value; a constant channel becomes -1."""
-    mask = np.broadcast_to(present(x)[:, None], x.shape)
-    axes = (1, 2, 3)
-    low = np.fmin.reduce(x, axis=axes, keepdims=True, where=mask, initial=np.inf)
-    high = np.fmax.reduce(x, axis=axes, keepdims=True, where=mask, initial=-np.inf)
-    return np.where(mask, (x - low) / np.where(high > low, high - low, 1) * 2 - 1, 0).astype(x.dtype)
+    low, high = (bound.reduce(x, axis=(1, 2, 3), keepdims=True) for bound in (np.fmin, np.fmax))
+    return ((x - low) / np.where(high > low, high - low, 1) * 2 - 1).astype(x.dtype)
 
 
 def random_rotation(x: Sample, degrees: Sequence[float], rng: Generator, *, order: str = "xyz") -> Sample:
@@ -259,7 +233,7 @@ def uniform_frames(x: Sample, size: int, rng: Generator, *, start: int | None = 
 
 
 def jitter(x: Sample, deviation: float, rng: Generator) -> Sample:
-    """Adds normal noise of this standard deviation to every number of each present person."""
+    """Adds normal noise of this standard deviation to every number."""
     noise = rng.standard_normal(x.shape, dtype=np.float32)
     noise *= deviation
-    return x + noise * present(x)[:, None]
+    return x + noise

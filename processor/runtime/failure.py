@@ -61,7 +61,7 @@ def sentence(error: BaseException) -> str:
     if is_expected(error):
         if isinstance(error, OSError) and error.filename:
             return f"{error.filename}: {error.strerror}"
-        return str(error)
+        return str(error).rpartition(f"\n{type(error).__name__}: ")[2].strip()  # a worker's begins with its traceback
     message = [line.strip() for line in str(error).splitlines() if line.strip()]
     name = type(error).__name__
     text = message[-1] if message else "no message"
@@ -69,13 +69,14 @@ def sentence(error: BaseException) -> str:
 
 
 def is_expected(error: BaseException) -> bool:
-    """Whether the message is meant for the user: the error is raised by this project's code, in this process."""
+    """Whether the message is meant for the user: the error is raised by this project's code."""
     if _is_not_installed(error):
         return True
     if not isinstance(error, ValueError | OSError) or isinstance(error, UnicodeError):
         return False
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(getattr(error, "filename", "")) or not frames or _is_ours(Path(frames[-1].filename))
+    of_worker = re.findall(r'File "([^"]+)", line \d+, in ', str(error))
+    files = of_worker or [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return bool(getattr(error, "filename", "")) or not files or _is_ours(Path(files[-1]))
 
 
 def _is_not_installed(error: BaseException) -> TypeGuard[ModuleNotFoundError]:

@@ -23,17 +23,17 @@ Array = np.ndarray
 def x() -> Array:
     """A sample (joints and bones) with frames 0, 1 and 20 to 22 empty, and the second person there from 6 to 12."""
     x = np.random.default_rng(0).standard_normal((C, T, V, M)).astype(np.float32)
-    x[:, [0, 1, 20, 21, 22]] = 0
-    x[:, :6, :, 1] = x[:, 13:, :, 1] = 0
+    x[:, [0, 1, 20, 21, 22]] = np.nan
+    x[:, :6, :, 1] = x[:, 13:, :, 1] = np.nan
     return x
 
 
 def somebody(x: Array, t: int, m: int) -> bool:
-    return any(x[c, t, v, m] != 0 for c in range(C) for v in range(V))
+    return not all(math.isnan(x[c, t, v, m]) for c in range(C) for v in range(V))
 
 
 def placed(frames: list[Array], size: int, begin: int) -> Array:
-    y = np.zeros((C, size, V, M))
+    y = np.full((C, size, V, M), np.nan)
     for t, frame in enumerate(frames):
         y[:, begin + t] = frame
     return y
@@ -132,7 +132,8 @@ def slow_resize(x: Array, size: int, p_interval: list[float], rng: Generator) ->
         place = max(0.0, (i + 0.5) * len(frames) / size - 0.5)
         before = int(place)
         after = min(before + 1, len(frames) - 1)
-        y.append((1 - (place - before)) * frames[before] + (place - before) * frames[after])
+        between = (1 - (place - before)) * frames[before] + (place - before) * frames[after]
+        y.append(between if place > before else frames[before])
     return np.stack(y, axis=1)
 
 
@@ -147,7 +148,6 @@ def slow_jitter(x: Array, deviation: float, rng: Generator) -> Array:
 long = np.random.default_rng(1).standard_normal((C, 200, V, M)).astype(np.float32)
 Draws = Callable[[Array, Generator], Array]
 PAIRS: dict[str, tuple[Draws, Draws]] = {
-    "valid": (lambda x, _: augment.valid_frames(x), lambda x, _: np.stack(slow_valid(x), axis=1)),
     "shift": (augment.random_shift, slow_shift),
     "center": (lambda x, _: augment.center(x, 4), lambda x, _: slow_center(x, 4, [0])),
     "center of persons": (

@@ -31,8 +31,8 @@ def rng() -> np.random.Generator:
 def sample(rng: np.random.Generator) -> np.ndarray:
     """A sample whose frames 0, 1 and 10, 11 are empty, and whose second person comes at frame 6."""
     x = rng.standard_normal((C, T, V, M)).astype(np.float32)
-    x[:, [0, 1, 10, 11]] = 0
-    x[:, :6, :, 1] = 0
+    x[:, [0, 1, 10, 11]] = np.nan
+    x[:, :6, :, 1] = np.nan
     return x
 
 
@@ -58,17 +58,17 @@ def test_random_choose_takes_successive_frames_from_everywhere(sample: np.ndarra
     begins = set()
     for _ in range(100):
         window = augment.random_choose(sample, 9, rng)
-        (begin,) = [b for b in range(4) if np.array_equal(window, sample[:, b : b + 9])]
+        (begin,) = [b for b in range(4) if np.array_equal(window, sample[:, b : b + 9], equal_nan=True)]
         begins.add(begin)
     assert begins == {0, 1, 2, 3}
 
 
-def test_random_choose_places_a_short_sample_among_zeros(sample: np.ndarray, rng: np.random.Generator) -> None:
+def test_random_choose_places_a_short_sample_among_empty_frames(sample: np.ndarray, rng: np.random.Generator) -> None:
     begins = set()
     for _ in range(100):
         window = augment.random_choose(sample[:, 2:10], 10, rng)
-        (begin,) = [b for b in range(3) if np.array_equal(window[:, b : b + 8], sample[:, 2:10])]
-        assert np.count_nonzero(window) == np.count_nonzero(sample)
+        (begin,) = [b for b in range(3) if np.array_equal(window[:, b : b + 8], sample[:, 2:10], equal_nan=True)]
+        assert np.count_nonzero(~np.isnan(window)) == np.count_nonzero(~np.isnan(sample))
         begins.add(begin)
     assert begins == {0, 1, 2}
 
@@ -77,7 +77,7 @@ def test_random_shift_moves_the_valid_frames(sample: np.ndarray, rng: np.random.
     begins = set()
     for _ in range(100):
         shifted = augment.random_shift(sample, rng)
-        (present,) = np.nonzero(shifted.any(axis=(0, 2, 3)))
+        (present,) = np.nonzero(~np.isnan(shifted).all(axis=(0, 2, 3)))
         np.testing.assert_array_equal(shifted[:, present], sample[:, 2:10])
         begins.add(int(present[0]))
     assert begins == {0, 1, 2, 3, 4}
@@ -85,7 +85,7 @@ def test_random_shift_moves_the_valid_frames(sample: np.ndarray, rng: np.random.
 
 @pytest.mark.parametrize("frames", [1, T])
 def test_random_move_equals_the_loop(sample: np.ndarray, frames: int) -> None:
-    x = sample[:, :frames]
+    x = np.nan_to_num(sample[:, :frames])
     draw = np.random.default_rng(5)
     drawn = [draw.choice(c, 2) for c in ((-10, -5, 0, 5, 10), (0.9, 1, 1.1), *[(-0.2, -0.1, 0, 0.1, 0.2)] * 2)]
     expected = slow.random_move(x.astype(np.float64), *drawn)
@@ -94,20 +94,19 @@ def test_random_move_equals_the_loop(sample: np.ndarray, frames: int) -> None:
     assert moved.dtype == np.float32
 
 
-def test_min_max_equals_the_loop_and_leaves_the_absent_zero(sample: np.ndarray) -> None:
+def test_min_max_equals_the_loop_and_leaves_the_absent(sample: np.ndarray) -> None:
     y = augment.min_max(sample)
-    np.testing.assert_allclose(y, slow.min_max(sample), atol=1e-5)
-    assert not y[:, 0].any()
-    assert y.min() == -1
-    assert y.max() == 1
+    np.testing.assert_allclose(np.nan_to_num(y), slow.min_max(np.nan_to_num(sample)), atol=1e-5)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(sample))
+    assert np.nanmin(y) == -1
+    assert np.nanmax(y) == 1
 
 
 def test_center_puts_the_joint_of_the_first_valid_frame_at_zero(sample: np.ndarray) -> None:
     y = augment.center(sample, 1)
     np.testing.assert_array_equal(y[:, 2, 1, 0], 0)
     np.testing.assert_allclose(y[:, 5, 7, 0], sample[:, 5, 7, 0] - sample[:, 2, 1, 0])
-    assert not y[:, 0].any()
-    assert not y[:, :6, :, 1].any()
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(sample))
 
 
 def test_center_of_persons_is_the_mean_of_those_in_the_first_valid_frame(sample: np.ndarray) -> None:
@@ -116,13 +115,13 @@ def test_center_of_persons_is_the_mean_of_those_in_the_first_valid_frame(sample:
     np.testing.assert_allclose(y[:, 2, 1].mean(axis=1), 0, atol=1e-6)
     np.testing.assert_allclose(augment.center(sample[..., ::-1], 1, person="mean"), y[..., ::-1], atol=1e-6)
     alone = sample.copy()
-    alone[..., 1] = 0
+    alone[..., 1] = np.nan
     np.testing.assert_array_equal(augment.center(alone, 1, person="mean"), augment.center(alone, 1))
 
 
 def test_center_leaves_a_sample_without_anybody(sample: np.ndarray) -> None:
     for person in ("first", "mean"):
-        assert not augment.center(np.zeros_like(sample), 1, person=person).any()
+        assert np.isnan(augment.center(np.full_like(sample, np.nan), 1, person=person)).all()
 
 
 def test_rotation_keeps_lengths_and_turns_about_the_axis_asked_for(
@@ -132,7 +131,7 @@ def test_rotation_keeps_lengths_and_turns_about_the_axis_asked_for(
     np.testing.assert_allclose(np.linalg.norm(y, axis=0), np.linalg.norm(sample, axis=0), atol=1e-5)
     about_y = augment.random_rotation(sample, [0, 60, 0], rng)
     np.testing.assert_allclose(about_y[1], sample[1], atol=1e-6)
-    assert np.abs(about_y[0] - sample[0]).max() > 0.01
+    assert np.nanmax(np.abs(about_y[0] - sample[0])) > 0.01
     unit_x = np.zeros((3, 1, 1, 1), np.float32)
     unit_x[0] = 1
     both = augment.random_rotation(np.concatenate([unit_x, 2 * unit_x]), [0, 0, 60], rng)  # joints and bones alike
@@ -148,15 +147,15 @@ def test_mirror_is_its_own_inverse_and_exchanges_the_hands(sample: np.ndarray) -
 
 
 def test_even_and_random_frames_span_the_valid_ones(sample: np.ndarray, rng: np.random.Generator) -> None:
-    valid = augment.valid_frames(sample)
-    assert valid.shape[1] == 8
+    valid = sample[:, 2:10]
     even = augment.even_frames(valid, 4)
     np.testing.assert_array_equal(even, valid[:, [0, 2, 4, 7]])
     seen = set()
     for size in (4, 8, 20):
         for _ in range(30):
             chosen = augment.random_frames(valid, size, rng)
-            places = [next(t for t in range(8) if np.array_equal(chosen[:, i], valid[:, t])) for i in range(size)]
+            same = [[np.array_equal(f, g, equal_nan=True) for g in valid.swapaxes(0, 1)] for f in chosen.swapaxes(0, 1)]
+            places = [row.index(True) for row in same]
             assert places == sorted(places)
             assert all(i * 8 // size <= t <= (i + 1) * 8 / size for i, t in enumerate(places))
             seen.add(tuple(places))
@@ -182,10 +181,10 @@ def test_normalization_gives_every_joint_mean_zero_and_deviation_one(paths: dict
 
 def test_normalization_leaves_the_absent_empty(paths: dict[str, str], sample: np.ndarray) -> None:
     data = np.load(paths["data_path"])
-    data[0] = sample
+    data[0] = np.nan_to_num(sample)
     np.save(paths["data_path"], data)
     x = Feeder(**paths, normalization=True)[0][0].numpy()
-    np.testing.assert_array_equal(x.any(axis=(0, 2)), sample.any(axis=(0, 2)))
+    np.testing.assert_array_equal(x.any(axis=(0, 2)), ~np.isnan(sample).all(axis=(0, 2)))
 
 
 def test_window_without_random_choose_takes_the_first_frames(paths: dict[str, str]) -> None:
@@ -271,6 +270,17 @@ def test_a_subclass_may_annotate_what_only_a_type_checker_imports(paths: dict[st
     np.testing.assert_array_equal(Mine(**paths)[0][0], Feeder(**paths)[0][0])
     with pytest.raises(ValueError, match="window_size: '4' must be a whole number"):
         Mine(**paths, window_size="4")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_sample_that_is_not_finite_is_named(paths: dict[str, str], wrong: float) -> None:
+    data = np.load(paths["data_path"])
+    data[4, 2, 7, 3, 1] = wrong
+    np.save(paths["data_path"], data)
+    feeder = Feeder(**paths)
+    assert torch.isfinite(feeder[3][0]).all()
+    with pytest.raises(ValueError, match=r"data\.npy: the sample 'S001C001P001R001A004.skeleton' holds NaN or inf"):
+        feeder[4]
 
 
 def test_a_mapped_feeder_is_pickled_without_its_data(paths: dict[str, str]) -> None:

@@ -189,6 +189,42 @@ def test_motion_of_what_is_missing_in_the_last_frame_is_zero(
     assert (last[:, :, 4, 0] != 0).mean() > 0.4
 
 
+def test_who_stands_still_is_present(tmp_path: Path, x: np.ndarray) -> None:
+    """Motion of zero is a number like others: it is scaled, counts for the mean, gets noise and is interpolated."""
+    x[:, :, 8:12] = x[:, :, 8:9]
+    still = slice(8, 11)
+    paths = write(tmp_path, x, about="channels: {names: [x, y, z]}")
+    plain = samples(paths, stream="joint_motion")
+    assert not plain[:, :, still].any()
+    there = np.ones((N, T, M), bool)
+    there[:, :5, 1] = False  # who is absent has no motion, nor has the frame before the first
+    scaled = samples(paths, stream="joint_motion", min_max=True)
+    normal = samples(paths, stream="joint_motion", normalization=True)
+    for n, c in np.ndindex(N, 3):
+        values = [plain[n, c, t, v, m] for t, v, m in np.ndindex(T, V, M) if there[n, t, m]]
+        zero = -2 * min(values) / (max(values) - min(values)) - 1
+        np.testing.assert_allclose(scaled[n, c, still], zero, atol=1e-5)
+    for c, v in np.ndindex(3, V):
+        values = [plain[n, c, t, v, m] for n, t, m in np.ndindex(N, T, M) if there[n, t, m]]
+        np.testing.assert_allclose(normal[:, c, still, v], -np.mean(values) / np.std(values), atol=1e-5)
+    assert samples(paths, stream="joint_motion", joint_jitter=0.1)[:, :, still].all()
+    longer = samples(paths, stream="joint_motion", sampling="resize", window_size=2 * T)
+    np.testing.assert_allclose(longer[:, :, 15], plain[:, :, 7] * 3 / 4, atol=1e-6)  # frame 7.25, between 7 and 8
+
+
+def test_frames_of_which_all_bones_are_missing_are_recorded(tmp_path: Path, x: np.ndarray) -> None:
+    """Their persons are there, as the mask tells, although all numbers are zero."""
+    x[..., 1] = 0
+    missing = np.zeros((N, T, V, M), bool)
+    missing[:, :2, 3:, 0] = missing[:, :2, 0, 0] = True  # hip, feet and head: each bone lacks an end
+    x[np.broadcast_to(missing[:, None], x.shape)] = 0
+    paths = write(tmp_path, x, missing)
+    gen_bones(tmp_path)
+    bones = samples({**paths, "data_path": str(tmp_path / "val_data_bone.npy")}, sampling="even", window_size=T)
+    assert not bones[:, :, :2].any()
+    np.testing.assert_array_equal(bones, samples(paths, stream="bone", sampling="even", window_size=T))
+
+
 def test_resizing_takes_no_missing_joint_between_two_frames(tmp_path: Path, x: np.ndarray) -> None:
     missing = np.zeros((N, T, V, M), bool)
     missing[:, 10, 2, 0] = True

@@ -23,6 +23,7 @@ from processor.engine.setup import set_up_training
 from processor.results.scores import load_scores
 from processor.runtime import device as runtime
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
+from processor.runtime.failure import is_expected, sentence
 from processor.state.checkpoint import State, read_checkpoint
 
 
@@ -239,7 +240,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data: 
     train(make(data, tmp_path, num_epoch=1))
     before = (tmp_path / "run" / "last.pt").read_bytes()
     x = np.load(data["train"]["data_path"])
-    x[7] = np.nan
+    x[7] = 3e38  # whose variance is not finite
     np.save(data["train"]["data_path"], x)
     with pytest.raises(ValueError, match=r"no longer finite in epoch 2, at or before step .* are in .*not_finite\.txt"):
         train(make(data, tmp_path, num_epoch=2, resume="auto", log_interval=100))
@@ -247,6 +248,17 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data: 
     assert "train7" in names
     assert len(names) <= 7  # of one batch
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
+
+
+def test_the_sentence_of_a_worker_is_as_of_this_process(data: Data, tmp_path: Path) -> None:
+    x = np.load(data["train"]["data_path"])
+    x[7] = np.inf
+    np.save(data["train"]["data_path"], x)
+    for workers in (0, 1):
+        with pytest.raises(ValueError, match="holds NaN or infinity") as caught:
+            train(make(data, tmp_path, num_epoch=1, num_worker=workers, overwrite=True))
+        assert is_expected(caught.value)
+        assert sentence(caught.value).startswith(f"{data['train']['data_path']}: the sample 'train7' holds NaN")
 
 
 def test_a_used_work_dir_is_refused_unless_overwritten(data: Data, tmp_path: Path) -> None:
