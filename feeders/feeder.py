@@ -149,7 +149,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         return x if self.derive == "after" else self._stream(x)
 
     def _stream(self, joints: augment.Sample) -> augment.Sample:
-        if self.stream == "joint":
+        if self.streams.get(self.stream) is STREAMS["joint"]:
             return joints
         args = (self.stream, self.parents, self.streams)
         return self._between_frames(joints, derive, *args, score=self.layout.score, groups=len(self.layout.groups))
