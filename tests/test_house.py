@@ -14,7 +14,7 @@ from conftest import ROOT
 ROOMS = (
     "graph.common", "graph", "feeders",
     "data_gen.common", "data_gen.formats", "data_gen.ntu", "data_gen.demo", "data_gen.class_names", "data_gen",
-    "model.layers", "model.fast", "model", "model.published",
+    "model.replaceable", "model.layers", "model.fast", "model", "model.published",
     "processor.runtime", "processor.config", "processor.state", "processor.results", "processor.engine",
     "processor.tools", "processor", "main", "ensemble", "processor.command",
 )  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from model.fast import activations, attention, chunks, convolution, graph, linear
-from model.layers.replaceable import Switch
+from model.replaceable import Switch
 
 __all__ = ("activations", "attention", "chunks", "convolution", "graph", "linear", "reference")
 

@@ -1,4 +1,4 @@
-"""`layers.replaceable.by_rows` in chunks: some rows at a time, computed again in backward instead of kept.
+"""`model.replaceable.by_rows` in chunks: some rows at a time, computed again in backward instead of kept.
 
 On a CPU what a chunk needs inside stays in the cache, so that computing it again takes about the time of fetching it
 from memory. On a GPU long attention with terms in its logits would keep (L, L) of every row; fused
@@ -19,7 +19,7 @@ from model.fast.attention import LONG
 from model.fast.faster import faster
 from model.layers.attention import Attention
 from model.layers.gcn import GraphConv
-from model.layers.replaceable import Switch, by_rows
+from model.replaceable import Switch, by_rows
 
 SMALL = 2**22  # numbers inside all rows up to which a CPU gains nothing by chunks
 CPU_CHUNK = 2**20  # numbers inside a chunk: 4 MB in float32, which the cache that the cores share holds

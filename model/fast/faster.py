@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from torch import Tensor
 
-from model.layers.replaceable import FASTER
+from model.replaceable import FASTER
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -16,7 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from model.layers.basic import Linear
-from model.layers.replaceable import replaceable, rowwise
+from model.replaceable import replaceable, rowwise
 
 Term = Callable[[Tensor], Tensor]  # the queries (..., L, d) -> (..., L, L), added to the logits
 

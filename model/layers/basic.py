@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.layers.replaceable import replaceable
+from model.replaceable import replaceable
 
 
 @replaceable

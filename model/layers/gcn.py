@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from model.layers.basic import Linear, Projection, add_relu, norm_relu, normalise
-from model.layers.replaceable import replaceable, rowwise
+from model.replaceable import replaceable, rowwise
 
 
 @replaceable

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.layers.basic import Dropout, norm_relu
-from model.layers.replaceable import replaceable
+from model.replaceable import replaceable
 
 
 @replaceable

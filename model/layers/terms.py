@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.layers.replaceable import replaceable
+from model.replaceable import replaceable
 
 
 class RelativeJoints(nn.Module):

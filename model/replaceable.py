@@ -1,4 +1,4 @@
-"""The seam between the formulas of this package and the fast code of `model.fast`."""
+"""The seam between the formulas of `model.layers` and the fast code of `model.fast`."""
 
 from __future__ import annotations
 
