@@ -78,6 +78,9 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             raise ValueError(f"random_rotation: turns x, y and z, {self.layout.flat}; drop it")
         if self.center is not None and self.center >= (V := self.data.shape[3]):
             raise ValueError(f"center: {self.center} is no joint of {self.data_path}, which has {V}")
+        for key, is_used, least in (("center", self.center is not None, 1), ("random_move", self.random_move, 2)):
+            if is_used and self.layout.axes < least:
+                raise ValueError(f"{key}: {self.data_path} holds no x and y; drop it")
         names = names_in(self.stream, self.streams)
         if "bone" in self.layout.groups and (of_joints := {*names} & {*STREAMS} - {*OF_BONES}):
             raise ValueError(
@@ -107,7 +110,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         x = self._joints(index, cut=self.sampling != "crop")  # before motion, so that no motion leads into padding
         x = self._prepared(x)
         count = self.num_clips or 1
-        clips = [self._clip(x, rng, number * x.shape[1] // count) for number in range(count)]
+        each = (x if count == 1 else x.copy() for _ in range(count))  # a step may work in place
+        clips = [self._clip(clip, rng, number * x.shape[1] // count) for number, clip in enumerate(each)]
         x = clips[0] if count == 1 else np.stack(clips)
         return torch.from_numpy(without_nan(x)), int(self.label[index]), int(index)
 
@@ -300,5 +304,5 @@ def without_absent(x: augment.Sample, there: np.ndarray) -> augment.Sample:
 
 
 def without_nan(x: np.ndarray) -> np.ndarray:
-    """Makes NaN zero, in place; several times as fast as numpy."""
-    return torch.from_numpy(x).nan_to_num_(0, posinf=np.inf, neginf=-np.inf).numpy()
+    """A copy with zero for NaN, made several times as fast as by numpy."""
+    return torch.from_numpy(x).nan_to_num(0, posinf=np.inf, neginf=-np.inf).numpy()

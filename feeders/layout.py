@@ -105,4 +105,4 @@ def _positions(channels: Channels, C: int) -> np.ndarray | None:
     step = len(channels.names)
     if channels.position == (*range(step),) or C % step:
         return None
-    return np.add.outer(np.arange(0, C, step), channels.position).ravel()
+    return np.add.outer(np.arange(0, C, step), np.array(channels.position, int)).ravel()

@@ -272,6 +272,32 @@ def test_a_subclass_may_annotate_what_only_a_type_checker_imports(paths: dict[st
         Mine(**paths, window_size="4")  # type: ignore[arg-type]
 
 
+def test_clips_share_no_numbers(paths: dict[str, str], sample: np.ndarray) -> None:
+    """Also where a step works in place."""
+    np.save(paths["data_path"], np.nan_to_num(sample)[None].repeat(N, axis=0))
+
+    @dataclass(eq=False)
+    class Halved(Feeder):
+        def transform(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            x /= 2
+            return super().transform(x, rng)
+
+    for args in ({"sampling": "resize", "p_interval": (0.9, 1.0), "min_crop": 8}, {"sampling": "even"}):
+        options: dict[str, Any] = {"mirroring": True, "random_rotation": (0, 9, 0), "window_size": 8, "num_clips": 3}
+        clips, halved = (kind(**paths, **args, **options)[0][0].numpy() for kind in (Feeder, Halved))
+        np.testing.assert_allclose(halved, clips / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("names", "args"), [("[score, a]", {"center": 1}), ("[x, score]", {"random_move": True})], ids=["center", "move"]
+)
+def test_geometry_without_coordinates_is_refused(paths: dict[str, str], names: str, args: dict[str, Any]) -> None:
+    np.save(paths["data_path"], np.ones((N, 2, T, V, M), np.float32))
+    Path(paths["data_path"]).with_name("prepared.yaml").write_text(f"channels: {{names: {names}}}")
+    with pytest.raises(ValueError, match=f"{next(iter(args))}: .* holds no x and y; drop it"):
+        Feeder(**paths, **args)
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 def test_a_sample_that_is_not_finite_is_named(paths: dict[str, str], wrong: float) -> None:
     data = np.load(paths["data_path"])
