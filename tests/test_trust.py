@@ -23,9 +23,11 @@ import yaml
 import ensemble
 import main as program
 from data_gen import check, custom_gendata, ntu_gen_bones, pyskl_gendata
+from graph.channels import Channels
 from processor.config.schema import Config, resolved
 from processor.results.scores import Scores, save_scores
 from processor.results.work_dir import RESULTS, RUN
+from processor.state.data import TestData
 
 
 class Payload:
@@ -282,6 +284,38 @@ def test_a_configuration_in_weights_names_nothing_but_our_own(
     assert problem in said
     assert said.count("\n") == 1
     assert not (tmp_path / "ran").exists()
+
+
+USES = {  # phases that need no configuration, with what else they are given
+    "predict": ("--input", "rec.npy"),
+    "explain": ("--input", "rec.npy", "--out", "out"),
+    "export": ("--format", "pt2", "--out", "out.pt2"),
+}
+
+
+@pytest.mark.parametrize("phase", USES)
+@pytest.mark.parametrize("forged", [*FORGED, "feeder"])
+def test_weights_alone_name_nothing_but_our_own(
+    forged: str, phase: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, problem = {
+        **FORGED,
+        "feeder": ("model: model.st_tr.Model\nmodel_args: {}\nfeeder: os.system", "a feeder from elsewhere"),
+    }[forged]
+    data = TestData("val_data_joint.npy", (3, 20, 25, 1), Channels(), None, {"script": "custom_gendata.py"})
+    content = {"model": {"fcn.bias": torch.zeros(3)}, "config": text, "epoch": 1, "data": data.as_plain()}
+    torch.save(content, tmp_path / "w.pt")
+    np.save(tmp_path / "rec.npy", np.zeros((20, 25, 3), np.float32) + 1)
+    (tmp_path / "forged_module.py").write_text("open('ran', 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert program.main(["--phase", phase, "--weights", "w.pt", *USES[phase]]) == 1
+    said = capsys.readouterr().err
+    assert problem in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "ran").exists()
+    assert "antigravity" not in sys.modules
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_weights_of_a_users_model_are_trusted_where_the_user_names_it(

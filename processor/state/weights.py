@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 MODELS = ("model.st_tr.Model", "model.zit_zot.Model", "model.Model")
 GRAPHS = tuple(
     f"graph.{name}" for name in (
-        "ntu_rgb_d.Graph", "coco.Graph", "kinetics.Graph", "nw_ucla.Graph", "sbu.Graph", "custom.Graph",
-        "volleyball.Graph", "volleyball.AdjMatrixGraph",
+        "azure_kinect.Graph", "coco.Graph", "custom.Graph", "kinetics.Graph", "mediapipe.Graph", "ntu_rgb_d.Graph",
+        "nw_ucla.Graph", "openpose.Graph", "sbu.Graph", "volleyball.Graph", "volleyball.AdjMatrixGraph",
     )
 )  # fmt: skip
 NESTED = 8  # state dicts inside one another
@@ -89,24 +89,30 @@ class Weights:
         """The import path of the model that they are of, where the file tells."""
         return self.trained[0] if self.trained else self.published
 
+    def stranger(self, model: str | None = None, graph: Any = None) -> tuple[str, Any] | None:
+        """`model` or `graph`, and its import path, where the file names one that is neither ours nor given."""
+        if self.model and self.model not in (model, *MODELS):
+            return "model", self.model
+        named = self.trained[1].get("graph") if self.trained else None
+        return ("graph", named) if named and named not in (graph, *GRAPHS) else None
+
     def settled(self, given: Mapping[str, Any], model: str) -> dict[str, Any]:
         """`model_args` that the file settles; those in `given` decide where its tensors leave a choice.
 
         Raises:
             ValueError: the file is of another model than the one at the import path `model`.
         """
+        if named := self.stranger(model, given.get("graph")):
+            kind, path = named
+            option = {"model": "--model", "graph": "--model_args.graph"}[kind]
+            raise ValueError(
+                f"these weights name a {kind} from elsewhere; if it is to be trusted, give it: {option} {path}"
+            )
         if self.model and self.model != model:
-            if self.model not in MODELS:
-                raise ValueError(
-                    f"these weights name a model from elsewhere; if it is to be trusted, give it: --model {self.model}"
-                )
             raise ValueError(f"these weights are of {self.model}, not of {model}; set `model: {self.model}`")
         if self.trained is None:
             return infer_model_args(self.state, given) if self.published else {}
         saved = self.trained[1]
-        graph = saved.get("graph")
-        if graph and graph not in GRAPHS and graph != given.get("graph"):
-            raise ValueError(f"these weights name a graph from elsewhere; if it is to be trusted, give it: {graph}")
         kind = import_object(model)
         options = schema_of(kind) or kind  # a user's model need not have a schema
         defaults = {name: p.default for name, p in inspect.signature(options).parameters.items()}

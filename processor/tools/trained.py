@@ -222,10 +222,10 @@ def config_of(weights: Weights, config: str | Path | None = None, words: Sequenc
     told = plain(load(weights.config, str(weights.path), []))
     kept = {key: told[key] for key in ("feeder", "test_feeder_args", "average", "precision", "seed") if key in told}
     run = Config(**kept, model=weights.trained[0], model_args=weights.trained[1])
-    if run.feeder != FEEDER:
+    if named := weights.stranger() or (("feeder", run.feeder) if run.feeder != FEEDER else None):
         raise ValueError(
-            f"weights: {weights.path} names a feeder from elsewhere; if it is to be trusted, add --config with a "
-            f"configuration that says `feeder: {run.feeder}`"
+            f"weights: {weights.path} names a {named[0]} from elsewhere; if it is to be trusted, add --config with a "
+            f"configuration that says `{named[0]}: {named[1]}`"
         )
     return run
 
