@@ -74,7 +74,7 @@ class Staging:
         self._stack = stack
         self._writers: list[ArrayWriter] = []
         self._contents: dict[Path, Callable[[], bytes]] = {}
-        self._removed: list[Path] = []
+        self._outdated: list[Path] = []
 
     def array(self, path: Path, capacity: int, row_shape: tuple[int, ...], dtype: DTypeLike = "<f4") -> ArrayWriter:
         """A writer of the array that becomes `path`."""
@@ -96,8 +96,8 @@ class Staging:
         self._contents[path] = content.encode
 
     def remove(self, path: Path) -> None:
-        """The earlier file at `path` is deleted, because the new files have none."""
-        self._removed.append(path)
+        """The earlier file at `path` is deleted when the new files are in place, because they have none."""
+        self._outdated.append(path)
 
     def finish(self) -> None:
         """Complete all files under their temporary names."""
@@ -106,7 +106,10 @@ class Staging:
         for path, content in self._contents.items():
             with _writing(path):
                 self._temporary(path).write_bytes(content())
-        for path in self._removed:
+
+    def delete_outdated(self) -> None:
+        """Delete the earlier files that the new ones do not replace."""
+        for path in self._outdated:
             delete(path)
 
     def close(self) -> None:
@@ -122,8 +125,8 @@ class Staging:
 def staged() -> Iterator[Staging]:
     """Output files that appear together: `with staged() as staging:` writes them under temporary names.
 
-    When the block ends, all are completed, then all are renamed. If it raises, all are deleted, and finished files of
-    an earlier run stay.
+    When the block ends, all are completed, then all are renamed, then the files named to `remove` are deleted. If it
+    raises, all temporary files are deleted, and finished files of an earlier run stay.
     """
     with ExitStack() as stack:
         staging = Staging(stack)
@@ -132,6 +135,7 @@ def staged() -> Iterator[Staging]:
             staging.finish()
         finally:
             staging.close()
+    staging.delete_outdated()  # not before: if a renaming fails, an earlier array still needs its mask
 
 
 @contextmanager

@@ -106,6 +106,30 @@ def test_failing_to_publish_leaves_no_temporary_file(tmp_path: Path, monkeypatch
     assert not (tmp_path / "sub").exists()
 
 
+def test_an_earlier_mask_stays_until_all_new_files_are_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(value: float) -> None:
+        with staged() as staging:
+            staging.npy(tmp_path / "a.npy", np.array([value]))
+            staging.remove(tmp_path / "missing.npy")
+
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(5, "Input/output error", str(target))
+
+    np.save(tmp_path / "a.npy", np.ones(1))
+    np.save(tmp_path / "missing.npy", np.ones(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(files.os, "replace", refuse)
+        with pytest.raises(OSError, match="Input/output error"):
+            write(2)
+    assert np.load(tmp_path / "a.npy").tolist() == [1]
+    assert sorted(os.listdir(tmp_path)) == ["a.npy", "missing.npy"]
+    write(2)
+    assert np.load(tmp_path / "a.npy").tolist() == [2]
+    assert os.listdir(tmp_path) == ["a.npy"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows renames no open file")
 def test_what_a_killed_run_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "sub"
