@@ -46,15 +46,20 @@ def convert_file(path: Path, *, steps: Steps, persons: Persons = "file") -> Row:
 
 
 def row_of(recording: Recording, *, steps: Steps, persons: Persons = "file") -> Row:
-    """A recording of NTU's joints in metres as `convert_file` makes it of a file; arguments and errors as there."""
+    """A recording of NTU's joints in metres as `convert_file` makes it of a file; arguments and errors as there.
+
+    Bodies without a number come after the numbered persons; those at one place are one person.
+    """
     kept, num_body = slice(NUM_FRAME), _num_read(persons)
     bodies = recording.joints[kept, :num_body].swapaxes(0, 1).astype(np.float64)
-    there = np.asarray(recording.present[kept, :num_body].any(axis=2)).T  # (M, T)
-    identity = np.where(there, np.arange(len(there))[:, None], -1)
+    is_present = np.asarray(recording.present[kept, :num_body].any(axis=2)).T  # (M, T)
+    numbers = np.full(is_present.shape, -1)
     if recording.identity is not None:
-        identity = recording.identity[kept, :num_body].T
-        order = [number for number in dict.fromkeys(identity.T.ravel().tolist()) if number >= 0]
-        identity = np.select([identity == number for number in order], range(len(order)), -1)
+        numbers = recording.identity[kept, :num_body].T
+    order = [number for number in dict.fromkeys(numbers.T.ravel().tolist()) if number >= 0]
+    identity = np.where(is_present, len(order) + np.arange(len(is_present))[:, None], -1)
+    for rank, number in enumerate(order):
+        identity[numbers == number] = rank
     return row_of_bodies(bodies, identity, len(recording.joints), steps=steps, persons=persons)
 
 
@@ -120,7 +125,7 @@ def convert(
     named = data_path if isinstance(data_path, Mapping) else dict.fromkeys(dataset.raw, data_path)
     folders = {option: Path(path) for option, path in named.items()}
     files = usable_files(folders, dataset, ignored_sample_path, report)
-    own = {
+    decisive = {
         **folders,
         "ignored_sample_path": ignored_sample_path,
         "persons": persons,
@@ -147,7 +152,7 @@ def convert(
         num_worker=num_worker,
         channels=CHANNELS,
         frame_rate=FRAME_RATE,
-        made=made_by(script, **(own if options is None else options)),
+        made=made_by(script, **(decisive if options is None else options)),
     )
     return report
 
@@ -184,6 +189,6 @@ def command(
     parser.strict()
     arguments = vars(parser.parse_args(argv))
     folders = {option: path for option in dataset.raw if (path := arguments.pop(option))}
-    if len(dataset.raw) > 1 and (whole := arguments.pop("data_path")):
-        folders = dict.fromkeys(dataset.raw, whole) | folders
+    if len(dataset.raw) > 1 and (folder := arguments.pop("data_path")):
+        folders = dict.fromkeys(dataset.raw, folder) | folders
     return function(folders, dataset=dataset, **arguments)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,11 @@ from recordings import random_bodies, skeleton_text, write_recordings
 from data_gen import preprocess_120
 from data_gen.common import parallel
 from data_gen.common.command_line import Report
+from data_gen.formats.recording import Recording
 from data_gen.ntu import convert as ntu_convert
+from data_gen.ntu.convert import CHANNELS, Persons, Steps, row_of
 from data_gen.ntu.splits import NTU120
+from data_gen.ntu.steps import plain, preprocessed
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_gendata import gendata
 from data_gen.preprocess import main, preprocess
@@ -308,6 +312,32 @@ def test_persons_may_be_followed_by_their_identity(tmp_path: Path) -> None:
     assert (prepared.channels, prepared.frame_rate) == (Channels(("x", "y", "z"), "metres"), 30)
     assert prepared.made["script"] == "ntu_gendata.py"
     assert prepared.made["options"]["persons"] == "track"
+
+
+@pytest.mark.parametrize("steps", [plain, preprocessed])
+@pytest.mark.parametrize("persons", ["file", "track"])
+def test_a_recording_without_numbers_of_persons_is_one_by_places(steps: Steps, persons: Persons) -> None:
+    joints = np.random.default_rng(0).normal(size=(6, 2, 25, 3))
+    joints[4:, 0] = 0
+    untold = Recording.of("a", joints, CHANNELS, identity=np.full((6, 2), -1))
+    expected = row_of(replace(untold, identity=None), steps=steps, persons=persons)
+    row = row_of(untold, steps=steps, persons=persons)
+    np.testing.assert_array_equal(row.x, expected.x)
+    assert not row.is_swapped
+
+
+def test_persons_without_a_number_follow_those_with_one() -> None:
+    joints = np.random.default_rng(0).normal(size=(6, 2, 25, 3))
+    identity = np.array([[-1, 7]] * 3 + [[7, -1]] * 3)
+    joints[3:] = joints[3:, ::-1]
+    joints[3:, 1] = 0  # who has no number leaves
+    recording = Recording.of("a", joints, CHANNELS, identity=identity)
+    row = row_of(recording, steps=plain, persons="track")
+    np.testing.assert_array_equal(row.x[:, :3, :, 0], recording.joints[:3, 1].transpose(2, 0, 1))
+    np.testing.assert_array_equal(row.x[:, 3:6, :, 0], recording.joints[3:, 0].transpose(2, 0, 1))
+    np.testing.assert_array_equal(row.x[:, :3, :, 1], recording.joints[:3, 0].transpose(2, 0, 1))
+    assert not row.x[:, 3:, :, 1].any()
+    assert row.is_swapped
 
 
 @pytest.fixture
