@@ -7,8 +7,8 @@ for ours; what such a folder has under other names, a feeder for example, can st
 
 from __future__ import annotations
 
-import runpy
 import sys
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +30,13 @@ def run() -> int:
         )
         return 1
     sys.argv = [f"st-tr {word}", *sys.argv[2:]]
-    runpy.run_module(scripts[word], run_name="__main__", alter_sys=False)
+    # imported, not run as __main__, where worker processes would not find a script's functions
+    script = import_module(scripts[word])
+    if not scripts[word].startswith("data_gen."):
+        return int(script.main())
+    from data_gen.common.command_line import run as run_script
+
+    run_script(script.main)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,21 @@ COMMAND = "from st_tr.processor.command import run; raise SystemExit(run())"
 NAMES = ("model", "graph", "main", "feeders", "processor", "data_gen", "ensemble", "config")
 
 
+# every clip is converted by a worker process, which a run of so few does not start
+IN_A_WORKER = """
+import st_tr.processor.command
+from data_gen.common import parallel
+
+class Pool(parallel.ProcessPoolExecutor):
+    def submit(self, *call):
+        future = super().submit(*call)
+        future.exception()
+        return future
+
+parallel.ProcessPoolExecutor, parallel._ITEMS_WORTH_A_PROCESS, parallel._CHUNK = Pool, 1, 1
+"""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which the packages were installed."""
@@ -24,14 +40,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def call(site: Path, folder: Path, *words: str) -> tuple[int, str]:
-    """Status and output of the installed command in a folder that shadows every name of ours."""
+def call(site: Path, folder: Path, *words: str, before: str = "") -> tuple[int, str]:
+    """Status and output of the installed command, after some Python, in a folder that shadows every name of ours."""
     for name in NAMES:
         (folder / f"{name}.py").write_text("raise SystemExit('not ours')\n", encoding="utf-8")
     paths = os.pathsep.join([str(folder), str(site)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, *words],
+        [sys.executable, "-c", before + COMMAND, *words],
         cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
@@ -64,3 +80,17 @@ def test_the_scripts(site: Path, tmp_path: Path) -> None:
     status, text = call(site, tmp_path, "storage")
     assert status == 1
     assert text.startswith("error: 'storage' is none of check, compare, custom_gendata, ")
+
+
+def test_a_script_with_workers(site: Path, tmp_path: Path) -> None:
+    person = {"pose": [0.25] * 36, "score": [0.5] * 18}
+    clip = {"data": [{"frame_index": 1, "skeleton": [person]}], "label": "x", "label_index": 7}
+    (tmp_path / "kinetics_train").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "kinetics_train" / f"{name}.json").write_text(json.dumps(clip), encoding="utf-8")
+    listed = {name: {"has_skeleton": True, "label": "x", "label_index": 7} for name in "ab"}
+    (tmp_path / "kinetics_train_label.json").write_text(json.dumps(listed), encoding="utf-8")
+    words = ["kinetics_gendata", "--data_path", ".", "--out_folder", "out", "--num_worker", "2"]
+    status, text = call(site, tmp_path, *words, before=IN_A_WORKER)
+    assert status == 0, text
+    assert "(2, 3, 300, 18, 2)" in text
