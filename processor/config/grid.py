@@ -24,7 +24,7 @@ from typing import Any
 
 from graph.common.schema import Problem, beyond_bounds, option
 from graph.common.yaml_text import Section, plain
-from processor.config.layers import Reader, merge, present
+from processor.config.layers import Reader, merge, overlaid, present
 
 KEY = "study"
 FEEDERS = ("train_feeder_args", "validation_feeder_args", "test_feeder_args")
@@ -62,6 +62,9 @@ class Grid:
             yield ("streams", "models"), f"{both.pop()!r} is the name of a model, too"
         if not all(_are_weights(value) for value in self.fusion.values()):
             yield ("fusion",), "a weight must be a number, such as 1 or 0.6"
+        for name in self.streams:
+            if isinstance(self.fusion.get(name), dict):
+                yield ("fusion", "streams"), f"{name!r} is a stream, so its weight must be a number, such as 1 or 0.6"
         inner = {name for value in self.fusion.values() if isinstance(value, dict) for name in value}
         for name in {*self.fusion} - {*models, *self.streams} or inner - {*self.streams}:
             yield ("fusion", "models", "streams"), f"{name!r} is no model and no stream of this study"
@@ -84,7 +87,8 @@ def member_layers(
         layers: what the file and those that it builds on say, in this order, then what the command line says.
         problems: gets a sentence for each problem.
     """
-    streams = _streams(layers)
+    study = overlaid(layers)[KEY]
+    changes = study["streams"] if isinstance(study.get("streams"), Section) else {}
     for model in grid.models or [""]:
         base: list[Section] = []
         if model:
@@ -94,14 +98,14 @@ def member_layers(
             if not reader.complete:
                 continue
             base = reader.layers
-            if any(KEY in layer for layer in base):
+            if overlaid(base).get(KEY):
                 problems.append(f"{path}: study.models: {model} is a study itself; name configurations of one run")
                 continue
             problems.extend(_replaced(model, base[-1], layers[:-1], path))
         has_validation = any(FEEDERS[1] in layer for layer in (*base, *layers))
         for stream in [*grid.streams] or [""]:
-            further = [_stream(stream, streams.get(stream), has_validation)] if stream else []
-            yield (Path(model).name, stream), [*base, *layers, *further]
+            further = [_stream(stream, changes.get(stream), has_validation)] if stream else []
+            yield (Path(model).name, stream), [*base, *layers[:-1], *further, layers[-1]]
 
 
 def _replaced(model: str, says: Section, layers: Sequence[Section], path: Path) -> Iterator[str]:
@@ -116,16 +120,6 @@ def _replaced(model: str, says: Section, layers: Sequence[Section], path: Path) 
                     f"it by {json.dumps(other)}; name a file without this key"
                 )
                 return
-
-
-def _streams(layers: Sequence[Section]) -> dict[str, Any]:
-    """What each stream changes, with where that was written."""
-    written: Section = Section()
-    for layer in layers:
-        study = layer.get(KEY)
-        written = merge(written, study) if isinstance(study, Section) else written
-    streams = written.get("streams")
-    return streams if isinstance(streams, Section) else {}
 
 
 def _stream(name: str, changes: Any, has_validation: bool) -> Section:

@@ -48,6 +48,14 @@ def merge(base: Section, over: Section, problems: list[str] | None = None) -> Se
     return merged
 
 
+def overlaid(layers: Sequence[Section]) -> Section:
+    """What layers say together; what `_delete_` names in vain is not told, for layers below them may hold it."""
+    section = Section()
+    for layer in layers:
+        section = merge(section, layer, [])
+    return section
+
+
 def _without(base: Section, written: Any, place: str, problems: list[str]) -> Section:
     """A copy of `base` that lacks the keys that `_delete_` names."""
     try:

@@ -12,7 +12,7 @@ import logging
 import re
 import sys
 import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -23,13 +23,21 @@ from graph.common.hints import describe
 from graph.common.schema import Problem, beyond_bounds, default_of, hints_of, option
 from graph.common.yaml_text import COMMAND_LINE, Section, dump, load, plain
 from processor.config.check import Check
-from processor.config.grid import KEY, Grid, member_layers
-from processor.config.layers import Reader, find_file, merge, read_command_line
+from processor.config.grid import FEEDERS, KEY, Grid, member_layers
+from processor.config.layers import Reader, find_file, merge, overlaid, read_command_line
 from processor.config.published import modernised
 
 log = logging.getLogger(__name__)
 
 CONFIG = "config.yaml"  # in the folder of a run: its complete configuration
+IDLE_WITH: dict[str, tuple[str, tuple[str | None, ...]]] = {  # keys without effect at some values of another one
+    "min_lr": ("lr_schedule", ("multi-step",)),
+    "step": ("lr_schedule", ("cosine",)),
+    "gamma": ("lr_schedule", ("cosine",)),
+    "patience": ("early_stopping", (None,)),
+    "momentum": ("optimizer", ("Adam", "AdamW")),
+    "nesterov": ("optimizer", ("Adam", "AdamW")),
+}
 
 
 class ConfigError(ValueError):
@@ -261,10 +269,11 @@ def load_study(argv: Sequence[str]) -> Study:
     if (folder := str(Path.cwd())) not in sys.path and reader.complete:
         sys.path.append(folder)  # a feeder or a model that is named may be a module there
     layers = [*reader.layers, overrides]
-    grid = _grid(layers, check)
-    members = [(("", ""), layers)]
-    if any(layer.get(KEY) for layer in layers):  # where the grid is wrong, its members say nothing
-        members = list(member_layers(grid, path, layers, check.problems)) if grid and path else []
+    grid, members = None, [(("", ""), layers)]
+    together = overlaid(layers)
+    if path and isinstance(study := together.get(KEY), Section) and study:
+        grid = _grid(together, study, check)  # where it is wrong, its members say nothing
+        members = list(member_layers(grid, path, layers, check.problems)) if grid else []
     sections = {member: _merged(of_member, check) for member, of_member in members}
     configs = {member: _checked(section, path, check, reader.complete) for member, section in sections.items()}
     if not check.problems:
@@ -275,7 +284,7 @@ def load_study(argv: Sequence[str]) -> Study:
         log.warning("published names: %s", ", ".join(f"{a} is read as {b}" for a, b in check.renamed.items()))
     if check.idle:
         log.warning("these published keys do nothing: %s", ", ".join(check.idle))
-    said = [line for member, config in configs.items() for line in remarks(config, sections[member])]
+    said = [line for member, config in configs.items() for line in remarks(config, sections[member], check.file)]
     for line in dict.fromkeys((*check.warnings, *said)):
         log.warning(line)
     weights = {member: grid.weight(*member) for member in configs} if grid and grid.fusion else {}
@@ -283,12 +292,13 @@ def load_study(argv: Sequence[str]) -> Study:
 
 
 def _same(configs: Mapping[tuple[str, str], Config], file: str) -> Iterator[str]:
-    """A problem if two models of a study are the same, so that one would be trained twice, under two names."""
-    for (model, stream), (other, other_stream) in combinations(configs, 2):
-        if stream == other_stream and configs[model, stream] == configs[other, stream]:
+    """A problem if two models or streams of a study are the same: one would be trained twice, under two names."""
+    for one, other in combinations(configs, 2):
+        if configs[one] == configs[other]:
+            key, axis = ("streams", 1) if one[0] == other[0] else ("models", 0)
             yield (
-                f"{file}: study.models: {model} and {other} are the same, because the keys of this file and of the "
-                "command line replace theirs; name a file without the keys in which the models differ"
+                f"{file}: study.{key}: {one[axis]} and {other[axis]} are the same, because the keys of this file and "
+                f"of the command line replace theirs; leave out the keys in which the {key} differ"
             )
             return
 
@@ -311,18 +321,16 @@ def _merged(layers: Sequence[Section], check: Check) -> Section:
     return section
 
 
-def _grid(layers: Sequence[Section], check: Check) -> Grid | None:
-    """The grid of the key `study`; None: there is none, or it is wrong."""
-    section = Section()
-    for layer in layers:
-        section = merge(section, layer)
-    written, before = section.get(KEY), len(check.problems)
-    if not isinstance(written, Section) or not written:
-        return None
-    place = section.places[KEY]
-    good = check.arguments(Grid, written, KEY, KEY, place)
-    if written.get("seeds") and section.places.get("seed") == COMMAND_LINE:
+def _grid(section: Section, study: Section, check: Check) -> Grid | None:
+    """The grid that a section has as `study`; None: it is wrong."""
+    before = len(check.problems)
+    good = check.arguments(Grid, study, KEY, KEY, section.places[KEY])
+    if study.get("seeds") and section.places.get("seed") == COMMAND_LINE:
         check.problems.append(f"{COMMAND_LINE}: seed: the study names its seeds; give --study.seeds instead")
+    for key in FEEDERS if study.get("streams") else ():
+        if isinstance(args := section.get(key), Section) and args.places.get("stream") == COMMAND_LINE:
+            text = f"{key}.stream: the study names its streams; give --study.streams instead"
+            check.problems.append(f"{COMMAND_LINE}: {text}")
     return Grid(**good) if len(check.problems) == before else None
 
 
@@ -354,8 +362,11 @@ def default_work_dir(path: Path) -> Path:
     return Path("work_dir", *inside, path.stem)
 
 
-def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
-    """Values that most do not mean so, but a researcher may; `given` are the keys that somebody wrote."""
+def remarks(config: Config, given: Section, file: str) -> Iterator[str]:
+    """Values that most do not mean so, but a researcher may; `given` has the keys that somebody wrote, also in bases.
+
+    That an inherited key has no effect is not remarked: another schedule than that of a base leaves its keys idle.
+    """
     epochs, num_class = config.num_epoch, config.model_args.get("num_class")
     if config.phase == "train":
         if config.warm_up_epoch >= epochs:
@@ -368,6 +379,11 @@ def remarks(config: Config, given: Collection[str]) -> Iterator[str]:
             yield "freeze: without `weights`, the frozen parts keep the random numbers that they begin with"
         if config.optimizer == "SGD" and config.nesterov and not config.momentum:
             yield "nesterov: has no effect, for momentum is 0"
+        default = Config()
+        for key, (other, values) in IDLE_WITH.items():
+            is_new = given.places.get(key, "").startswith((f"{file}:", COMMAND_LINE))
+            if is_new and getattr(config, key) != getattr(default, key) and getattr(config, other) in values:
+                yield f"{key}: has no effect, for {other} is {getattr(config, other) or 'null'}"
         unused = [key for key in ("momentum", "nesterov", "weight_decay") if key in given]
         if "." in config.optimizer and unused:
             yield f"{', '.join(unused)}: {config.optimizer} takes no settings but base_lr and those in optimizer_args"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from graph.common.bounded_yaml import YamlError, read_text
 from graph.common.words import plural
-from graph.common.yaml_text import load, plain
+from graph.common.yaml_text import Section, load, plain
 from processor.config.schema import Config, Study, resolved
 from processor.engine.setup import open_feeder
 from processor.results.ledger import RESULT
@@ -109,14 +111,16 @@ def check(study: Study, jobs: Sequence[Job]) -> None:
     for member in study.members.values():
         if member.folds:
             _check_marks(member)
+    _check_fusion(study)
     _check_resume(jobs)
     tested: dict[tuple[str, str], int | None] = {}
-    opened: dict[str, Any] = {}
+    names: dict[str, list[str]] = {}  # of the samples of each part of the data; a feeder may hold all its data
     for job in jobs:
         for part in job.config.parts:
             key = f"{part} {getattr(job.config, f'{part}_feeder_args')}"
-            opened[key] = opened.get(key) or open_feeder(job.config, part)
-        for name in opened[key].sample_name if job.fold is not None else ():
+            if key not in names:
+                names[key] = [*open_feeder(job.config, part).sample_name]
+        for name in names[key] if job.fold is not None else ():
             if (other := tested.setdefault((job.group, name), job.fold)) != job.fold:
                 raise ValueError(f"folds: {other} and {job.fold} both test {name}; each sample belongs to one fold")
 
@@ -132,6 +136,22 @@ def _check_marks(config: Config) -> None:
         if MARK not in str(getattr(config, key)):
             raise ValueError(
                 f"folds: {key} must hold {MARK} where a fold's number belongs, such as data/fold{MARK}/x.npy"
+            )
+
+
+def _check_fusion(study: Study) -> None:
+    """Refuses to fuse members of other seeds or folds: the ledger adds the scores of the same seed and fold."""
+    fused = {"/".join(filter(None, name)): study.members[name] for name, weight in study.weights.items() if weight}
+    for (name, first), (other, config) in pairwise(fused.items()):
+        if not study.seeds and config.seed != first.seed:
+            raise ValueError(
+                f"study.fusion: {name} has seed: {first.seed}, {other} has seed: {config.seed}; scores of the same "
+                "seed are fused, so name the seeds in study.seeds"
+            )
+        if set(config.folds) != set(first.folds):
+            raise ValueError(
+                f"study.fusion: {name} has folds: {first.folds}, {other} has folds: {config.folds}; scores of the same "
+                "fold are fused, so give both the same folds, or leave one out of study.fusion"
             )
 
 
@@ -152,17 +172,32 @@ def differences(job: Job) -> Iterator[str]:
     path = job.config.work_dir / CONFIG
     if not path.is_file():
         return
-    asked, before = (plain(load(text, str(path), [])) for text in (resolved(job.config), path.read_text("utf-8")))
-    default = plain(load(resolved(Config()), "", []))
+    before = _written(path, job.name)
+    asked, default = (plain(load(resolved(config), "", [])) for config in (job.config, Config()))
     ignored = OF_NO_RESULT | (OF_TRAINING if job.config.phase == "test" else set())
     if not asked["class_names"]:
         ignored = ignored | {"class_names"}  # the data tell them
     for key, value in asked.items():
         earlier = before.get(key, default[key])
-        if key == "model_args" and job.config.weights:  # the file of the weights told the rest
+        if key == "model_args" and job.config.weights and isinstance(earlier, dict):
+            # the file of the weights told the rest
             earlier = {name: x for name, x in earlier.items() if name in value}
         if key not in ignored and value != earlier:
             yield from _differing(key, earlier, value)
+
+
+def _written(path: Path, name: str) -> dict[str, Any]:
+    """The configuration in the folder of the run of this name."""
+    try:
+        content = load(read_text(path), str(path), [])
+        if not isinstance(content, Section):
+            raise YamlError("no configuration")
+    except YamlError as error:
+        raise ValueError(
+            f"work_dir: {path} is damaged{error.where}: {error.problem}; train this run anew with --overwrite --only "
+            f"{name}, or choose another --work_dir"
+        ) from error
+    return {key: plain(value) for key, value in content.items()}
 
 
 def _differing(key: str, earlier: Any, value: Any) -> Iterator[str]:

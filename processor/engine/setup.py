@@ -290,4 +290,9 @@ def _resume(state: State, config: Config, about: Mapping[str, Any]) -> Path | No
             f"num_epoch: {config.num_epoch}, but {path} has trained {state.epoch}; take as many or more, or another "
             "--work_dir"
         )
+    if state.epoch == config.num_epoch and state.samples:
+        raise ValueError(
+            f"num_epoch: {config.num_epoch}, but {path} has trained {plural(state.samples, 'sample')} of epoch "
+            f"{state.epoch + 1}; take {state.epoch + 1} or more, or another --work_dir"
+        )
     return path

@@ -56,9 +56,9 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
         tested = None  # the scores of the test
         features = Features(run.model, len(run.loaders["test"].feeder))
         while True:
-            # evaluate the epochs that are done; the last test may not fail
-            last = state.epoch >= config.num_epoch
-            if state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
+            # evaluate the epochs that are done, if the next one has not begun; the last test may not fail
+            last, begun = state.epoch >= config.num_epoch, state.samples > 0
+            if not begun and state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
                 scores = _evaluate(run, features, must=last and judge == "test")
                 tested = scores if judge == "test" else None
                 if scores is not None:
@@ -69,7 +69,8 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
                     checkpoints.save(state)  # before the record, or a killed run would record it again
                     _record(record, judge, scores, state.step, config.show_topk)
                     log.info("epoch %d, %s: %s", state.epoch, judge, _accuracy(scores, config.show_topk))
-            if last or (config.early_stopping and state.evaluated - state.best_epoch >= config.patience):
+            waited = state.evaluated - state.best_epoch
+            if last or (config.early_stopping and not begun and waited >= config.patience):
                 break
 
             # train an epoch, or what is left of it

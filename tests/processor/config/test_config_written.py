@@ -332,6 +332,13 @@ class TestLimits:
             ("step: []\noptimizer: AdamW\nweight_decay: 1e-4", ""),
             ("step: []\nshow_topk: [1, 2]", "show_topk: top-2 of 2 classes is always 100 %"),
             ("step: [7]", ""),
+            ("step: []\nmin_lr: 1e-3", "min_lr: has no effect, for lr_schedule is multi-step"),
+            ("lr_schedule: cosine\nstep: [4]", "step: has no effect, for lr_schedule is cosine"),
+            ("lr_schedule: cosine\ngamma: 0.5", "gamma: has no effect, for lr_schedule is cosine"),
+            ("step: []\npatience: 3", "patience: has no effect, for early_stopping is null"),
+            ("step: []\noptimizer: Adam\nmomentum: 0.8", "momentum: has no effect, for optimizer is Adam"),
+            ("step: []\noptimizer: AdamW\nnesterov: false", "nesterov: has no effect, for optimizer is AdamW"),
+            ("step: []\noptimizer: AdamW\nnesterov: true\nmomentum: 0.9\nmin_lr: 0", ""),
             ("warm_up_epoch: 7\nlr_schedule: cosine", ""),
             ("phase: test\nwarm_up_epoch: 9\nstep: [20]", ""),
         ],
@@ -339,6 +346,14 @@ class TestLimits:
     def test_what_most_do_not_mean_is_remarked(self, caplog: pytest.LogCaptureFixture, text: str, remark: str) -> None:
         load(f"num_epoch: 8\n{text}")
         assert caplog.messages == ([remark] if remark else [])
+
+    def test_inherited_keys_may_have_no_effect(self, caplog: pytest.LogCaptureFixture) -> None:
+        Path("base.yaml").write_text(f"{MINIMAL}\nnum_epoch: 8\nstep: [4]\nmomentum: 0.8\n", encoding="utf-8")
+        Path("c.yaml").write_text("_base_: base.yaml\nlr_schedule: cosine\noptimizer: AdamW", encoding="utf-8")
+        load_config(["--config", "c.yaml"])
+        assert caplog.messages == []
+        load_config(["--config", "c.yaml", "--step", "[5]"])
+        assert caplog.messages == ["step: has no effect, for lr_schedule is cosine"]
 
     @pytest.mark.parametrize("model", ["model.st_tr.Model", "model.zit_zot.Model"])
     def test_options_of_the_models(self, model: str) -> None:

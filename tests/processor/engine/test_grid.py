@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from runs import MODEL, say, write_data
 import main as program
 from graph.common.yaml_text import dump
 from processor.config.schema import ConfigError, load_study
+from processor.engine import jobs as of_jobs
 from processor.engine import study as engine
 from processor.engine.jobs import check, choose, jobs_of
 from processor.engine.study import Clock
@@ -229,6 +231,10 @@ def test_runs_are_chosen_by_name(words: list[str], only: str, count: int) -> Non
         (["--study.models", "study"], "study.models: study is a study itself"),
         (["--study.fusion.bones", "1"], "study.fusion: 'bones' is no model and no stream of this study"),
         (["--study.fusion.bone", "much"], "study.fusion: a weight must be a number"),
+        (["--study.fusion.bone", "{joint: 1}"], "study.fusion: 'bone' is a stream, so its weight must be a number"),
+        (["--study._delete_", "stream"], "no key 'stream' is inherited here (did you mean 'streams'?)"),
+        (["--config", "s-tr.yaml", "--study", "5"], "study: 5 must be a mapping"),
+        (["--test_feeder_args.stream", "bone"], "test_feeder_args.stream: the study names its streams; give"),
         (["--study.seeds", "1", "1"], "study.seeds: [1, 1] names one twice"),
         (["--study.streams", "../x"], "study.streams: '../x' cannot be the name of a folder"),
         (["--seed", "3"], "seed: the study names its seeds; give --study.seeds instead"),
@@ -259,6 +265,110 @@ def test_a_stream_may_change_further_keys(words: list[str]) -> None:
     joint, both = load_study(words).members.values()
     assert (joint.base_lr, joint.train_feeder_args["stream"]) == (5e-3, "joint")
     assert (both.base_lr, both.train_feeder_args["stream"], both.model_args["channel"]) == (0.5, "joint+bone", 6)
+
+
+def test_the_command_line_comes_after_the_stream(words: list[str]) -> None:
+    Path("study.yaml").write_text(
+        "study: {streams: {joint: {}, bone: {base_lr: 0.5, seed: 3}}}\n_base_: s-tr.yaml\n", encoding="utf-8"
+    )
+    joint, bone = load_study([*words, "--base_lr", "0.25"]).members.values()
+    assert (joint.base_lr, bone.base_lr, joint.seed, bone.seed) == (0.25, 0.25, 0, 3)
+
+
+def test_streams_that_the_command_line_makes_the_same_are_refused(words: list[str]) -> None:
+    of_joints = "train_feeder_args: {stream: joint}, test_feeder_args: {stream: joint}"
+    text = f"study: {{streams: {{slow: {{base_lr: 0.1, {of_joints}}}, fast: {{base_lr: 0.2, {of_joints}}}}}}}\n"
+    Path("study.yaml").write_text(f"{text}_base_: s-tr.yaml\n", encoding="utf-8")
+    assert len(load_study(words).members) == 2
+    with pytest.raises(ConfigError, match=r"study\.streams: slow and fast are the same"):
+        load_study([*words, "--base_lr", "0.3"])
+
+
+@pytest.mark.parametrize(
+    ("child", "further", "members"),
+    [
+        ("study: {_delete_: streams}", [], ["s-tr/", "t-tr/"]),
+        ("study: {_delete_: [streams, fusion], models: [t-tr]}", [], ["t-tr/"]),
+        ("study: {_delete_: true, models: [t-tr]}", [], ["t-tr/"]),
+        ("study: {streams: {_delete_: joint}}", [], ["s-tr/bone", "t-tr/bone"]),
+        ("study: {streams: {bone: {_delete_: base_lr}}}", [], ["s-tr/joint", "s-tr/bone", "t-tr/joint", "t-tr/bone"]),
+        ("", ["--study._delete_", "streams"], ["s-tr/", "t-tr/"]),
+        ("", ["--_delete_", "study.streams"], ["s-tr/", "t-tr/"]),
+    ],
+)
+def test_a_study_drops_what_it_inherits(words: list[str], child: str, further: list[str], members: list[str]) -> None:
+    text = "study: {models: [s-tr, t-tr], streams: {joint: {}, bone: {base_lr: 0.5}}, seeds: [0]}\n"
+    Path("base.yaml").write_text(text.replace("seeds", "fusion: {s-tr: 1}, seeds"), encoding="utf-8")
+    Path("study.yaml").write_text(f"_base_: base.yaml\n{child}\n", encoding="utf-8")
+    configs = load_study([*words, *further]).members
+    assert ["/".join(member) for member in configs] == members
+    changed = {config.base_lr for (_, stream), config in configs.items() if stream == "bone"}
+    assert changed <= ({5e-3} if "base_lr" in child else {0.5})
+
+
+def test_a_configuration_drops_the_study_that_it_inherits(words: list[str]) -> None:
+    Path("one.yaml").write_text("_base_: [s-tr.yaml, study.yaml]\n_delete_: study\n", encoding="utf-8")
+    assert list(load_study(["--config", "one.yaml"]).members) == [("", "")]
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "problem"),
+    [
+        ("seed", (0, 5), r"study\.fusion: s-tr has seed: 0, t-tr has seed: 5; .* name the seeds in study\.seeds"),
+        ("folds", ([1, 2], [1]), r"study\.fusion: s-tr has folds: \[1, 2\], t-tr has folds: \[1\]; .* the same folds"),
+    ],
+)
+def test_members_of_other_seeds_or_folds_are_not_fused(
+    words: list[str], key: str, values: tuple[Any, Any], problem: str
+) -> None:
+    Path("study.yaml").write_text("study: {models: [s-tr, t-tr], fusion: {s-tr: 1, t-tr: 1}}", encoding="utf-8")
+    study = load_study(words)
+    paths = {f"{part}_feeder_args": {"data_path": "{fold}"} for part in ("train", "test")}
+    members = {
+        member: replace(config, **{**paths, key: value})
+        for (member, config), value in zip(study.members.items(), values, strict=True)
+    }
+    study = replace(study, members=members)
+    with pytest.raises(ValueError, match=problem):
+        check(study, jobs_of(study))
+    unfused = replace(study, weights={**study.weights, ("t-tr", ""): 0.0})
+    with pytest.raises(ValueError, match="data: "):  # which is looked for after that
+        check(unfused, jobs_of(unfused))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "is damaged: no configuration;"),
+        ("- 1", "is damaged: no configuration;"),
+        ("seed: [", "is damaged, line 1: not valid YAML: "),
+    ],
+)
+def test_a_damaged_configuration_of_a_run_is_named(words: list[str], content: str, problem: str) -> None:
+    study = load_study(words)
+    jobs = jobs_of(study)
+    jobs[0].config.work_dir.mkdir(parents=True)
+    path = jobs[0].config.work_dir / "config.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match="--overwrite --only s-tr/joint/seed0") as caught:
+        check(study, jobs)
+    assert str(caught.value).startswith(f"work_dir: {path} {problem}")
+
+
+def test_one_feeder_at_a_time_is_kept(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    class Large:
+        sample_name = ("a", "b")
+
+    def opened(*_: object) -> Large:
+        assert not alive
+        alive.add(feeder := Large())
+        return feeder
+
+    monkeypatch.setattr(of_jobs, "open_feeder", opened)
+    study = load_study(words)
+    check(study, jobs_of(study))
 
 
 def test_a_study_elsewhere_names_the_configurations_of_the_project(words: list[str]) -> None:

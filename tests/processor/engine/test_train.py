@@ -317,6 +317,41 @@ def test_a_run_that_has_trained_longer_is_not_resumed(data: Data, tmp_path: Path
         train(make(data, tmp_path, num_epoch=1, resume="auto"))
 
 
+def half_trained(data: Data, tmp_path: Path, **changes: Any) -> Path:
+    """A run that has been stopped inside its second epoch; its first one is not evaluated."""
+    train(make(data, tmp_path, num_epoch=1, **changes))
+    path = tmp_path / "run" / "last.pt"
+    began = {"samples": 12, "evaluated": 0, "best": -1.0, "best_epoch": 0}
+    torch.save({**torch.load(path, weights_only=True), **began}, path)
+    return path
+
+
+@pytest.mark.parametrize("changes", [{}, {"early_stopping": "test", "patience": 0}])
+def test_half_trained_weights_are_not_evaluated(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    half_trained(data, tmp_path)
+    evaluated, evaluate = [], engine._evaluate
+
+    def noted(run: Any, features: Any, *, must: bool) -> Any:
+        evaluated.append((run.state.epoch, run.state.samples))
+        return evaluate(run, features, must=must)
+
+    monkeypatch.setattr(engine, "_evaluate", noted)
+    train(make(data, tmp_path, num_epoch=2, resume="auto", **changes))
+    assert evaluated == [(2, 0)]
+    assert read_checkpoint(tmp_path / "run" / "best.pt")["best_epoch"] == 2
+
+
+def test_a_run_inside_the_epoch_after_the_last_is_not_resumed(data: Data, tmp_path: Path) -> None:
+    before = half_trained(data, tmp_path).read_bytes()
+    with pytest.raises(
+        ValueError, match=r"num_epoch: 1, but .*last\.pt has trained 12 samples of epoch 2; take 2 or more, or another"
+    ):
+        train(make(data, tmp_path, num_epoch=1, resume="auto"))
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
+
+
 def test_what_an_optimiser_and_a_loss_keep_is_resumed_to_the_bit(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
