@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from model.layers.attention import Attention
 from model.layers.units import SpatialAttention, TemporalAttention
 from model.zit_zot import Transformer
+from processor.results.tokens import step_of
 
 ROWS = 1 << 22  # numbers of logits that are computed at a time, 32 MB
 
@@ -141,14 +142,6 @@ def _windows(calls: list[np.ndarray], V: int, outside: float) -> np.ndarray:
         begin, end = end, end + block.shape[-1]
         y[..., begin:end, begin:end] = block
     return y
-
-
-def step_of(num_frame: int, tokens: int) -> int:
-    """Frames of the input from one of `tokens` to the next; a stride of 2 halves their number, rounded up."""
-    step = 1
-    while -(-num_frame // step) > tokens:
-        step *= 2
-    return step
 
 
 def frames_of(seen: Seen, frames: np.ndarray) -> np.ndarray:

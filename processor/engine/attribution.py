@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from model.layers.attention import Attention
-from processor.engine.attention import Seen, look, step_of
+from processor.engine.attention import Seen, look
+from processor.results.tokens import at_frames
 
 AXES = {"frames": 1, "joints": 2, "persons": 3}  # of a sample (C, T, V, M)
 LEVELS = 10  # steps from nothing to everything removed
@@ -68,8 +69,7 @@ def _at_input(A: np.ndarray, kind: str, length: int) -> np.ndarray:
     """(L, L) of tokens -> of the input's frames; a token's weight is spread over those that it stands for."""
     if kind != "frames" or len(A) == length:
         return A
-    step = step_of(length, len(A))
-    y = np.repeat(np.repeat(A, step, axis=0), step, axis=1)[:length, :length]
+    y = at_frames(A, length, axes=(0, 1))
     return y / y.sum(axis=1, keepdims=True)
 
 
@@ -176,10 +176,10 @@ class Score:
 
 def importances(model: nn.Module, x: Tensor, number: int, seen: Sequence[Seen] | None = None) -> Importance:
     """The importance of joints, frames and persons of a sample for a class, by all methods; each sums to 1."""
-    found = attended(look(model, x)[0] if seen is None else seen, x.shape)
+    importance = attended(look(model, x)[0] if seen is None else seen, x.shape)
     if captum_is_there():
-        found |= by_axis(integrated_gradients(model, x, [number])[number])
-    return {key: value for key, value in found.items() if len(value) > 1}
+        importance |= by_axis(integrated_gradients(model, x, [number])[number])
+    return {key: value for key, value in importance.items() if len(value) > 1}
 
 
 def stability(

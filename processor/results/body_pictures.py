@@ -21,6 +21,7 @@ from feeders.arrays import present
 from graph.common.files import atomic_write
 from graph.tools import Skeleton
 from processor.results.attention_pictures import COLORS, DOTS, PAGE, SMALL, Ticks, color_bar, draw_map, write
+from processor.results.tokens import at_frames
 
 NUM_SHOWN = 6  # frames of a film strip
 LEAST = 0.2  # of an equal share: differences that fill the scale are at least as large
@@ -119,8 +120,7 @@ def over_time(seen: Sequence[Any], kind: str, T: int) -> dict[int, np.ndarray]:
     sums: dict[int, list[np.ndarray]] = {}
     for one in seen:
         if one.kind == kind:
-            A = one.values.mean(axis=0, dtype=np.float64)
-            A = np.repeat(A, -(-T // len(A)), axis=0)[:T]
+            A = at_frames(one.values.mean(axis=0, dtype=np.float64), T)
             sums.setdefault(one.person, []).append(A)
     return {person: np.mean(arrays, axis=0) for person, arrays in sums.items()}
 
@@ -130,9 +130,7 @@ def between_frames(seen: Sequence[Any], T: int) -> np.ndarray | None:
     maps = []
     for one in seen:
         if one.kind == "frames":
-            A = one.values.mean(axis=(0, 1), dtype=np.float64)
-            step = -(-T // len(A))
-            A = np.repeat(np.repeat(A, step, axis=0), step, axis=1)[:T, :T]
+            A = at_frames(one.values.mean(axis=(0, 1), dtype=np.float64), T, axes=(0, 1))
             maps.append(A / A.sum(axis=1, keepdims=True))
     return np.mean(maps, axis=0) if maps else None
 

@@ -47,14 +47,14 @@ def _ntu(steps: ntu.Steps, recording: Recording, T: int, M: int, options: Mappin
 _PREPROCESSED = Script(partial(_ntu, preprocessed), ntu.CHANNELS)
 
 
-def _placed(recording: Recording, own: str) -> Recording:
-    """A recording of another format than the script's `own`, with its persons in one place each."""
-    return recording if recording.format == own else rows.in_places(recording, "auto")[0]
+def _placed(recording: Recording, script_format: str) -> Recording:
+    """A recording of another format than the script's, with its persons in one place each."""
+    return recording if recording.format == script_format else rows.in_places(recording, "auto")[0]
 
 
-def _as_recorded(own: str) -> Script:
+def _as_recorded(script_format: str) -> Script:
     def row(recording: Recording, T: int, M: int, _: Mapping[str, Any]) -> Row:
-        placed = _placed(recording, own)
+        placed = _placed(recording, script_format)
         return to_row(placed.joints, T, M, placed.present)
 
     return Script(row)
@@ -151,11 +151,11 @@ def _with_names(recording: Recording, wanted: Channels) -> Recording:
 
 
 def _in_unit(recording: Recording, wanted: Channels) -> Recording:
-    """The recording in the unit of `wanted`, where both are known."""
-    if "unknown" in (wanted.unit, recording.channels.unit) and wanted.unit != "metres":
-        return recording
+    """The recording in the unit of `wanted`; of an unknown unit as it is, but for metres and millimetres."""
     if wanted.unit in ("metres", "millimetres"):
         return _in_space(recording, wanted.unit)
+    if "unknown" in (wanted.unit, recording.channels.unit):
+        return recording
     if recording.channels.unit == wanted.unit:
         a, b = recording.channels.picture, wanted.picture
         if a and b and a != b:
@@ -168,17 +168,19 @@ def _in_unit(recording: Recording, wanted: Channels) -> Recording:
 
 
 def _in_space(recording: Recording, unit: Unit) -> Recording:
-    """The recording in metres or in millimetres; where it tells no unit, the size of bodies does."""
+    """The recording in metres or in millimetres; where it tells no unit, the size of bodies in space does."""
     joints, channels, notes = recording.joints, recording.channels, recording.notes
     if channels.unit in ("pixels", "normalised"):
         raise ValueError(f"its coordinates are {_unit(channels)}, the model takes {unit}")
     some = slice(None, None, max(len(joints) // SIZED, 1))  # a body keeps its size
-    in_millimetres = in_metres(joints[some], recording.present[some], channels)[1] is not channels
+    by_size = in_metres(joints[some], recording.present[some], channels)[1] is not channels
+    in_millimetres = channels.unit == "millimetres" or by_size
+    is_told = channels.unit != "unknown" or len(channels.position) == 3
     if in_millimetres and unit == "metres":
         joints = joints.copy()
         joints[..., channels.position] /= 1000
         notes = (*notes, "its coordinates were taken as millimetres")
-    if unit == "millimetres" and not in_millimetres:
+    if unit == "millimetres" and is_told and not in_millimetres:
         joints = joints.copy()
         joints[..., channels.position] *= 1000
         notes = (*notes, "its metres became mm")

@@ -30,7 +30,7 @@ from model.published import from_published
 from model.zit_zot import Model as ZitZot
 from processor.config.schema import Config, resolved
 from processor.engine import attribution
-from processor.engine.attention import frames_of, look, step_of
+from processor.engine.attention import frames_of, look
 from processor.engine.attribution import Score, area, by_axis, counts, rollout, spearman, stability
 from processor.results import body_pictures
 from processor.results.attention_pictures import limb_order
@@ -189,9 +189,6 @@ def test_frames_are_those_of_the_recording(tmp_path: Path, options: dict[str, An
 
 
 def test_tokens_of_time_stand_at_frames() -> None:
-    assert [step_of(T, tokens) for T, tokens in ((300, 300), (300, 150), (300, 75), (5, 3), (3, 1), (5, 2))] == [
-        *(1, 2, 4, 2, 4, 4)
-    ]
     model = Model(**{**MODEL, "attention": False, "tcn_attention": True, "window_size": 7})
     seen, _ = look(model, torch.randn(3, 7, 20, 1))
     assert seen[0].kind == "frames"

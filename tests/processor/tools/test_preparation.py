@@ -170,6 +170,20 @@ def test_another_unit_is_noticed() -> None:
         fitted = fitted_to(moving(NTU, Channels(unit=unit), 1000), NTU, METRES, PREPROCESSED)
         np.testing.assert_allclose(fitted.joints, moving(NTU).joints, rtol=1e-6)
         assert fitted.notes == ("its coordinates were taken as millimetres",)
+    in_millimetres = Channels(unit="millimetres")
+    for unit in ("metres", "unknown"):
+        fitted = fitted_to(moving(NTU, Channels(unit=unit)), NTU, in_millimetres, RECORDED)
+        np.testing.assert_allclose(fitted.joints, moving(NTU, scale=1000).joints, rtol=1e-6)
+        assert fitted.notes == ("its metres became mm",)
+        assert fitted.channels == in_millimetres
+    for unit in ("millimetres", "unknown"):
+        fitted = fitted_to(moving(NTU, Channels(unit=unit), 1000), NTU, in_millimetres, RECORDED)
+        np.testing.assert_array_equal(fitted.joints, moving(NTU, scale=1000).joints)
+    flat = Channels(("x", "y"), "millimetres")  # whose size tells nothing
+    for unit in ("millimetres", "unknown"):
+        fitted = fitted_to(moving(NTU, Channels(("x", "y"), unit)), NTU, flat, RECORDED)
+        np.testing.assert_array_equal(fitted.joints, moving(NTU, flat).joints)
+        assert fitted.notes == ()
     pixels = Channels(("x", "y", "score"), "pixels", (100, 50))
     shares = Channels(("x", "y", "score"), "normalised")
     fitted = fitted_to(moving(COCO, pixels, 50), COCO, shares, RECORDED)
