@@ -45,6 +45,7 @@ from data_gen.formats.splits import NamePattern, validation
 from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON, beside
 from feeders.arrays import LABEL as LABELS
 from graph.channels import Channels
+from graph.common.bounded_yaml import read_text
 from graph.common.words import plural
 from graph.common.yaml_text import dump
 from graph.custom import load_skeleton
@@ -107,8 +108,10 @@ def gendata(
         labels, sources = _files(data_path, label_path, pattern, report, num_worker=num_worker, **reading)
     else:
         held = _recordings_of(data_path, report, **reading)
+        if not held:
+            raise report.failure(f"{data_path}: no recording can be used")
         own = {name: Told(recording.label, recording.split) for name, recording in held.items()}
-        labels = _labels(label_path, pattern, held, report) or labels_in(data_path, own)
+        labels = _labels(label_path, pattern, held, report) or labels_in(data_path, own, report)
         labels, sources = _paired(labels, held, str(data_path), (label_path or data_path).name, report)
         num_worker = 1  # they are in memory
     nothing = f"{data_path}: no recording {f'that {label_path} lists ' if label_path else ''}can be used"
@@ -126,7 +129,7 @@ def gendata(
     model_args = _model_args(out_folder, row_shape, len(labels.classes))
     texts = {
         CLASSES: "".join(f"{name}\n" for name in labels.classes),
-        SKELETON: Path(skeleton).read_text(encoding="utf-8"),
+        SKELETON: read_text(Path(skeleton)),
     }
     config, place = _config(out_folder, bones, model_args, has_depth=not channels.is_flat), out_folder / CONFIG
     if not place.exists():
@@ -161,10 +164,12 @@ def gendata(
         ),
     )
     report.notes += _notes(facts, labels, channels)
-    if any(labels.lines[name].part == "val" for name in facts):
+    empty = {*PARTS} - {labels.lines[name].part for name in facts}
+    if not empty:
         report.notes.append(f"train a model with  python main.py --config {(out_folder / 's-tr.yaml').as_posix()}")
     else:
-        report.notes.append("no recording is for validation: give a split or --val before you train a model")
+        part = "training" if "train" in empty else "validation"
+        report.notes.append(f"no recording is for {part}: give a split or --val before you train a model")
     return report
 
 
@@ -231,7 +236,7 @@ def _files(
     labels = _labels(label_path, pattern, sorted(recordings), report)
     if labels is None:
         paths = {name: (files | folders)[name] for name in sorted(recordings)}
-        labels = labels_in(data_path, _told(data_path, paths, report, **reading))
+        labels = labels_in(data_path, _told(data_path, paths, report, **reading), report)
     listed_in = label_path.name if label_path else "--names"
     labels, paired = _paired(labels, files | folders, str(data_path), listed_in, report)
     used = {listed.source for listed in paired.values()}

@@ -158,6 +158,9 @@ def _parts(
             if name not in clips and name not in broken:
                 report.skip(f"split {split!r}: {name} has no annotation")
         parts[place] = clips.keys() & set(names)
+        if names and not parts[place]:
+            report.skip(f"split {split!r}: none of its clips can be used, and it is not written")
+            del parts[place]
     return parts
 
 

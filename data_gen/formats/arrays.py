@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 
 from data_gen.formats.files import Source, check_size
+from data_gen.formats.headings import skeleton_named
 from data_gen.formats.recording import Recording
 from graph.channels import Channels, Unit
 from graph.common.words import plural
 from graph.ntu_rgb_d import SKELETON as KINECT_V2
 
 MAX_SCORE = 1.1
+_MAX_CHANNEL = 9  # of a joint, where the user tells none: position, rotation and velocity
 _MAX_NPZ_MB = 16_384  # the joints of NTU RGB+D 120 take 10 GB
 JOINTS, SCORES = ("keypoints", "keypoint", "joints", "data", "arr_0"), ("scores", "keypoint_scores", "keypoint_score")
 
@@ -94,8 +96,11 @@ def recording_of(name: str, joints: np.ndarray, source: Source, **fields: Any) -
     if C < 2 or source.channel not in (None, C):
         raise ValueError(f"{plural(C, 'channel')} in shape {joints.shape}, {source.channel or 'at least 2'} expected")
     joints = joints if joints.ndim == 4 else joints[:, None]
-    if (M := joints.shape[1]) > max(len(joints), 10):
-        told = f"{plural(len(joints), 'frame')} of {M} persons"
+    if C > _MAX_CHANNEL and source.channel is None:
+        raise ValueError(f"(T, V, C) expected, found {joints.shape}: is it (C, T, V)? if not, give --channel {C}")
+    T, M = joints.shape[:2]
+    if max(T, 2 if T > 1 else 10) < M:
+        told = f"{plural(T, 'frame')} of {M} persons"
         raise ValueError(f"(T, M, V, C) expected, found {joints.shape}: {told}; is it (C, T, V, M) or (M, T, V, C)?")
     return Recording.of(name, joints, fields.pop("channels", None) or guess_channels(joints), **fields)
 
@@ -125,9 +130,12 @@ def read_npz(source: Source) -> Iterator[Recording]:
 
 
 def one_of(arrays: Mapping[str, Any], source: Source, **fields: Any) -> Recording:
-    key = next((key for key in JOINTS if key in arrays), None)
+    only = next((name for name in arrays if len(arrays) == 1 and arrays[name].ndim > 1), None)
+    key = next((key for key in JOINTS if key in arrays), only)
     if key is None:
         raise ValueError(f"it holds {', '.join(sorted(arrays))}: neither x_train and y_train, nor keypoints")
+    if "skeleton" not in fields and (own := skeleton_named(arrays)):
+        fields["skeleton"] = own
     joints, channels = _unrolled(_numbers(arrays[key]), source), fields.pop("channels", None)
     scores = next((_numbers(arrays[key]) for key in SCORES if key in arrays), None)
     if scores is not None and joints.shape[-1] in (2, 3) and (channels is None or channels.score is None):
@@ -151,6 +159,8 @@ def _many_of(arrays: _Arrays, part: str, split: str, source: Source) -> Iterator
     y = np.asarray(range(0)) if y is None else _numbers(y)
     if len(y) != len(x) or y.ndim not in (1, 2):
         raise ValueError(f"y_{part} has shape {y.shape}, classes of {plural(len(x), 'recording')} are expected")
+    if not (y == np.round(y)).all():
+        raise ValueError(f"y_{part} holds {y[y != np.round(y)][0]:g}, which is no class")
     labels = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.astype(np.int64).reshape(-1)
     shape = _npz_shape(x.shape[2], source)
     for number, (numbers, label) in enumerate(zip(x, labels.tolist(), strict=True)):

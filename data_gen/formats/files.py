@@ -21,6 +21,7 @@ from graph.tools import Skeleton
 MAX_MB = 64  # an hour of 20 joints in 3-D as .npy of float32 has 26 MB
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # what Excel calls Unicode text, and PowerShell writes
 _DECODER, _WORD = json.JSONDecoder(), re.compile(r"\S")
+_POSITION = re.compile(r'"(position|pos)"\s*:', re.IGNORECASE)
 _MAX_NUMBERS = 1 << 27  # of a recording, 1 GB; an hour of five persons with 133 joints has half as many
 
 
@@ -46,7 +47,7 @@ def read_json(path: Path, max_mb: int) -> Any:
     try:
         text = content.decode(json.detect_encoding(content), "surrogatepass")
         try:
-            return _unpacked(json.loads(text))
+            return _unpacked(json.loads(text, object_hook=_with_position if _POSITION.search(text) else None))
         except json.JSONDecodeError:
             with suppress(json.JSONDecodeError):
                 if len(values := _each_of(text)) > 1:
@@ -56,6 +57,17 @@ def read_json(path: Path, max_mb: int) -> Any:
         raise ValueError(f"line {error.lineno}, column {error.colno}: no JSON ({error.msg})") from error
     except (ValueError, RecursionError) as error:  # no Unicode; a number of thousands of digits; lists in lists
         raise ValueError("no JSON that can be read") from error
+
+
+def _with_position(joint: dict[str, Any]) -> dict[str, Any]:
+    """A mapping with the x, y and z that it holds as `position`, a list or a mapping: PoseNet, Kinect."""
+    key = next((key for key in joint if key.lower() in ("position", "pos")), None)
+    place: Any = joint.get(key) if key else None
+    if isinstance(place, list) and 2 <= len(place) <= 3 and all(isinstance(x, int | float) for x in place):
+        place = dict(zip("xyz", place, strict=False))
+    if not isinstance(place, dict) or not {"x", "y"} <= {name.lower() for name in place}:
+        return joint
+    return {name: value for name, value in joint.items() if name != key} | place
 
 
 def _each_of(text: str) -> list[Any]:
@@ -76,15 +88,16 @@ def _unpacked(content: Any) -> Any:
 
 
 def read_text(path: Path, what: str) -> str:
-    """The content of a small text file in UTF-8; `what` it is, for messages.
+    """The content of a small text file in UTF-8, or with its mark in UTF-16; `what` it is, for messages.
 
     Raises:
         ValueError: it is too large, or no UTF-8; the message names the file.
     """
     if path.stat().st_size > MAX_MB << 20:
         raise ValueError(f"{path} has more than {MAX_MB} MB, too much for a {what}")
+    content = path.read_bytes()
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ValueError(f"{path}, line {line}: this is not UTF-8; save it again as UTF-8") from error

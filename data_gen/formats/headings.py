@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -19,14 +19,13 @@ from graph.common.words import did_you_mean, plural
 from graph.mapping import canonical_names
 from graph.tools import Skeleton
 
-_CHANNEL = {name: name for name in "xyz"} | dict.fromkeys(
-    ("score", "scores", "conf", "confidence", "c", "v", "vis", "visibility", "visible", "likelihood", "prob", "p"),
-    "score",
-)
+SCORE_WORDS = ("score", "scores", "conf", "confidence", "c", "v", "vis", "visibility", "visible",
+               "likelihood", "prob", "p")  # fmt: skip
+_CHANNEL = {name: name for name in "xyz"} | dict.fromkeys(SCORE_WORDS, "score")
 _NUMBER = "( ?(id|no|nr|num|number|idx|index))"
 _ROLES = {  # headings of columns that say which frame, person or joint a line is of
     "frame": re.compile(f"f|frame{_NUMBER}?"),
-    "person": re.compile(f"(person|track|tracking|body|player){_NUMBER}?|(subject|skeleton){_NUMBER}"),
+    "person": re.compile(f"(person|track|tracking|body|player|user|actor){_NUMBER}?|(subject|skeleton){_NUMBER}"),
     "joint": re.compile(f"(joint|landmark|key ?point|kpt?|node|marker|(body ?)?part)({_NUMBER}| ?(name|type))?"),
 }
 _PERSONS = ("person", "p", "body", "player", "skeleton")  # before the number of a person
@@ -34,6 +33,44 @@ CHANNELS = ("x", "y", "z", "score")
 _UNITS = {"m", "mm", "cm", "px", "pixel", "pixels"}  # behind a channel
 _NO_NAMES = {"pos", "position", "coord", "coordinate"}  # words that name no joint
 _NO_JOINT = {"bbox", "box"}
+_NO_POSITION = {
+    "rot",
+    "rotation",
+    "orientation",
+    "quat",
+    "quaternion",
+    "euler",
+    "vel",
+    "velocity",
+    "acc",
+    "acceleration",
+}  # beside positions, columns of joints with these words are left out
+_OWN_NAMES = (
+    "name",
+    "joint",
+    "joint_name",
+    "joint_type",
+    "keypoint",
+    "landmark",
+    "part",
+    "body_part",
+    "marker",
+    "id",
+    "joint_id",
+    "index",
+    "joint_index",
+)  # keys by which a joint in JSON says which one it is
+_NAMES = (
+    "joint_names",
+    "keypoint_names",
+    "landmark_names",
+    "marker_names",
+    "jointNames",
+    "keypointNames",
+    "joints",
+    "keypoints",
+    "names",
+)  # keys of a list of all joints' names
 _KNOWN = [module.SKELETON for module in (coco, kinetics, openpose, mediapipe, ntu_rgb_d, nw_ucla, azure_kinect)]
 
 
@@ -62,9 +99,41 @@ def is_numbered_person(name: str) -> bool:
     return len(words) == 2 and words[0] in (*_PERSONS, "actor", "id", "subject", "track") and words[1].isdigit()
 
 
+def joints_by_name(joints: Any) -> Any:
+    """A list of joints that say which they are (`name`, `part`, `id` ...): a mapping by name, or a list by number.
+
+    Anything else stays as it is.
+    """
+    if not isinstance(joints, list) or len(joints) < 2 or not all(isinstance(joint, dict) for joint in joints):
+        return joints
+    keys = {"_".join(words_of(key)): key for key in joints[0]}
+    for key in filter(None, map(keys.get, _OWN_NAMES)):
+        told = [joint.get(key) for joint in joints]
+        names = [str(name) for name in told if name not in ("", None) and not isinstance(name, bool | float | list)]
+        if len(set(names)) < len(joints):
+            continue
+        if not all(map(str.isdecimal, names)):
+            return dict(zip(names, joints, strict=True))
+        numbers = sorted(map(int, names))
+        if numbers[0] in (0, 1) and numbers[-1] - numbers[0] == len(numbers) - 1:
+            return [joint for _, joint in sorted(zip(map(int, names), joints, strict=True), key=lambda x: x[0])]
+        return dict(zip(names, joints, strict=True))
+    return joints
+
+
+def skeleton_named(content: Mapping[str, Any]) -> Skeleton | None:
+    """The joints that a file names in a list beside its numbers; None: it has no such list."""
+    for key in _NAMES:
+        names = content[key].tolist() if hasattr(content.get(key), "tolist") else content.get(key)
+        if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+            return Skeleton("the file", tuple(names), (0,) * len(names))
+    return None
+
+
 def channel_keys(joint: dict[str, Any]) -> dict[str, str]:
     """The key of each channel of a joint that is a mapping: x -> X, score -> likelihood; empty if x or y lacks."""
-    keys = {_CHANNEL[key.lower()]: key for key in reversed(joint) if key.lower() in _CHANNEL}
+    no_score = {"v"} if "u" in joint else set()  # u and v are pixels
+    keys = {_CHANNEL[key.lower()]: key for key in reversed(joint) if key.lower() in _CHANNEL.keys() - no_score}
     return {name: keys[name] for name in CHANNELS if name in keys} if {"x", "y"} <= keys.keys() else {}
 
 
@@ -77,19 +146,24 @@ def columns_of(heading: Sequence[str], skeleton: Skeleton | None) -> Columns:
     roles: dict[str, int | None] = {"frame": None, "person": None, "joint": None}
     cells: dict[tuple[int, str], dict[str, int]] = {}
     doubled: dict[tuple[int, str], str] = {}
+    heading = _counted(heading)
+    no_score = {"v"} if any("u" in words_of(text) for text in heading) else set()  # u and v are pixels
     for column, text in enumerate(heading):
         words = words_of(text)
         role = next((role for role, names in _ROLES.items() if names.fullmatch(" ".join(words))), None)
         if role and roles[role] is None:
             roles[role] = column
             continue
-        place = _cell(words) or _cell(words_of(re.sub(r"(?<=[^\W\d_])([XYZ])$", r" \1", text)))  # HIPX
+        place = _cell(words, no_score)
+        place = place or _cell(words_of(re.sub(r"(?<=[^\W\d_])([XYZ])$", r" \1", text)), no_score)  # HIPX
         if place is not None:
             person, joint, channel = place
             if channel in cells.setdefault((person, joint), {}):
                 doubled[person, joint] = channel
             cells[person, joint][channel] = column
     cells = {key: channels for key, channels in cells.items() if {"x", "y"} <= channels.keys()}
+    positions = {key: channels for key, channels in cells.items() if _NO_POSITION.isdisjoint(key[1].split())}
+    cells = positions or cells
     if not cells:
         raise ValueError(f"no column of its heading is x or y of a joint ({', '.join(heading)!a:.80})")
     alone = cells.pop((0, ""), {})  # x and y without a joint
@@ -113,13 +187,26 @@ def columns_of(heading: Sequence[str], skeleton: Skeleton | None) -> Columns:
     return Columns(names, places, len(persons), **roles, extra=extra, line_is_joint=line_is_joint, skeleton=skeleton)
 
 
-def _cell(words: list[str]) -> tuple[int, str, str] | None:
-    """Person, joint and channel of a heading, or None if it names no channel."""
+def _counted(heading: Sequence[str]) -> list[str]:
+    """Headings x, y, z that come again and again, as such or as pandas counts them (x.1, x.2), with their number."""
+    names = [re.sub(r"\.\d+$", "", text.strip().lower()) for text in heading]
+    seen: Counter[str] = Counter()
+    counted = []
+    for text, name in zip(heading, names, strict=True):
+        again = name in "xyz" and names.count(name) > 1
+        counted.append(f"{name}_{seen[name]}" if again else text)
+        seen[name] += 1
+    return counted
+
+
+def _cell(words: list[str], no_score: Collection[str]) -> tuple[int, str, str] | None:
+    """Person, joint and channel of a heading, or None if it names no channel; `no_score` are no words for a score."""
     words = [word for word in words if word not in _NO_NAMES]
     if len(words) > 1 and words[-1] in _UNITS and {words[0], words[-2]} & _CHANNEL.keys():
         words = words[:-1]
     person, words = _person(words, 3)  # before p is taken for a probability
-    place = next((place for place in (len(words) - 1, 0) if words and words[place] in _CHANNEL), None)
+    ends = (place for place in (len(words) - 1, 0) if words)
+    place = next((place for place in ends if words[place] in _CHANNEL.keys() - no_score), None)
     if place is None or _NO_JOINT & set(words):
         return None
     number, rest = _person(words[:place] + words[place + 1 :], 2)
@@ -165,11 +252,11 @@ def ordered(joints: Iterable[str], skeleton: Skeleton | None) -> tuple[list[str]
         return joints, None
     named = {joint_key(name) for name in skeleton.joints}
     lacking = next((name for name in skeleton.joints if joint_key(name) not in map(joint_key, joints)), None)
-    strange = next((joint for joint in joints if joint_key(joint) not in named), joints[0])
-    told = f", and {lacking!r} of the skeleton is not there{did_you_mean(lacking, joints)}" if lacking else ""
-    raise ValueError(
-        f"the order of its {plural(len(joints), 'joint')} cannot be told: {strange!r} is no joint of the skeleton{told}"
-    )
+    strange = next((joint for joint in joints if joint_key(joint) not in named), None)
+    told = [f"{strange!r} is no joint of the skeleton"] if strange is not None else []
+    told += [f"{lacking!r} of the skeleton is not there{did_you_mean(lacking, joints)}"] if lacking else []
+    problem = ", and ".join(told) or "one is there twice"
+    raise ValueError(f"the order of its {plural(len(joints), 'joint')} cannot be told: {problem}")
 
 
 def _without_prefix(joints: Sequence[str]) -> list[str]:

@@ -2,7 +2,9 @@
 
 The content of a list of labels tells its format:
 
-    CSV          file,label,split[,start,end] in its first line
+    CSV          file,label[,split,start,end] in its first line, or other words for these (path, class, subset ...)
+    text         a recording and its class, a number, on each line (MMAction2)
+    JSON         {recording: label}, or a list of mappings with the columns of CSV
     UTKinect     actionLabel.txt: the recording on a line (s01_e01), then its actions (walk: 252 390)
     PKU-MMD      a folder with a file for each recording, whose lines are label,start,end[,confidence]
 """
@@ -18,20 +20,28 @@ from typing import NamedTuple
 
 from data_gen.common.command_line import Report
 from data_gen.common.names import files_below
-from data_gen.formats.files import is_number, natural_key, read_text
+from data_gen.formats.files import MAX_MB, is_number, natural_key, read_json, read_text
 from data_gen.formats.splits import NamePattern
+from data_gen.formats.text_fields import plain_number
 from graph.common.words import plural
 
 PART_OF_SPLIT = {"train": "train", "val": "val", "test": "val"}
 _SPLITS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}  # how some write them
 COLUMNS = ("file", "label")
 SPLIT = "split"
+_WORDS = {  # of the first line, beside these themselves
+    "file": ("filename", "file_name", "path", "file_path", "filepath", "name", "video", "video_name", "recording",
+             "sequence", "sample", "clip"),
+    "label": ("class", "class_name", "category", "action", "activity", "label_name", "gesture"),
+    SPLIT: ("subset", "set", "partition"),
+}  # fmt: skip
 SPAN = ("start", "end")  # further columns of recordings that show several actions
 LABEL = "label"  # the field of a pattern of names that tells the class
 _FRAME = re.compile(r"\d{1,9}", re.ASCII)
 _CLASS = re.compile(r"\d{1,4}", re.ASCII)
 _MAX_CLASS = 9999  # no data set has more than 10,000 classes
 _RECORDING = re.compile(r"s\d+_e\d+")  # UTKinect
+_PAIR = re.compile(r"(\S.*?)\s*[\s,;]\s*(\d{1,4})")  # a recording and its class
 _ACTION = re.compile(r"(\w+):\s*(\S+)\s+(\S+)")
 
 
@@ -87,7 +97,12 @@ def read_labels(path: Path, report: Report) -> Labels:
             "or the list that comes with a data set"
         )
     text = read_text(path, "list of labels")
-    if _RECORDING.fullmatch(text.lstrip().partition("\n")[0].strip()):
+    first = text.lstrip().partition("\n")[0].strip()
+    if first[:1] in ("{", "["):
+        return _numbered(_json_entries(path), str(path), report)
+    if _PAIR.fullmatch(first):
+        return _numbered(_pairs(path, text, report), str(path), report)
+    if _RECORDING.fullmatch(first):
         return _numbered(_utkinect(path, text, report), str(path), report, numbers_are_names=True)
     return _numbered(_csv_lines(path, text, report), str(path), report)
 
@@ -115,7 +130,7 @@ def labels_in_names(pattern: NamePattern, names: Iterable[str], report: Report) 
     return _numbered(kept, "the names", report, numbers_are_names=True)
 
 
-def labels_in(path: Path, recordings: Mapping[str, Told]) -> Labels:
+def labels_in(path: Path, recordings: Mapping[str, Told], report: Report) -> Labels:
     """The labels and splits that recordings hold themselves.
 
     Raises:
@@ -136,7 +151,14 @@ def labels_in(path: Path, recordings: Mapping[str, Told]) -> Labels:
         split = recordings[name].split
         label = classes.index(word) if isinstance(word, str) else int(word or 0)
         lines[name] = Line(name, label, PART_OF_SPLIT[split] if split else None)
+    _tell_joined((recording.split for recording in recordings.values()), path, report)
     return Labels(classes, lines)
+
+
+def _tell_joined(splits: Iterable[str | None], source: Path, report: Report) -> None:
+    if len(both := set(splits) - {"train", None}) > 1:
+        named = " and ".join(sorted(filter(None, both)))
+        report.notes.append(f"{source.name} names {named}: val_data_joint.npy holds both together")
 
 
 def _numbered(written: Iterable[_Written], source: str, report: Report, *, numbers_are_names: bool = False) -> Labels:
@@ -161,10 +183,7 @@ def _numbered(written: Iterable[_Written], source: str, report: Report, *, numbe
             kept[name], places[name] = line, line.place.rpartition(", ")[2]
             continue
         report.skip(f"{line.place}: {problem}")
-    if len(both := {line.split for line in kept.values() if line.split} - {"train"}) > 1:
-        report.notes.append(
-            f"{Path(source).name} names {' and '.join(sorted(both))}: val_data_joint.npy holds both together"
-        )
+    _tell_joined((line.split for line in kept.values()), Path(source), report)
     words = sorted({line.label for line in kept.values()}, key=natural_key if numbers_are_names else None)
     numbers = [] if numbers_are_names else [word for word in words if is_number(word)]
     if numbers and (names := [word for word in words if word not in numbers]):
@@ -184,28 +203,67 @@ def _csv_lines(path: Path, text: str, report: Report) -> Iterator[_Written]:
     first, *rest = re.split("\r\n|\r|\n", text, maxsplit=1)
     if rest and re.fullmatch("sep=.", first):  # Excel's
         text, first = rest[0], first[-1]
-    delimiter = max(",;\t", key=first.count)
+    delimiter = max(",;\t|", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        header = [word.strip().lower() for word in next(reader, [])]
+        header = _columns(next(reader, []))
         if any(header.count(column) != 1 for column in COLUMNS) or header.count(SPLIT) > 1:
             given, wanted = ascii(",".join(header)[:80]), ",".join((*COLUMNS, SPLIT))
             raise ValueError(f"{path}: the first line must be {wanted}, separated by commas; it is {given}")
-        has_span = set(SPAN) <= set(header)
         for row in reader:
             place = f"{path.name}, line {reader.line_num}"
             if not any(map(str.strip, row)):  # a blank line, or Excel's, of commas alone
                 continue
             if len(row) == len(header):
-                cell = {column: field.strip() for column, field in zip(header, row, strict=True)}
-                span = (cell["start"], cell["end"]) if has_span and cell["start"] + cell["end"] else None
-                word = cell[SPLIT].lower() if SPLIT in cell else None
-                split = _SPLITS.get(word, word) if word is not None else None
-                yield _Written(place, cell["file"].replace("\\", "/"), " ".join(cell["label"].split()), split, span)
+                yield _entry(place, dict(zip(header, map(str.strip, row), strict=True)))
             else:
                 report.skip(f"{place}: {plural(len(row), 'field')} where the first line has {len(header)}")
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: no CSV ({error})") from error
+
+
+def _columns(words: Iterable[str]) -> list[str]:
+    """The names of columns in small letters; file, label and split where exactly one word stands for them."""
+    names = ["_".join(word.strip().lstrip("# ").lower().split()) for word in words]
+    for column, others in _WORDS.items():
+        used = [name for name in names if name in others]
+        if column not in names and len(used) == 1:
+            names[names.index(used[0])] = column
+    return names
+
+
+def _entry(place: str, cell: Mapping[str, str]) -> _Written:
+    """What the columns of a line say; backslashes in a file's name become slashes."""
+    start, end = (plain_number(cell.get(column, "")) for column in SPAN)
+    word = cell[SPLIT].lower() if SPLIT in cell else None
+    split = _SPLITS.get(word, word) if word is not None else None
+    label = plain_number(" ".join(cell["label"].split()))
+    return _Written(place, cell["file"].replace("\\", "/"), label, split, (start, end) if start + end else None)
+
+
+def _json_entries(path: Path) -> Iterator[_Written]:
+    """The entries of {recording: label}, of {recording: mapping}, or of a list of mappings."""
+    content = read_json(path, MAX_MB)
+    if isinstance(content, dict):
+        entries = [
+            {"file": name, **(told if isinstance(told, dict) else {"label": told})} for name, told in content.items()
+        ]
+    else:
+        entries = content
+    for number, entry in enumerate(entries, 1):
+        cell = dict(zip(_columns(entry), map(str, entry.values()), strict=True)) if isinstance(entry, dict) else {}
+        if not set(COLUMNS) <= cell.keys():
+            raise ValueError(f"{path}: entry {number} has no {' and '.join(COLUMNS)}")
+        yield _entry(f"{path.name}, entry {number}", cell)
+
+
+def _pairs(path: Path, text: str, report: Report) -> Iterator[_Written]:
+    """A recording and its class on each line, as MMAction2 lists them."""
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if pair := _PAIR.fullmatch(line):
+            yield _Written(f"{path.name}, line {number}", pair[1].replace("\\", "/"), pair[2])
+        elif line:
+            report.skip(f"{path.name}, line {number}: {line[:40]!r} is no recording and a class")
 
 
 def _utkinect(path: Path, text: str, report: Report) -> Iterator[_Written]:

@@ -8,6 +8,7 @@ Axis legend: T frames, M persons, V joints, C channels.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -16,11 +17,19 @@ import numpy as np
 
 from data_gen.formats.arrays import JOINTS, SCORES, named_channels, one_of, recording_of
 from data_gen.formats.files import Source, missing
-from data_gen.formats.headings import CHANNELS, channel_keys, is_numbered_person, ordered
+from data_gen.formats.headings import (
+    CHANNELS,
+    channel_keys,
+    is_numbered_person,
+    joints_by_name,
+    ordered,
+    skeleton_named,
+)
 from data_gen.formats.places import frame_places, person_places
 from data_gen.formats.recording import Recording
 from graph.tools import Skeleton
 
+_FRAME = re.compile(r"^\d+$|(frame|image|img|pic)\w*\d|\.\w{3,4}$", re.IGNORECASE)
 _NO_LISTS = "not nested lists of numbers [T][V][C], [T][M][V][C] or [T][M*V*C], of equal lengths"
 
 
@@ -34,7 +43,7 @@ class _Nested(NamedTuple):
 def read_nested(source: Source) -> Iterator[Recording]:
     """The recording of nested lists; errors as `Recording.of`, or another form."""
     content: Any = source.json
-    if not isinstance(content, dict) or all(map(str.isdecimal, content)):
+    if not isinstance(content, dict) or _are_frames(content):
         joints, fields = _nested(content, source.skeleton)
         yield recording_of(source.name, joints, source, **fields)
         return
@@ -46,6 +55,8 @@ def read_nested(source: Source) -> Iterator[Recording]:
     if len(lists) != 1:
         raise ValueError(_NO_LISTS)
     joints, fields = _nested(lists[0], source.skeleton)
+    if own := skeleton_named(content):
+        fields.setdefault("skeleton", own)
     arrays = {"keypoints": joints}
     if scores := next((content[key] for key in SCORES if isinstance(content.get(key), list)), None):
         arrays["scores"] = _nested(_as_joints(scores), None).joints[..., 0]
@@ -71,16 +82,17 @@ def _nested(content: Any, skeleton: Skeleton | None) -> _Nested:
 def _of_parts(content: Any, skeleton: Skeleton | None) -> _Nested:
     names, listed = _items(content)
     depth = max(map(depth_of, listed), default=0)
-    frames, fields, order = frame_places(names), dict[str, Any](), _Order(skeleton)
+    frames, fields = frame_places(names), dict[str, Any]()
     if isinstance(content, dict):
         fields |= {"frames": frames.numbers, "notes": frames.notes}
     bodies: dict[tuple[int, Hashable], list[Any]] = {}
     for name, frame in zip(names, listed, strict=True):
         people = _items(frame or []) if depth > 2 else ([0], [frame])
-        bodies |= {(frames.of[name], person): order.of(body) for person, body in zip(*people, strict=True) if body}
-    if order.skeleton:
-        fields["skeleton"] = order.skeleton
-    parts, channels = _arrays(list(bodies.values()))
+        bodies |= {(frames.of[name], person): body for person, body in zip(*people, strict=True) if body}
+    in_order, known = _in_order(list(bodies.values()), skeleton)
+    if known:
+        fields["skeleton"] = known
+    parts, channels = _arrays(in_order)
     persons = person_places(person for _, person in bodies)
     joints = missing((len(frames.numbers), len(persons.of), *parts[0].shape))
     identity = np.full(joints.shape[:2], -1)
@@ -92,6 +104,11 @@ def _of_parts(content: Any, skeleton: Skeleton | None) -> _Nested:
     if channels:
         fields["channels"] = named_channels(channels, joints)
     return _Nested(joints if depth > 1 else joints[:, 0], fields)
+
+
+def _are_frames(content: dict[str, Any]) -> bool:
+    """Whether the keys of a mapping are the numbers or the names of frames."""
+    return bool(content) and all(map(_FRAME.search, content)) and all(map(depth_of, filter(None, content.values())))
 
 
 def _by_frame(content: Any) -> Any:
@@ -117,24 +134,20 @@ def _as_joints(scores: Any) -> Any:
     return [_as_joints(item) for item in scores] if isinstance(scores, list) else [scores]
 
 
-class _Order:
-    """The order of joints in mappings; errors as `ordered`."""
+def _in_order(bodies: list[Any], skeleton: Skeleton | None) -> tuple[list[list[Any]], Skeleton | None]:
+    """The joints of bodies, lists or mappings, in the order of mappings, and the skeleton that these name.
 
-    def __init__(self, skeleton: Skeleton | None) -> None:
-        self.skeleton: Skeleton | None = None  # that of the mappings
-        self._wanted = skeleton
-        self._known: dict[tuple[str, ...], list[str]] = {}
-
-    def of(self, body: Any) -> list[Any]:
-        """The joints of a body, a list or a mapping."""
-        if not isinstance(body, dict):
-            return body
-        if (names := tuple(body)) not in self._known:
-            self._known[names], skeleton = ordered(names, self._wanted)
-            if skeleton is None and not all(map(str.isdecimal, names)):
-                raise ValueError("its joints have names; give a skeleton, which says their order")
-            self.skeleton = self.skeleton or skeleton
-        return [body[name] for name in self._known[names]]
+    Raises:
+        ValueError: as `ordered`, of the joints of all bodies, or only a skeleton tells the order.
+    """
+    bodies = [joints_by_name(body) for body in bodies]
+    names = list(dict.fromkeys(name for body in bodies if isinstance(body, dict) for name in body))
+    if not names:
+        return bodies, None
+    order, known = ordered(names, skeleton)
+    if known is None and not all(map(str.isdecimal, names)):
+        raise ValueError("its joints have names; give a skeleton, which says their order")
+    return [[body.get(name) for name in order] if isinstance(body, dict) else body for body in bodies], known
 
 
 def _arrays(bodies: list[list[Any]]) -> tuple[list[np.ndarray], tuple[str, ...]]:

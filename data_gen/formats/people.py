@@ -51,6 +51,7 @@ def recording_of_people(
     frames: dict[Any, list[Person]] = {}
     for number, people in numbered:
         frames.setdefault(number, []).extend(people)
+    frames = _with_all_joints(frames)
     persons = [person for people in frames.values() for person in people]
     if not persons:
         raise ValueError("nobody is in any frame; persons without joints, such as boxes, do not count")
@@ -92,6 +93,20 @@ def recording_of_people(
         fields["frame_rate"] /= places.stride
     fields |= {"identity": identity, "frames": places.numbers, "notes": places.notes}
     return Recording.of(source.name, joints, channels, **fields)
+
+
+def _with_all_joints(frames: dict[Any, list[Person]]) -> dict[Any, list[Person]]:
+    """The persons, each with all joints that any of them names; those that a person lacks are NaN."""
+    named = sorted({name for people in frames.values() for person in people for name in person.joint_names})
+
+    def filled(person: Person) -> Person:
+        if not person.joint_names or person.joint_names == (*named,):
+            return person
+        joints = missing((len(named), person.joints.shape[1]))
+        joints[[named.index(name) for name in person.joint_names]] = person.joints
+        return person._replace(joints=joints, joint_names=(*named,))
+
+    return {number: list(map(filled, people)) for number, people in frames.items()}
 
 
 def _are_scores(joints: np.ndarray) -> bool:

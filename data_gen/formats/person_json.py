@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from data_gen.formats.headings import channel_keys
+from data_gen.formats.headings import channel_keys, joints_by_name
 from data_gen.formats.people import UNTOLD, Person
 from graph import mediapipe
 from graph.channels import Unit
 
-PEOPLE = ("people", "bodies", "instances", "persons", "skeleton", "skeletons", "predictions", "detections", "poses")
-POINTS = ("pose_keypoints_2d", "pose_keypoints_3d", "pose_keypoints", "keypoints", "joints", "joint_positions",
+PEOPLE = ("people", "bodies", "Bodies", "instances", "persons", "skeleton", "skeletons", "predictions", "detections",
+          "poses")  # fmt: skip
+JOINTS = ("keypoints", "keypoints_3d", "keypoints_2d", "pred_keypoints", "joints", "Joints", "joints_3d", "joints_2d",
+          "joint_positions", "points")  # fmt: skip
+POINTS = ("pose_keypoints_2d", "pose_keypoints_3d", "pose_keypoints", *JOINTS,
           "pose_world_landmarks", "world_landmarks", "poseWorldLandmarks", "worldLandmarks",
           "pose_landmarks", "landmarks", "landmark", "poseLandmarks", "pose")  # fmt: skip
 _SCORES = ("keypoint_scores", "scores", "score", "visible", "confidence", "visibility", "keypoints_visible")
@@ -68,6 +71,7 @@ def _person(points: Any, entry: dict[str, Any], unit: Unit | None = None) -> Per
     """The person of joints; three numbers of a landmark have a depth."""
     scores = next((entry[key] for key in _SCORES if isinstance(entry.get(key), list)), None)
     names, joint_names = tuple[str, ...](), tuple[str, ...]()
+    points = joints_by_name(points)
     try:
         if isinstance(points, dict) and "x" in points:
             scores = points.get("visible", scores)

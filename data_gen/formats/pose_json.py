@@ -25,16 +25,16 @@ from pathlib import Path
 from typing import Any
 
 from data_gen.formats.files import Source, natural_key, read_json
+from data_gen.formats.headings import skeleton_named
 from data_gen.formats.nested import depth_of
 from data_gen.formats.people import Person, recording_of_people
-from data_gen.formats.person_json import PEOPLE, POINTS, is_joint, people_of
+from data_gen.formats.person_json import JOINTS, PEOPLE, POINTS, is_joint, people_of
 from data_gen.formats.recording import Recording
 from graph import mediapipe
-from graph.tools import Skeleton
 
 _FRAMES = ("instance_info", "annotations", "frames", "data", "predictions", "poses", "results")
 _NUMBER = ("frame_id", "frame_index", "frame_idx", "frame", "frame_number", "image_id", "frame_num")
-_PICTURE = re.compile(rb'\s*\[\s*\{\s*"(keypoints|keypoint_scores|bbox|bbox_score)"')
+_PICTURE = re.compile(rb'\s*\[\s*\{\s*"(keypoints|keypoint_scores|bbox|bbox_score|name|class|box)"')
 _FRAME_NAME = re.compile(r"^\d+$|frame|image|\.", re.IGNORECASE)  # of a mapping with one frame
 _MAX_FRAME_MB = 4  # of a folder's file; 100 persons with face and hands have 0.5
 
@@ -63,8 +63,7 @@ def is_alphapose(source: Source) -> bool:
     if {"people", "bodies", "image_id"} & _first_entry(source).keys():
         return True
     person = _first_person(source)
-    names = ("keypoints", "joints", "joint_positions")
-    return any(isinstance(person.get(key), list | dict) for key in names) and not is_yolo(source)
+    return any(isinstance(person.get(key), list | dict) for key in JOINTS) and not is_yolo(source)
 
 
 def is_yolo(source: Source) -> bool:
@@ -116,9 +115,12 @@ def _is_frame(content: Any) -> bool:
 
 
 def _is_picture(content: Any) -> bool:
-    """Whether this is the content of MMPose's file of a picture: persons with boxes, without a frame's number."""
+    """Whether this is the content of a file of a picture: persons with boxes, without a frame's number."""
     return isinstance(content, list) and all(
-        isinstance(person, dict) and {"keypoints", "bbox"} <= person.keys() and not person.keys() & set(_NUMBER)
+        isinstance(person, dict)
+        and "keypoints" in person
+        and person.keys() & {"bbox", "box"}
+        and not person.keys() & set(_NUMBER)
         for person in content
     )
 
@@ -171,11 +173,10 @@ def _facts(content: Any) -> tuple[dict[str, Any], tuple[int, int] | None]:
     rate = next((facts[key] for key in ("fps", "frame_rate", "frameRate") if key in facts), None)
     fields: dict[str, Any] = {}
     names = facts["meta_info"].get("keypoint_id2name") if isinstance(facts.get("meta_info"), dict) else None
-    names = (
-        [names[key] for key in sorted(names, key=natural_key)] if isinstance(names, dict) else facts.get("joint_names")
-    )
-    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
-        fields["skeleton"] = Skeleton("the file", tuple(names), (0,) * len(names))
+    if isinstance(names, dict):
+        facts = {"joint_names": [names[key] for key in sorted(names, key=natural_key)]} | facts
+    if own := skeleton_named(facts):
+        fields["skeleton"] = own
     if isinstance(channels := facts.get("keypoint_channels"), list) and len(channels) == 3:
         fields["third"] = "z" if channels[2] == "z" else "score"
     if label is not None:

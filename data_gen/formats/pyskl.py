@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ def load_annotations(path: Path) -> Annotations:
     content = load_pickle(path)
     annotations, splits = content, None
     if isinstance(content, dict):
-        annotations, splits = content.get("annotations"), content.get("split")
+        annotations, splits = content.get("annotations"), content.get("split", content.get("splits"))
     is_list = isinstance(annotations, list | tuple) and (annotations is not content or _are_mappings(annotations))
     if not is_list or not isinstance(splits, dict | None):
         raise ValueError(f"{path}: split and annotations, or a list of annotations, are expected")
@@ -159,18 +160,22 @@ def recording_of(
     Raises:
         ValueError: a field is missing or has another form; the message names it.
     """
-    label = None
-    if needs_label or annotation.get("label", -1) not in (None, -1):
+    label: int | str | None = None
+    if not needs_label and isinstance(annotation.get("label"), str):
+        label = annotation["label"]
+    elif needs_label or annotation.get("label", -1) not in (None, -1):
         label = _whole_number(annotation, "label")
-        if not 0 <= label < _MAX_CLASS:
+        if not 0 <= int(label) < _MAX_CLASS:
             raise ValueError(f"label {label} is no class")
-    T = _whole_number(annotation, "total_frames")
     if "keypoint" not in annotation and "raw_file" in annotation and body_file:
         annotation = annotation | {"keypoint": body_file(annotation, name)}
     if "frame_inds" in annotation:
+        T = _whole_number(annotation, "total_frames")
         joints = _unpacked(annotation, T)
     else:
-        keypoint = _array(annotation, "keypoint", "MTVC")
+        if (keypoint := _array(annotation, "keypoint", "MTVC", "TVC")).ndim == 3:  # of one person
+            keypoint = keypoint[None]
+        T = _whole_number(annotation, "total_frames") if "total_frames" in annotation else keypoint.shape[1]
         joints = keypoint.astype(np.float64).swapaxes(0, 1)
         if len(joints) != T:
             raise ValueError(f"total_frames is {T}, keypoint has {plural(len(joints), 'frame')}")
@@ -181,14 +186,16 @@ def recording_of(
     if "frame_inds" in annotation and C == 3:
         channels = Channels(("x", "y", "score"))
     if "keypoint_score" in annotation and "frame_inds" not in annotation:
-        score = _array(annotation, "keypoint_score", "MTV")
+        score = _array(annotation, "keypoint_score", "MTV", "MTVC", "TV")
+        score = score[None] if score.ndim == 2 else score[..., 0] if score.ndim == 4 and score.shape[3] == 1 else score
         if score.shape != (joints.shape[1], T, joints.shape[2]):
             keypoint_shape = (joints.shape[1], T, *joints.shape[2:])
             raise ValueError(f"keypoint {keypoint_shape} and keypoint_score {score.shape} do not fit each other")
-        if C != 2:
-            raise ValueError(f"with keypoint_score, keypoint has 2 channels, not {C}")
-        joints = np.concatenate([joints, score.astype(np.float64).swapaxes(0, 1)[..., None]], axis=3)
-        channels = Channels(("x", "y", "score"), channels.unit)
+        scores = score.astype(np.float64).swapaxes(0, 1)[..., None]
+        if C == 3 and (channels.score is not None or np.array_equal(joints[..., 2:], scores)):
+            joints, C = joints[..., :2], 2  # they are there twice
+        joints = np.concatenate([joints, scores], axis=3)
+        channels = Channels((*"xyz"[:C], "score"), channels.unit)
     if channels.is_flat and annotation.get("img_shape") is not None:
         channels = Channels(channels.names, "pixels", _picture(annotation))
     if 0 in joints.shape:
@@ -225,14 +232,20 @@ def _field(annotation: dict[str, Any], key: str) -> Any:
 
 def _whole_number(annotation: dict[str, Any], key: str) -> int:
     value = _field(annotation, key)
+    value = value[()] if isinstance(value, np.ndarray) and not value.ndim else value
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise ValueError(f"{key} is no whole number")
     return int(value)
 
 
-def _array(annotation: dict[str, Any], key: str, axes: str) -> np.ndarray:
+def _array(annotation: dict[str, Any], key: str, axes: str, *others: str) -> np.ndarray:
+    """A field with these axes, or one of the others, as an array; lists are, too."""
     value = _field(annotation, key)
-    if not isinstance(value, np.ndarray) or value.ndim != len(axes) or value.dtype.kind not in "fiu":
+    with suppress(ValueError, TypeError, OverflowError):
+        value = np.asarray(value) if isinstance(value, list | tuple) else value
+    numbers = isinstance(value, np.ndarray) and value.dtype.kind in "fiu"
+    if not numbers or value.ndim not in map(len, (axes, *others)):
         raise ValueError(f"{key} is no array of numbers ({', '.join(axes)})")
     return value
 
@@ -240,7 +253,7 @@ def _array(annotation: dict[str, Any], key: str, axes: str) -> np.ndarray:
 def _picture(annotation: dict[str, Any]) -> tuple[int, int]:
     """Width and height in pixels."""
     try:
-        height, width = map(float, annotation["img_shape"])
+        height, width = map(float, tuple(annotation["img_shape"])[:2])  # pictures may have channels, too
     except (TypeError, ValueError, OverflowError):
         height = width = 0.0
     if not (1 <= height < MAX_VALUE and 1 <= width < MAX_VALUE):

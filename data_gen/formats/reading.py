@@ -19,7 +19,7 @@ from data_gen.formats.pose_json import read_poses
 from data_gen.formats.pyskl import read_pyskl
 from data_gen.formats.recording import Recording
 from data_gen.formats.sbu import is_sbu, read_sbu
-from data_gen.formats.table import is_table, read_table
+from data_gen.formats.table import is_records, is_table, read_records, read_table
 from data_gen.formats.yolo_text import is_yolo_text, read_yolo_folder
 from graph.common.words import did_you_mean
 from graph.tools import Skeleton
@@ -41,6 +41,7 @@ FORMATS = {  # the first that recognises a file reads it
     "pyskl": Format(lambda source: source.head.startswith(_PICKLE), read_pyskl, many=True),
     "c3d": Format(is_c3d, read_c3d),
     "bvh": Format(is_bvh, read_bvh),
+    "records": Format(is_records, read_records),
     "openpose": Format(pose_json.is_openpose, read_poses),
     "yolo-txt": Format(is_yolo_text, read_yolo_folder),
     "kinetics": Format(is_kinetics, read_kinetics),

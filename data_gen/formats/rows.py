@@ -103,7 +103,8 @@ def read_facts(
     """
     recording, changes, tracked = in_places(load(listed, **options), persons)
     T, M = recording.joints.shape[:2]
-    missing = to_row(recording.joints, max_frame or T, num_person or M, recording.present).missing
+    kept = min(max_frame or T, T), min(num_person or M, M)
+    missing = to_row(recording.joints, *kept, recording.present).missing
     return Facts(
         num_frame=T,
         num_person=M,

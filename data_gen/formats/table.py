@@ -25,7 +25,7 @@ import numpy as np
 
 from data_gen.formats.arrays import guess_channels, person_shape
 from data_gen.formats.files import Source, is_number
-from data_gen.formats.headings import Columns, columns_of, words_of
+from data_gen.formats.headings import CHANNELS, SCORE_WORDS, Columns, columns_of, words_of
 from data_gen.formats.lines import Lines, recording_of_lines, tells_joints
 from data_gen.formats.recording import Recording
 from data_gen.formats.text_fields import Table, split_fields
@@ -39,6 +39,23 @@ _MIN_STEPS = 9  # coordinates do not grow for as long
 def is_table(source: Source) -> bool:
     """Whether the first bytes are text."""
     return bool(source.head) and b"\0" not in source.head
+
+
+def is_records(source: Source) -> bool:
+    """Whether a JSON file is a table: a list of mappings from headings to numbers or words (pandas' `records`)."""
+    rows = source.json if source.is_json else None
+    if not isinstance(rows, list) or len(rows) < 2 or not all(isinstance(row, dict) and row for row in rows):
+        return False
+    plain = all(value is None or isinstance(value, int | float | str) for row in rows for value in row.values())
+    names = {" ".join(words_of(heading)) for heading in rows[0]}
+    return plain and any("x" in name.split() for name in names) and bool(names - {*CHANNELS, *SCORE_WORDS, "presence"})
+
+
+def read_records(source: Source) -> Iterator[Recording]:
+    """A recording; errors as `read_table`."""
+    heading = list(dict.fromkeys(name for row in source.json for name in row))
+    rows = [["" if row.get(name) is None else str(row[name]) for name in heading] for row in source.json]
+    yield _with_heading(Table(heading, rows, list(range(1, len(rows) + 1))), heading, source)
 
 
 def read_table(source: Source) -> Iterator[Recording]:
@@ -122,6 +139,10 @@ def _without_heading(table: Table, source: Source) -> Recording:
         frames, values = values[:, count].astype(np.int64), values[:, rest:]
         others = ", ".join(str(numbers[column] + 1) for column in range(rest) if column != count)
         notes = (*notes, f"left out column {numbers[count] + 1}, the numbers of frames{others and f', and {others}'}")
+    elif rest and _are_leading(values, rest) and (rest == 1 or np.diff(values[:, :rest], axis=0).any()):
+        values = values[:, rest:]
+        named = ", ".join(str(column + 1) for column in numbers[:rest])
+        notes = (*notes, f"left out column{'s' * (rest > 1)} {named}, which stay the same or grow as time does")
     joints_of = values.reshape(len(values), *person_shape(values, source))
     return Recording.of(source.name, joints_of, guess_channels(joints_of), notes=notes, frames=frames)
 
@@ -199,11 +220,15 @@ def _frame_column(values: np.ndarray, rest: int) -> int | None:
 
     None: they are no such columns, or the last ones may be, too.
     """
-    if rest > 1:
-        first, last = (all(map(_is_index, columns.T)) for columns in (values[:, :rest], values[:, -rest:]))
-        if rest > _MAX_LEADING or len(values) < 3 or not first or last:
-            return None
+    if rest > 1 and not _are_leading(values, rest):
+        return None
     return next((column for column in range(rest) if _counts(values[:, column])), None)
+
+
+def _are_leading(values: np.ndarray, rest: int) -> bool:
+    """Whether the first `rest` columns, and not the last ones, are those of a class or an index."""
+    first, last = (all(map(_is_index, columns.T)) for columns in (values[:, :rest], values[:, -rest:]))
+    return rest <= _MAX_LEADING and len(values) > 2 and first and not last
 
 
 def _is_index(values: np.ndarray) -> bool:

@@ -21,7 +21,7 @@ from graph.common.words import plural
 _MISSING = {"", "none", "null", "na", "n/a", "#n/a", "-", "nan", "<na>", "-1.#ind", "1.#qnan"}
 _EXCEL = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # its first line may name the separator
 _MAX_HEADING = 5  # lines
-_POINT = re.compile(r"(?<=\d)\.0*$")
+_EXACT = 2**53  # whole numbers below this are exact
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 
@@ -33,8 +33,8 @@ class Table(NamedTuple):
     lines: list[int]  # the number of the line that each row ends on
 
     def words(self, column: int) -> list[str]:
-        """The fields of a column; whole numbers without a point."""
-        return [_POINT.sub("", row[column]) for row in self.rows]
+        """The fields of a column; whole numbers without a point or an exponent."""
+        return [plain_number(row[column]) for row in self.rows]
 
     def numbers(self, columns: Sequence[int]) -> np.ndarray:
         """The numbers of some columns (rows, columns); a missing one is NaN.
@@ -54,6 +54,14 @@ class Table(NamedTuple):
     def is_text(self, column: int) -> bool:
         """Whether no field of a column is a number, or a missing one."""
         return not any(_is_value(row[column]) for row in self.rows)
+
+
+def plain_number(field: str) -> str:
+    """A whole number that is written 2.0 or 2e+00 as 2; anything else as it is."""
+    if not is_number(field) or field.lstrip("+-").isdecimal():
+        return field
+    value = float(field)
+    return str(int(value)) if value.is_integer() and abs(value) < _EXACT else field
 
 
 def _number(field: str) -> float:

@@ -430,7 +430,7 @@ def test_labels_may_be_separated_as_excel_does_and_splits_written_out(tmp_path: 
         ("a.npy,wave,dev", "line 3: split 'dev' is none of train, val, test"),
         ("a.npy,,val", "line 3: label '' is neither a name nor a whole number from 0 to 9999"),
         ("a.npy,-1,val", "line 3: label '-1' is neither"),
-        ("a.npy,1.0,val", "line 3: label '1.0' is neither"),
+        ("a.npy,1.5,val", "line 3: label '1.5' is neither"),
         ("a.npy,nan,val", "line 3: label 'nan' is neither"),
         ("a.npy,12345,val", "line 3: label '12345' is neither"),
         ("a.npy,\u0663,val", "line 3: label '\u0663' is neither"),
@@ -447,15 +447,51 @@ def test_a_line_that_makes_no_sense_is_named_and_skipped(tmp_path: Path, row: st
         labels_of(tmp_path, content)
 
 
+LISTS = {  # the same list of labels
+    "other words": "name,class,subset\nx.npy,wave,train\ny.npy,bow,val\n",
+    "a comment": "# File, Class, Set\nx.npy,wave,training\ny.npy,bow,validation\n",
+    "bars": "file|label|split\nx.npy|wave|train\ny.npy|bow|test\n",
+    "UTF-16": "file\tlabel\tsplit\r\nx.npy\twave\ttrain\r\ny.npy\tbow\tval\r\n".encode("utf-16"),
+    "JSON": '[{"file": "x.npy", "label": "wave", "split": "train"}, {"file": "y.npy", "label": "bow", "split": "val"}]',
+    "JSON by name": (
+        '{"x.npy": {"label": "wave", "subset": "training"}, "y.npy": {"label": "bow", "subset": "validation"}}'
+    ),
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_a_list_of_labels_has_many_forms(tmp_path: Path, form: str) -> None:
+    labels, _ = labels_of(tmp_path, LISTS[form])
+    assert labels.classes == ["bow", "wave"]
+    lines = {name: (line.label, line.part) for name, line in labels.lines.items()}
+    assert lines == {"x.npy": (1, "train"), "y.npy": (0, "val")}
+
+
+@pytest.mark.parametrize(
+    "text", ["x.npy 1\ny.npy 0\n", "x.npy,1\ny.npy,0", '{"x.npy": 1, "y.npy": 0}', "file,class\nx.npy,1.0\ny.npy,0.0"]
+)
+def test_a_list_may_have_numbers_alone(tmp_path: Path, text: str) -> None:
+    labels, _ = labels_of(tmp_path, text)
+    assert {name: (line.label, line.part) for name, line in labels.lines.items()} == {
+        "x.npy": (1, None),
+        "y.npy": (0, None),
+    }
+
+
+def test_spans_may_be_written_as_floats(tmp_path: Path) -> None:
+    labels, _ = labels_of(tmp_path, "file,label,start,end\nx.npy,wave,2.0,5.0\ny.npy,bow,,\n")
+    assert {name: line.span for name, line in labels.lines.items()} == {"x.npy:2-5": (2, 5), "y.npy": None}
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
+        ('[{"file": "x"}]', "entry 1 has no file and label"),
         ("", "the first line must be file,label,split, separated by commas; it is ''"),
-        ("file|label|split\na|b|val", r"it is 'file\|label\|split'"),
+        ("file~label~split\na~b~val", "it is 'file~label~split'"),
         ("file,label,split,file\n", "the first line must be"),
         ("file,label,split\na,wave,val\nb,3,val\n", r"labels are numbers \(3\) and names \(wave\)"),
         (b"file,label,split\n\xe4,wave,val\n", "line 2: this is not UTF-8"),
-        ("file,label,split\r\na,wave,val\r\n".encode("utf-16"), "line 1: this is not UTF-8"),
         ('file,label,split\n"a,wave,val\n', "line 2: no CSV"),
         ("file,label,split\n" + "a" * 200_000, "line 2: no CSV"),
     ],
@@ -807,3 +843,60 @@ def test_wrong_names_and_splits_are_refused(folder: Folder, words: Any, problem:
     with pytest.raises((ValueError, OSError), match=re.escape(problem)):
         convert_raw(folder, *words)
     assert not (folder.path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {
+            "split": {"train": ["x"]},
+            "annotations": [{"frame_dir": "x", "label": 0, "total_frames": 3, "keypoint": "no"}],
+        },
+        {"split": {}, "annotations": []},
+    ],
+    ids=["broken", "none"],
+)
+def test_a_file_of_which_nothing_can_be_used_is_told(tmp_path: Path, content: Any) -> None:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    (tmp_path / "arm.yaml").write_text(ARM)
+    words = ["--data_path", tmp_path / "a.pkl", "--skeleton", tmp_path / "arm.yaml", "--out_folder", tmp_path / "out"]
+    with pytest.raises(ValueError, match=r"a\.pkl: no recording can be used"):
+        main([*map(str, words)])
+    assert not (tmp_path / "out").exists()
+
+
+def test_far_too_many_frames_are_told(folder: Folder) -> None:
+    folder.add("a.npy", moves(0, 5, 4, 3))
+    folder.add("b.npy", moves(1, 5, 4, 3), "bow", "val")
+    with pytest.raises(ValueError, match="free"):
+        folder.convert("--max_frame", 10**9)
+
+
+def test_a_skeleton_may_be_utf_16(folder: Folder) -> None:
+    folder.add("a.npy", moves(0, 5, 4, 3))
+    (folder.path / "arm.yaml").write_bytes(ARM.encode("utf-16"))
+    report = folder.convert()
+    assert "no recording is for validation: give a split or --val before you train a model" in report.notes
+    assert (folder.path / "out" / "skeleton.yaml").read_text(encoding="utf-8") == ARM
+
+
+def test_recordings_for_validation_alone_are_told(folder: Folder) -> None:
+    folder.add("a.npy", moves(0, 5, 4, 3), split="val")
+    assert "no recording is for training: give a split or --val before you train a model" in folder.convert().notes
+
+
+def test_splits_in_a_file_that_become_one_are_told(tmp_path: Path) -> None:
+    names = {"train": ["a"], "val": ["b"], "test": ["c"]}
+    clips = [{"frame_dir": n, "label": 0, "total_frames": 5, "keypoint": moves(0, 1, 5, 4, 3)} for n in "abc"]
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"split": names, "annotations": clips}))
+    (tmp_path / "arm.yaml").write_text(ARM)
+    words = ["--data_path", tmp_path / "a.pkl", "--skeleton", tmp_path / "arm.yaml", "--out_folder", tmp_path / "out"]
+    assert "a.pkl names test and val: val_data_joint.npy holds both together" in main([*map(str, words)]).notes
+
+
+def test_classes_in_npz_are_whole_numbers(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x_train=moves(0, 3, 5, 12), y_train=np.array([0.7, 2, 1]))
+    (tmp_path / "arm.yaml").write_text(ARM)
+    words = ["--data_path", tmp_path / "a.npz", "--skeleton", tmp_path / "arm.yaml", "--out_folder", tmp_path / "out"]
+    with pytest.raises(ValueError, match=r"y_train holds 0\.7, which is no class"):
+        main([*map(str, words)])

@@ -203,14 +203,13 @@ def test_other_splits_are_named_and_left_out(tmp_path: Path, split: Any) -> None
 NAN_SCORE = np.full((1, 4, 17), np.nan, dtype=np.float32)
 BROKEN: dict[str, tuple[Any, str]] = {
     "no keypoint": ({"frame_dir": "b", "label": 0, "total_frames": 4}, "it has no keypoint"),
-    "no total_frames": ({"frame_dir": "b", "label": 0}, "it has no total_frames"),
     "negative label": (clip_3d("b", label=-1), "label -1 is no class"),
     "huge label": (clip_3d("b", label=1 << 70), "label 1180591620717411303424 is no class"),
     "text label": (clip_3d("b", label="0"), "label is no whole number"),
     "true label": (clip_3d("b", label=True), "label is no whole number"),
     "frames disagree": (clip_3d("b", total_frames=5), "total_frames is 5, keypoint has 4 frames"),
-    "three axes": (clip_3d("b", keypoint=np.ones((4, 25, 3))), "keypoint is no array of numbers (M, T, V, C)"),
-    "list": (clip_3d("b", keypoint=[[[[1.0]]]]), "keypoint is no array of numbers (M, T, V, C)"),
+    "two axes": (clip_3d("b", keypoint=np.ones((4, 75))), "keypoint is no array of numbers (M, T, V, C)"),
+    "lists": (clip_3d("b", keypoint=[[[[1.0], []]]]), "keypoint is no array of numbers (M, T, V, C)"),
     "text": (clip_3d("b", keypoint=np.full((1, 4, 25, 3), "1")), "keypoint is no array of numbers"),
     "channels": (clip_3d("b", keypoint=np.ones((1, 4, 25, 4))), "keypoint has 4 channels, 2 or 3 are expected"),
     "plane": (clip_3d("b", keypoint=np.ones((1, 4, 25, 2))), "25 joints in 2-D without score and img_shape, where"),
@@ -226,11 +225,9 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "score": (clip_2d("b", keypoint_score=np.ones((1, 3, 17))), "keypoint (1, 4, 17, 2) and keypoint_score (1, 3, 17)"),
     "score nan": (clip_2d("b", keypoint_score=NAN_SCORE), "no body in any frame"),
     "score zero": (clip_2d("b", keypoint_score=np.zeros((1, 4, 17))), "no body in any frame"),
-    "3-D with score": (clip_2d("b", keypoint=np.ones((1, 4, 17, 3))), "with keypoint_score, keypoint has 2 channels"),
     "no picture": (clip_2d("b", without="img_shape"), "17 joints in 2-D in pixels without img_shape, wh"),
     "picture zero": (clip_2d("b", img_shape=(0, 1920)), "img_shape is not (height, width) in pixels"),
     "picture nan": (clip_2d("b", img_shape=(float("nan"), 1920)), "img_shape is not (height, width) in pixels"),
-    "picture three": (clip_2d("b", img_shape=(1, 2, 3)), "img_shape is not (height, width) in pixels"),
     "picture text": (clip_2d("b", img_shape="no"), "img_shape is not (height, width) in pixels"),
     "picture number": (clip_2d("b", img_shape=10**400), "img_shape is not (height, width) in pixels"),
 }  # fmt: skip
@@ -249,6 +246,30 @@ def test_a_broken_annotation_is_named_once_and_skipped(tmp_path: Path, case: str
         gendata(path, tmp_path / "strict", strict=True)
     assert str(caught.value) == report.skipped[0]
     assert not (tmp_path / "strict").exists()
+
+
+LOOSE = {  # forms that mean the same
+    "no total_frames": lambda a: {key: value for key, value in a.items() if key != "total_frames"},
+    "numbers as floats": lambda a: a | {"total_frames": np.float64(4), "label": np.array(0)},
+    "one person": lambda a: a | {"keypoint": a["keypoint"][0], "keypoint_score": a["keypoint_score"][0]},
+    "lists": lambda a: a | {"keypoint": a["keypoint"].tolist(), "keypoint_score": a["keypoint_score"].tolist()},
+    "an axis for the score": lambda a: a | {"keypoint_score": a["keypoint_score"][..., None]},
+    "the score twice": lambda a: (
+        a | {"keypoint": np.concatenate([a["keypoint"], a["keypoint_score"][..., None]], axis=3)}
+    ),
+    "a picture's channels": lambda a: a | {"img_shape": (*a["img_shape"], 3)},
+}
+
+
+@pytest.mark.parametrize("form", LOOSE)
+def test_other_forms_of_an_annotation_are_read(tmp_path: Path, form: str) -> None:
+    plain = clip_2d("a", label=0)
+    plain["keypoint_score"] = np.random.default_rng(0).uniform(0.1, 1, (1, 4, 17))
+    arrays = []
+    for number, clip in enumerate((plain, LOOSE[form](plain))):
+        gendata(write(tmp_path / f"{number}.pkl", {"train": ["a"]}, [clip]), tmp_path / str(number))
+        arrays.append(np.load(tmp_path / str(number) / "train_data_joint.npy"))
+    np.testing.assert_array_equal(*arrays)
 
 
 @pytest.mark.parametrize(

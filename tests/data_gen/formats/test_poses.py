@@ -610,3 +610,14 @@ def test_joints_of_an_azure_kinect_become_those_of_another(tmp_path: Path) -> No
     assert recording.identity.tolist() == [[-1], [7], [7]]
     np.testing.assert_allclose(recording.joints[2, 0], joints[2], rtol=1e-6)
     assert fitted(recording, nw_ucla.SKELETON).joints.shape == (3, 1, 20, 3)
+
+
+def test_yolo_may_write_a_json_file_a_frame(tmp_path: Path) -> None:
+    body = moves(17, 2) * 100
+    keypoints = {"x": body[:, 0].tolist(), "y": body[:, 1].tolist(), "visible": [0.5] * 17}
+    for t in (1, 2, 4):
+        person = {"name": "person", "class": 0, "confidence": 0.9, "box": {"x1": 0}, "keypoints": keypoints}
+        (tmp_path / f"walk_{t}.json").write_text(json.dumps([person]))
+    recording = one(tmp_path)
+    assert recording.present[:, 0, 0].tolist() == [True, True, False, True]
+    np.testing.assert_allclose(recording.joints[0, 0, :, :2], body, rtol=1e-6)
