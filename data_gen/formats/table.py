@@ -142,7 +142,8 @@ def _without_heading(table: Table, source: Source) -> Recording:
     elif rest and _are_leading(values, rest) and (rest == 1 or np.diff(values[:, :rest], axis=0).any()):
         values = values[:, rest:]
         named = ", ".join(str(column + 1) for column in numbers[:rest])
-        notes = (*notes, f"left out column{'s' * (rest > 1)} {named}, which stay the same or grow as time does")
+        told = "columns {}, which stay the same or grow" if rest > 1 else "column {}, which stays the same or grows"
+        notes = (*notes, f"left out {told.format(named)} as time does")
     joints_of = values.reshape(len(values), *person_shape(values, source))
     return Recording.of(source.name, joints_of, guess_channels(joints_of), notes=notes, frames=frames)
 

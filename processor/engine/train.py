@@ -69,6 +69,7 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
                     checkpoints.save(state)  # before the record, or a killed run would record it again
                     _record(record, judge, scores, state.step, config.show_topk)
                     log.info("epoch %d, %s: %s", state.epoch, judge, _accuracy(scores, config.show_topk))
+                _stop_if_asked(signals, f"after epoch {state.epoch}")
             waited = state.evaluated - state.best_epoch
             if last or (config.early_stopping and not begun and waited >= config.patience):
                 break
@@ -118,7 +119,7 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
             seconds = time.perf_counter() - started
             log.info("epoch %d of %d took %.1f s", state.epoch, config.num_epoch, seconds)
             after_epoch(state.epoch, seconds)
-            if stopped and not last:
+            if stopped:
                 raise StoppedError(signal.Signals(stopped), f"after epoch {state.epoch}")
         if tested is None:  # the run has a validation, was stopped early, or was complete when it was resumed
             tested = run.evaluate("test", features)
@@ -127,6 +128,7 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
         _log_end(run)
         best = f"{BEST}: epoch {state.best_epoch}, {judge} top-1 {100 * state.best:.2f} %"
         _finish(run, tested, features, record, f"epoch {state.epoch}, the last ({best})")
+        _stop_if_asked(signals)  # for a study has further runs
     return tested
 
 
@@ -251,6 +253,12 @@ def _agree(signals: Sequence[signal.Signals], due: bool = False) -> list[int]:
     if agreed[0]:
         distributed.all_stop.set()
     return agreed
+
+
+def _stop_if_asked(signals: Sequence[signal.Signals], place: str = "") -> None:
+    stopped, _ = _agree(signals)
+    if stopped:
+        raise StoppedError(signal.Signals(stopped), place)
 
 
 def _evaluate(run: Training, features: Features, *, must: bool) -> Scores | None:

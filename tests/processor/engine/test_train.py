@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from processor.results.scores import load_scores
 from processor.runtime import device as runtime
 from processor.runtime.device import choose_device, effective_precision, gradient_scaler
 from processor.runtime.failure import is_expected, sentence
+from processor.runtime.signals import StoppedError
 from processor.state.checkpoint import State, read_checkpoint
 
 
@@ -259,6 +262,31 @@ def test_the_sentence_of_a_worker_is_as_of_this_process(data: Data, tmp_path: Pa
             train(make(data, tmp_path, num_epoch=1, num_worker=workers, overwrite=True))
         assert is_expected(caught.value)
         assert sentence(caught.value).startswith(f"{data['train']['data_path']}: the sample 'train7' holds NaN")
+
+
+@pytest.mark.parametrize("place", ["the last step", "an evaluation", "the report"])
+def test_a_signal_late_in_a_run_stops_it(
+    place: str, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = {"the last step": "step", "an evaluation": "_evaluate", "the report": "_finish"}[place]
+    function, calls = getattr(engine, name), []
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        result = function(*args, **options)
+        calls.append(name)
+        if name != "step" or len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return result
+
+    config = make(data, tmp_path, num_epoch=1, resume="auto")
+    monkeypatch.setattr(engine, name, interrupted)
+    with pytest.raises(StoppedError, match="stopped by SIGINT"):
+        train(config)
+    monkeypatch.setattr(engine, name, function)
+    assert read_checkpoint(tmp_path / "run" / "last.pt")["step"] == 2
+    resumed = train(config)
+    other = train(make(data, tmp_path, num_epoch=1, work_dir=tmp_path / "other"))
+    np.testing.assert_array_equal(resumed.scores, other.scores)
 
 
 def test_a_used_work_dir_is_refused_unless_overwritten(data: Data, tmp_path: Path) -> None:
