@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from graph.common.bounded_yaml import YamlError
 from graph.common.files import atomic_write, check_folder, write_csv, write_text
 from graph.common.hints import flat
 from graph.common.words import plural
-from graph.common.yaml_text import load, plain
+from graph.common.yaml_text import dump, load, plain
+from model.options import OPTIONS
 from processor.results.fusion import align
 from processor.results.history import Curve, read_curves
 from processor.results.scores import Scores, load_scores, score_file
@@ -114,14 +116,23 @@ def _config(path: Path) -> dict[str, Any]:
         config = plain(load(file.read_text(encoding="utf-8"), str(file), []))
     except YamlError as error:
         raise ValueError(f"{file}: {error.problem}") from error
-    return flat(config) if isinstance(config, dict) else {}
+    return flat(_with_defaults(config)) if isinstance(config, dict) else {}
+
+
+def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with all options of our models: a run that began with weights has them written out."""
+    with suppress(KeyError, TypeError, ValueError):
+        args = asdict(OPTIONS[config["model"]](**config["model_args"]))
+        return config | {"model_args": plain(load(dump(args), "", []))}
+    return config  # of a user's model, or of another version
 
 
 def configurations(runs: Sequence[Compared]) -> list[Cells]:
     """A row for each key whose values differ, under a head; `work_dir` differs always."""
     keys = dict.fromkeys(key for run in runs for key in run.config)
     rows = [[key, *(str(run.config.get(key, ABSENT)) for run in runs)] for key in keys if key != "work_dir"]
-    return [["key", *(run.title for run in runs)], *(row for row in rows if len(set(row[1:])) > 1)]
+    different = [row for row in rows if len(set(row[1:])) > 1 and not {*row[1:]} <= {ABSENT, "{}", "None"}]
+    return [["key", *(run.title for run in runs)], *different]
 
 
 def accuracies(runs: Sequence[Compared]) -> list[Cells]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from matplotlib.image import imread
 from torch.utils.tensorboard import SummaryWriter
 
+from graph.common.yaml_text import dump
+from model.options import StTrOptions
 from processor.results.scores import Scores, save_scores
 from processor.results.tables import latex_table, markdown_table
 from processor.tools.compare import main, read_runs
@@ -54,7 +57,6 @@ def test_two_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys = {row[0]: row[1:] for row in rows[rows.index(["key", "a_1", "B"]) + 2 :]}
     assert keys == {
         "base_lr": ["0.1", "0.2"],
-        "model_args.graph_args": ["{}", "-"],
         "model_args.dk": ["-", "1"],
         "step": ["[60, 90]", "[60]"],
     }
@@ -99,6 +101,18 @@ def test_a_run_without_configuration_is_compared_with_none(tmp_path: Path, capsy
     out = capsys.readouterr().out
     assert "| key |" not in out
     assert "configurations are the same" not in out
+
+
+def test_what_has_its_default_is_no_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that began with weights has all options written out."""
+    few = "model: model.st_tr.Model\nmodel_args: {num_class: 3, Nh: 4}\nlr_factors: {}\nbase_lr: 0.1\n"
+    given = {**asdict(StTrOptions(num_class=3, Nh=4)), "dropout": 0.25}
+    every = dump({"model": "model.st_tr.Model", "model_args": given, "base_lr": 0.1, "lr_factors": {"fcn": 3.0}})
+    a, b = run(tmp_path / "a", FIRST, few), run(tmp_path / "b", SECOND, every)
+    assert main([str(a), str(b)]) == 0
+    rows = lines(capsys.readouterr().out)
+    told = rows[rows.index(["key", "a", "b"]) + 2 :]
+    assert sorted(row[0] for row in told) == ["lr_factors.fcn", "model_args.dropout"]
 
 
 def test_top_5_is_of_more_than_five_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
