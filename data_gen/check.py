@@ -116,7 +116,7 @@ def _lines(listed: Listed, contents: Contents) -> list[str]:
     (least, few), (most, many) = ((classes[at], counts[at]) for at in (counts.argmin(), counts.argmax()))
     absent = int(classes[-1]) + 1 - len(classes[classes >= 0])
     gap = f" ({absent} absent)" if absent else ""
-    size = f"{plural(few, 'sample')} (class {least})" + (f" to {many} (class {most})" if len(classes) > 1 else "")
+    size = f"{plural(few, 'sample')} (class {least}) to {many} (class {most})" if few < many else f"{few} samples each"
     lines = [f"classes  {len(classes)}, {classes[0]} to {classes[-1]}{gap}: {size}"]
     prepared, lengths = load_prepared(listed.path), load_lengths(listed.path)
     is_full = contents.num_frame > 0

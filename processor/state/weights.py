@@ -18,7 +18,7 @@ from model.base import SkeletonModel
 from model.names import plain_key
 from model.published import agree, family, infer_model_args, load_published
 from processor.config.check import Check
-from processor.config.schema import model_of
+from processor.config.schema import CONFIG, model_of
 from processor.state.checkpoint import misfit, read_checkpoint
 from processor.state.data import TestData
 
@@ -144,7 +144,9 @@ class Weights:
                 raise ValueError("; ".join(check.problems))
             return args
         except ValueError as error:
-            raise ValueError(f"weights: {self.path}: {error}") from error
+            written = self.path.with_name(CONFIG)
+            told = f" (their run has its configuration in {written})" if written.is_file() else ""
+            raise ValueError(f"weights: {self.path}: {error}{told}") from error
 
 
 def read_weights(path: Path) -> Weights:

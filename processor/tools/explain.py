@@ -65,7 +65,8 @@ def main(argv: Sequence[str]) -> int:
     how = {"order": args.order, "bars": args.color_bar, "logits": args.logits}
     if sum(map(bool, (args.sample, of_class, args.input))) != 1:
         raise ValueError(
-            "explain: name samples of the test (--sample NAME), classes (--class NAME), or recordings (--input FILE)"
+            "explain: name samples of the test (--sample NAME), classes (--class NAME), or recordings (--input FILE), "
+            "one of the three"
         )
     if args.logits and of_class:
         raise ValueError("logits: are those of a sample; name one with --sample, or leave --logits out")

@@ -95,10 +95,14 @@ def export_stream(trained: Trained, path: Path, format: Format) -> list[Path]:
     """
     require(format)
     if found := [key for key in ("min_max", "normalization") if trained.args.get(key)]:
-        raise ValueError(f"stream: the feeder's {found[0]} is no part of the model; prepare clips, without --stream")
+        raise ValueError(
+            f"stream: the feeder's {found[0]} looks at all frames of a clip; leave --stream out, or train the model "
+            f"with {found[0]}: false in both feeders' arguments"
+        )
     if trained.args.get("sampling", "crop") != "crop":
         raise ValueError(
-            f"stream: sampling: {trained.args['sampling']} chooses among all frames of a clip; leave --stream out"
+            f"stream: sampling: {trained.args['sampling']} chooses among all frames of a clip; leave --stream out, or "
+            "train the model with sampling: crop"
         )
     step, shape = Step(trained.model), clip_shape(trained)
     C, _, V, M = shape

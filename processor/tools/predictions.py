@@ -115,7 +115,7 @@ def stem_of(path: Path, read: Iterable[Path], option: str, *, picture: bool = Fa
         if (file := Path(f"{stem}{suffix}")).resolve() in taken:
             raise ValueError(f"{option}: {file} is one of the files that are read; name another")
         if file != path and file.exists() and not (file.is_file() and _is_of_predictions(file)):
-            raise ValueError(f"{option}: {file} would be written, too, and holds something else; name another")
+            raise ValueError(f"{option}: {file} would be replaced, and is no earlier prediction; name another")
     return stem
 
 

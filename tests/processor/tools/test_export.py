@@ -184,7 +184,10 @@ def test_mistakes_are_named(run: Path, capsys: Any, caplog: Any, monkeypatch: py
         (["--format", "tflite"], "export: argument --format: invalid choice: 'tflite'"),
         (["--format", "pt2", "--out", str(run)], f"out: {run} is a folder"),
         (["--format", "pt2", "--out", str(run / "last.pt")], f"out: {run / 'last.pt'} is the file of weights"),
-        (["--format", "onnx"], "format: onnx needs onnx and onnxscript; pip install -r requirements-onnx.txt"),
+        (
+            ["--format", "onnx", "--config", str(run / "config.yaml")],
+            "format: onnx needs onnx and onnxscript; pip install -r requirements-onnx.txt",
+        ),
     ):
         monkeypatch.setattr("processor.tools.export.find_spec", lambda _: None)
         status, _, error = say([*words, *further], capsys, caplog)

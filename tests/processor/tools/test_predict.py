@@ -448,7 +448,7 @@ class TestCommand:
         words = ["--weights", demo / "joint" / "last.pt", "--input", *inputs, "--out", tmp_path / "p.json"]
         (tmp_path / "p.csv").write_text("file,label,split\n")
         status, _, _, error = self.run(demo, capsys, caplog, *words)
-        assert (status, f"out: {tmp_path / 'p.csv'} would be written, too, and holds something else" in error) == (
+        assert (status, f"out: {tmp_path / 'p.csv'} would be replaced, and is no earlier prediction" in error) == (
             1,
             True,
         )
@@ -468,7 +468,7 @@ class TestCommand:
         before = (tmp_path / "p.png").read_bytes()
         assert self.run(demo, capsys, caplog, *words)[0] == 0  # which writes no picture
         status, _, _, error = self.run(demo, capsys, caplog, *words, "--window", 1)
-        assert (status, "p.png would be written, too, and holds something else" in error) == (1, True)
+        assert (status, "p.png would be replaced, and is no earlier prediction" in error) == (1, True)
         assert (tmp_path / "p.png").read_bytes() == before
         (tmp_path / "file").touch()
         words[-1] = tmp_path / "file" / "p.json"
