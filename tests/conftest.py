@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
+from undrawn import UNDRAWN
 
 # tensors here are small, and two workers share the cores: threads would only wait for each other
 torch.set_num_threads(1)
@@ -57,11 +58,8 @@ def around(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         yield
         return
     if "drawn" not in request.fixturenames:
-        for name in ("draw_accuracy", "draw_confusion"):
-            monkeypatch.setattr(f"processor.results.report.{name}", lambda *_: None)
-        monkeypatch.setattr("processor.results.report.save_png", lambda path, *_, **__: path.touch())
-        monkeypatch.setattr("processor.results.page.page", lambda *_: "")
-        monkeypatch.setattr("processor.results.figures.write_figures", lambda *_: None)
+        for name, instead in UNDRAWN.items():
+            monkeypatch.setattr(name, instead)
     with tempfile.TemporaryDirectory() as folder:
         monkeypatch.setenv("TMPDIR", folder)
         yield

@@ -218,7 +218,7 @@ def test_training_fits_a_small_batch() -> None:
     assert loss.item() < 0.1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 @pytest.mark.parametrize("switches", [{}, {"attention": False, "tcn_attention": True}], ids=["s-tr", "t-tr"])
 def test_the_first_loss_is_that_of_guessing_unless_the_classifier_starts_as_published(
     seed: int, switches: dict[str, object]

@@ -96,7 +96,9 @@ class Recorder(dict[str, torch.Tensor]):
         return super().__getitem__(key)
 
 
-@pytest.mark.parametrize("name", COMBINATIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (n % 3 > 0)) for n, name in enumerate(COMBINATIONS)]
+)
 def test_every_described_key_is_read_but_the_idle_ones(name: str) -> None:
     args = short(COMBINATIONS[name])
     idle = [r"person_bn\..*", r".*\.num_batches_tracked"]

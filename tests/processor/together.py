@@ -6,7 +6,10 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
+
+from undrawn import UNDRAWN
 
 from processor.config.schema import load_study
 from processor.engine import study
@@ -22,6 +25,9 @@ def run(order: str, *files: str) -> None:
             time.sleep(0 if distributed.rank() else 2)
             with Path(order).open("a", encoding="utf-8") as file:
                 file.write(f"{distributed.rank()}")
+        for name, instead in UNDRAWN.items():
+            module, _, function = name.rpartition(".")
+            setattr(import_module(module), function, instead)
         for name in files:
             while not Path(name).is_file():
                 time.sleep(0.1)

@@ -45,6 +45,7 @@ def assert_close(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
         torch.testing.assert_close(tensor, b[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_compiled_run_is_the_plain_one_and_each_goes_on_from_the_other(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,19 +78,10 @@ def said_by(run: subprocess.Popen[str]) -> str:
 
 @dataclass(frozen=True)
 class Runs:
-    """Two launches of two processes, for all tests: one whose second process is killed, and one that trains five times.
-
-    Attributes:
-        status, said: of the launch that a killed process ended.
-        output: of the launch in which all runs end well.
-    """
+    """A launch of two processes that trains three times, for all short tests; what it prints is the `output`."""
 
     folder: Path
-    status: int
-    said: str
     output: str
-    interrupted: Config
-    undisturbed: Config
     one: Config
     one_step: Config
     tuned: Config
@@ -99,13 +90,6 @@ class Runs:
 @pytest.fixture(scope="module")
 def runs(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     folder = tmp_path_factory.mktemp("runs")
-    feeders = {f"{key}_feeder_args": {**getattr(make(data, folder), f"{key}_feeder_args"), "mark": str(folder / "dead")}
-               for key in ("train", "test")}  # fmt: skip
-    interrupted = make(
-        data, folder, feeder="dying.Feeder", batch_size=3, num_epoch=3, resume="auto", work_dir=folder / "dead_run",
-        **feeders,
-    )  # fmt: skip
-    undisturbed = replace(interrupted, work_dir=folder / "undisturbed")
     settings: dict[str, Any] = {"model_args": EXACT, "optimizer": "SGD", "warm_up_epoch": 0, "sync_batch_norm": True}
     one = make(
         data, folder, batch_size=10, accumulation=1, base_lr=0.02, num_epoch=2, max_grad_norm=1.0,
@@ -119,15 +103,8 @@ def runs(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         one, freeze=["data_bn", "gcn0", "tcn0", "backbone.1"], lr_factors={"fcn": 3.0}, decay_all=False, num_epoch=1,
         sampler="balanced", class_weights={"2": 4.0}, validation_feeder_args=data["val"], work_dir=folder / "tuned",
     )  # fmt: skip
-    dying = processes(str(ROOT / "main.py"), "--config", written(interrupted), command=DEVICES)
-    again = folder / "again.yaml"  # waited for until the run has died
-    others = start_together(
-        folder, *map(written, map(halved, (one, one_step, tuned))), str(again), written(undisturbed)
-    )
-    said, _ = dying.communicate(timeout=120)
-    again.write_text(resolved(interrupted), encoding="utf-8")
-    output = said_by(others)
-    return Runs(folder, dying.returncode, said, output, interrupted, undisturbed, one, one_step, tuned)
+    output = said_by(start_together(folder, *map(written, map(halved, (one, one_step, tuned)))))
+    return Runs(folder, output, one, one_step, tuned)
 
 
 def halved(config: Config) -> Config:
@@ -206,13 +183,23 @@ def test_gradients_are_those_of_twice_the_batch(runs: Runs) -> None:
     assert difference(a, b) < 1e-4
 
 
-def test_a_dead_process_ends_the_run_which_then_goes_on(runs: Runs) -> None:
-    assert runs.status == 128 + signal.SIGKILL
-    assert "process 1 of the run ended with status 137; the others were stopped" in runs.said
-    assert runs.said.count("epoch 1 of 3 took") == 1
-    assert (runs.folder / "dead").exists()
-    assert runs.output.count("resumed after epoch 1") == 1
-    a, b = weights(runs.interrupted.work_dir), weights(runs.undisturbed.work_dir)
+@pytest.mark.slow
+def test_a_dead_process_ends_the_run_which_then_goes_on(data: Data, tmp_path: Path) -> None:
+    plain, mark = make(data, tmp_path), tmp_path / "dead"
+    feeders: dict[str, Any] = {
+        f"{key}_feeder_args": {**getattr(plain, f"{key}_feeder_args"), "mark": str(mark)} for key in ("train", "test")
+    }
+    config = make(data, tmp_path, feeder="dying.Feeder", batch_size=3, num_epoch=3, resume="auto", **feeders)
+    undisturbed = replace(config, work_dir=tmp_path / "undisturbed")
+    dying = processes(str(ROOT / "main.py"), "--config", written(config), command=DEVICES)
+    said, _ = dying.communicate(timeout=120)
+    assert dying.returncode == 128 + signal.SIGKILL
+    assert "process 1 of the run ended with status 137; the others were stopped" in said
+    assert said.count("epoch 1 of 3 took") == 1
+    assert mark.exists()
+    output = said_by(start_together(tmp_path, *map(written, (config, undisturbed))))
+    assert output.count("resumed after epoch 1") == 1
+    a, b = weights(config.work_dir), weights(undisturbed.work_dir)
     assert all(torch.equal(a[name], b[name]) for name in a)  # dropout and statistics of both processes included
 
 

@@ -114,9 +114,9 @@ def stop_by_hand(accuracies: Sequence[float], patience: int, interval: int) -> t
     ("split", "accuracies", "patience", "interval", "expected"),
     [
         ("validation", [0.2, 0.6, 0.5, 0.6, 0.9], 2, 1, (4, 2)),  # as good is no better
-        ("validation", [0.2, 0.6, 0.5, 0.7, 0.6], 2, 1, (5, 4)),
+        pytest.param("validation", [0.2, 0.6, 0.5, 0.7, 0.6], 2, 1, (5, 4), marks=pytest.mark.slow),
         ("test", [0.0, 0.0, 0.9, 0.9], 1, 1, (2, 1)),
-        ("validation", [0.5, 0.4, 0.4], 3, 2, (6, 2)),
+        pytest.param("validation", [0.5, 0.4, 0.4], 3, 2, (6, 2), marks=pytest.mark.slow),
         (None, [0.5, 0.4, 0.4, 0.3], 1, 1, (4, 1)),  # nothing stops a run that was not to be stopped
     ],
 )
