@@ -22,8 +22,8 @@ class FeederOptions(Checked):
         label_path: pickle of (sample_names, labels).
         stream: what is computed from the joints: `joint`, `bone`, `joint_motion`, `bone_motion`, or several joined by
             `+` (`joint+bone` has twice the channels, joints first). Bones are those of `skeleton.yaml` beside the
-            array, or of the known skeleton with as many joints. `bone2` to `bone4` (and `bone2_motion` ...): so many
-            bones as one vector; `local`: joints from the person's centre in this frame; `trajectory`: that centre, at
+            array, or of the known skeleton with as many joints. `bone2` (and `bone2_motion`): two bones as one
+            vector; `local`: joints from the person's centre in this frame; `trajectory`: that centre, at
             every joint.
         random_choose: take a window of `window_size` frames from a random place.
         random_shift: move the valid frames to a random place.

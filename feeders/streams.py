@@ -20,12 +20,9 @@ import numpy as np
 Stream = Callable[[np.ndarray, Sequence[int]], np.ndarray]
 
 
-def ancestors(parents: Sequence[int], hops: int) -> Sequence[int]:
-    """The joint that is `hops` bones nearer to the root than each joint, or the root: (V,)."""
-    joints = parents
-    for _ in range(hops - 1):
-        joints = [parents[v] for v in joints]
-    return joints
+def grandparents(parents: Sequence[int]) -> Sequence[int]:
+    """The joint that is two bones nearer to the root than each joint, or the root: (V,)."""
+    return [parents[v] for v in parents]
 
 
 def bones(joints: np.ndarray, parents: Sequence[int]) -> np.ndarray:
@@ -60,21 +57,13 @@ def mean_of_frames(score: np.ndarray) -> np.ndarray:
     return y
 
 
-HOPS = (2, 3, 4)  # bones of a stream that are one vector, beside 1
-
-
-def _over(hops: int, of_bones: Stream, then: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Stream:
-    """A stream of vectors over `hops` bones, or of their scores."""
-    return lambda x, parents: then(of_bones(x, ancestors(parents, hops)))
-
-
 STREAMS: Mapping[str, Stream] = {
     "joint": lambda joints, parents: joints,
     "bone": bones,
     "joint_motion": lambda joints, parents: motion(joints),
     "bone_motion": lambda joints, parents: motion(bones(joints, parents)),
-    **{f"bone{hops}": _over(hops, bones) for hops in HOPS},
-    **{f"bone{hops}_motion": _over(hops, bones, motion) for hops in HOPS},
+    "bone2": lambda joints, parents: bones(joints, grandparents(parents)),
+    "bone2_motion": lambda joints, parents: motion(bones(joints, grandparents(parents))),
     "local": lambda joints, parents: joints - trajectory(joints),
     "trajectory": lambda joints, parents: trajectory(joints),
 }
@@ -82,8 +71,8 @@ SCORES: Mapping[str, Stream] = {  # of a stream that is not listed, a joint's sc
     "bone": lambda score, parents: mean_of_ends(score, parents),
     "joint_motion": lambda score, parents: mean_of_frames(score),
     "bone_motion": lambda score, parents: mean_of_frames(mean_of_ends(score, parents)),
-    **{f"bone{hops}": _over(hops, mean_of_ends) for hops in HOPS},
-    **{f"bone{hops}_motion": _over(hops, mean_of_ends, mean_of_frames) for hops in HOPS},
+    "bone2": lambda score, parents: mean_of_ends(score, grandparents(parents)),
+    "bone2_motion": lambda score, parents: mean_of_frames(mean_of_ends(score, grandparents(parents))),
 }
 WITHOUT_BONES = ("joint", "joint_motion", "local", "trajectory")  # these do not look at the parents
 OF_BONES = ("joint", "joint_motion")  # of an array of bones these are bones and their motion

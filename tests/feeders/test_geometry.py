@@ -31,16 +31,13 @@ def x() -> np.ndarray:
 PARENTS = tuple(1 if v == 1 else parent for v, parent in enumerate(NTU))  # the root, 1, is its parent
 
 
-@pytest.mark.parametrize("hops", [2, 3, 4])
-def test_bones_over_several_joints(x: np.ndarray, hops: int) -> None:
-    y = streams.derive(x, f"bone{hops}", PARENTS)
-    moved = streams.derive(x, f"bone{hops}_motion", PARENTS)
+def test_bones_over_two_joints(x: np.ndarray) -> None:
+    y = streams.derive(x, "bone2", PARENTS)
+    moved = streams.derive(x, "bone2_motion", PARENTS)
     scored = np.concatenate([x, x[:1] ** 2])
-    z = streams.derive(scored, f"bone{hops}", PARENTS, score=3)
+    z = streams.derive(scored, "bone2", PARENTS, score=3)
     for t, v, m in np.ndindex(T, V, M):
-        place = v
-        for _ in range(hops):
-            place = PARENTS[place]
+        place = PARENTS[PARENTS[v]]
         np.testing.assert_array_equal(y[:, t, v, m], x[:, t, v, m] - x[:, t, place, m])
         np.testing.assert_array_equal(z[:3, t, v, m], y[:, t, v, m])
         np.testing.assert_allclose(z[3, t, v, m], (scored[3, t, v, m] + scored[3, t, place, m]) / 2)
