@@ -275,12 +275,12 @@ def test_a_signal_late_in_a_run_stops_it(
         result = function(*args, **options)
         calls.append(name)
         if name != "step" or len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
         return result
 
     config = make(data, tmp_path, num_epoch=1, resume="auto")
     monkeypatch.setattr(engine, name, interrupted)
-    with pytest.raises(StoppedError, match="stopped by SIGINT"):
+    with pytest.raises(StoppedError, match="stopped by SIGTERM"):
         train(config)
     monkeypatch.setattr(engine, name, function)
     assert read_checkpoint(tmp_path / "run" / "last.pt")["step"] == 2
