@@ -47,7 +47,7 @@ def model_of(name: str) -> torch.nn.Module:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    config = make(write_data(tmp_path), tmp_path, class_names=["run", "sit", "walk"])
+    config = make(write_data(tmp_path), tmp_path, model="model.st_tr.Model", class_names=["run", "sit", "walk"])
     training = set_up_training(config)
     training.checkpoints.save(training.state)
     return config.work_dir
@@ -184,10 +184,7 @@ def test_mistakes_are_named(run: Path, capsys: Any, caplog: Any, monkeypatch: py
         (["--format", "tflite"], "export: argument --format: invalid choice: 'tflite'"),
         (["--format", "pt2", "--out", str(run)], f"out: {run} is a folder"),
         (["--format", "pt2", "--out", str(run / "last.pt")], f"out: {run / 'last.pt'} is the file of weights"),
-        (
-            ["--format", "onnx", "--config", str(run / "config.yaml")],
-            "format: onnx needs onnx and onnxscript; pip install -r requirements-onnx.txt",
-        ),
+        (["--format", "onnx"], "format: onnx needs onnx and onnxscript; pip install -r requirements-onnx.txt"),
     ):
         monkeypatch.setattr("processor.tools.export.find_spec", lambda _: None)
         status, _, error = say([*words, *further], capsys, caplog)
