@@ -134,8 +134,8 @@ def one_of(arrays: Mapping[str, Any], source: Source, **fields: Any) -> Recordin
     key = next((key for key in JOINTS if key in arrays), only)
     if key is None:
         raise ValueError(f"it holds {', '.join(sorted(arrays))}: neither x_train and y_train, nor keypoints")
-    if "skeleton" not in fields and (own := skeleton_named(arrays)):
-        fields["skeleton"] = own
+    if "skeleton" not in fields and (named := skeleton_named(arrays)):
+        fields["skeleton"] = named
     joints, channels = _unrolled(_numbers(arrays[key]), source), fields.pop("channels", None)
     scores = next((_numbers(arrays[key]) for key in SCORES if key in arrays), None)
     if scores is not None and joints.shape[-1] in (2, 3) and (channels is None or channels.score is None):

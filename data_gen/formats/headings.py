@@ -33,6 +33,7 @@ CHANNELS = ("x", "y", "z", "score")
 _UNITS = {"m", "mm", "cm", "px", "pixel", "pixels"}  # behind a channel
 _NO_NAMES = {"pos", "position", "coord", "coordinate"}  # words that name no joint
 _NO_JOINT = {"bbox", "box"}
+# beside positions, columns of joints with these words are left out
 _NO_POSITION = {
     "rot",
     "rotation",
@@ -44,33 +45,13 @@ _NO_POSITION = {
     "velocity",
     "acc",
     "acceleration",
-}  # beside positions, columns of joints with these words are left out
-_OWN_NAMES = (
-    "name",
-    "joint",
-    "joint_name",
-    "joint_type",
-    "keypoint",
-    "landmark",
-    "part",
-    "body_part",
-    "marker",
-    "id",
-    "joint_id",
-    "index",
-    "joint_index",
-)  # keys by which a joint in JSON says which one it is
-_NAMES = (
-    "joint_names",
-    "keypoint_names",
-    "landmark_names",
-    "marker_names",
-    "jointNames",
-    "keypointNames",
-    "joints",
-    "keypoints",
-    "names",
-)  # keys of a list of all joints' names
+}
+# keys by which a joint in JSON says which one it is
+_NAMING = ("name", "joint", "joint_name", "joint_type", "keypoint", "landmark", "part", "body_part", "marker", "id",
+           "joint_id", "index", "joint_index")  # fmt: skip
+# keys of a list of all joints' names
+_LISTS = ("joint_names", "keypoint_names", "landmark_names", "marker_names", "jointNames", "keypointNames", "joints",
+          "keypoints", "names")  # fmt: skip
 _KNOWN = [module.SKELETON for module in (coco, kinetics, openpose, mediapipe, ntu_rgb_d, nw_ucla, azure_kinect)]
 
 
@@ -107,23 +88,23 @@ def joints_by_name(joints: Any) -> Any:
     if not isinstance(joints, list) or len(joints) < 2 or not all(isinstance(joint, dict) for joint in joints):
         return joints
     keys = {"_".join(words_of(key)): key for key in joints[0]}
-    for key in filter(None, map(keys.get, _OWN_NAMES)):
+    for key in filter(None, map(keys.get, _NAMING)):
         told = [joint.get(key) for joint in joints]
         names = [str(name) for name in told if name not in ("", None) and not isinstance(name, bool | float | list)]
         if len(set(names)) < len(joints):
             continue
-        if not all(map(str.isdecimal, names)):
-            return dict(zip(names, joints, strict=True))
-        numbers = sorted(map(int, names))
-        if numbers[0] in (0, 1) and numbers[-1] - numbers[0] == len(numbers) - 1:
-            return [joint for _, joint in sorted(zip(map(int, names), joints, strict=True), key=lambda x: x[0])]
-        return dict(zip(names, joints, strict=True))
+        by_name = dict(zip(names, joints, strict=True))
+        numbers = sorted(names, key=int) if all(map(str.isdecimal, names)) else []
+        is_counted = (
+            bool(numbers) and int(numbers[0]) in (0, 1) and int(numbers[-1]) - int(numbers[0]) == len(names) - 1
+        )
+        return [by_name[number] for number in numbers] if is_counted else by_name
     return joints
 
 
 def skeleton_named(content: Mapping[str, Any]) -> Skeleton | None:
     """The joints that a file names in a list beside its numbers; None: it has no such list."""
-    for key in _NAMES:
+    for key in _LISTS:
         names = content[key].tolist() if hasattr(content.get(key), "tolist") else content.get(key)
         if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
             return Skeleton("the file", tuple(names), (0,) * len(names))

@@ -29,7 +29,7 @@ from data_gen.formats.places import frame_places, person_places
 from data_gen.formats.recording import Recording
 from graph.tools import Skeleton
 
-_FRAME = re.compile(r"^\d+$|(frame|image|img|pic)\w*\d|\.\w{3,4}$", re.IGNORECASE)
+_FRAME = re.compile(r"^\d+$|(frame|image|img|pic)\w*\d|\d\.\w{3,4}$", re.IGNORECASE)
 _NO_LISTS = "not nested lists of numbers [T][V][C], [T][M][V][C] or [T][M*V*C], of equal lengths"
 
 
@@ -55,8 +55,8 @@ def read_nested(source: Source) -> Iterator[Recording]:
     if len(lists) != 1:
         raise ValueError(_NO_LISTS)
     joints, fields = _nested(lists[0], source.skeleton)
-    if own := skeleton_named(content):
-        fields.setdefault("skeleton", own)
+    if named_joints := skeleton_named(content):
+        fields.setdefault("skeleton", named_joints)
     arrays = {"keypoints": joints}
     if scores := next((content[key] for key in SCORES if isinstance(content.get(key), list)), None):
         arrays["scores"] = _nested(_as_joints(scores), None).joints[..., 0]

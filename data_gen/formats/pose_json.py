@@ -175,8 +175,8 @@ def _facts(content: Any) -> tuple[dict[str, Any], tuple[int, int] | None]:
     names = facts["meta_info"].get("keypoint_id2name") if isinstance(facts.get("meta_info"), dict) else None
     if isinstance(names, dict):
         facts = {"joint_names": [names[key] for key in sorted(names, key=natural_key)]} | facts
-    if own := skeleton_named(facts):
-        fields["skeleton"] = own
+    if named := skeleton_named(facts):
+        fields["skeleton"] = named
     if isinstance(channels := facts.get("keypoint_channels"), list) and len(channels) == 3:
         fields["third"] = "z" if channels[2] == "z" else "score"
     if label is not None:

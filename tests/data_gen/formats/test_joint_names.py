@@ -104,6 +104,11 @@ def test_frames_may_have_names_at_the_top(tmp_path: Path, key: str) -> None:
     np.testing.assert_allclose(recording.joints[[0, 2, 3], 0], JOINTS[[0, 2, 3]], atol=1e-6)
 
 
+def test_joints_with_a_point_in_their_names_are_no_frames(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not nested lists"):
+        read_content(tmp_path, {"hand.left": JOINTS[:, 0].tolist(), "hand.right": JOINTS[:, 1].tolist()})
+
+
 def test_records_are_a_table(tmp_path: Path) -> None:
     """What pandas writes as JSON, wide and long."""
     columns = [f"{name}_{c}" for name in WRITTEN for c in "xyz"]
