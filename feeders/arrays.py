@@ -342,17 +342,18 @@ def spans(is_valid: Any) -> tuple[np.ndarray, np.ndarray]:
     return begin, np.where(is_valid.any(axis=-1), end, 0)
 
 
-def recorded(x: np.ndarray, there: NDArray[np.bool_], length: int | None = None) -> tuple[int, int]:
+def recorded(x: np.ndarray, is_present: NDArray[np.bool_], length: int | None = None) -> tuple[int, int]:
     """The first recorded frame that holds a person, and the one after the last; at least one frame.
 
     Args:
         x: a sample (C, T, V, M).
-        there: whether each frame holds each person (T, M).
+        is_present: whether each frame holds each person (T, M).
         length: how many frames were recorded, before the repetitions that fill NTU arrays to 300. None: unknown; then
             only exact repetitions are left out, and two persons that repeat after different numbers of frames keep all
             frames.
     """
-    begin, end = (int(place) for place in spans(there[: None if length is None else max(length, 1)].any(axis=1)))
+    kept = is_present if length is None else is_present[: max(length, 1)]
+    begin, end = (int(place) for place in spans(kept.any(axis=1)))
     end = max(end, 1)
     if length is not None:
         return begin, end

@@ -121,15 +121,9 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         Raises:
             ValueError: it holds NaN or infinity.
         """
-        there = self._there(index)
-        begin, end = self._recorded(index, there) if cut else (0, len(there))
-        x = np.array(self.data[index, :, begin:end], dtype=np.float32)
-        if not np.isfinite(x).all():
-            raise ValueError(
-                f"{self.data_path}: the sample {self.sample_name[index]!r} holds NaN or infinity; a missing joint must "
-                "be zero there, as in the arrays that data_gen/custom_gendata.py makes"
-            )
-        without_absent(x, there[begin:end])
+        x, is_present = self._read(index)
+        begin, end = self._recorded(index, x, is_present) if cut else (0, len(is_present))
+        x = without_absent(np.ascontiguousarray(x[:, begin:end]), is_present[begin:end])
         if self.missing is not None:
             missing = self.missing[index][begin:end]
             for group, kind in zip(np.split(x, len(self.layout.groups)), self.layout.groups, strict=True):
@@ -137,13 +131,22 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
                 group[:, gone] = np.nan
         return x
 
-    def _there(self, index: int) -> np.ndarray:
-        """(T, M): whether the frame holds the person, who is absent where all is zero and no joint is missing."""
-        there = present(self.data[index])
-        return there if self.missing is None else there | any_joint(self.missing[index])
+    def _read(self, index: int) -> tuple[augment.Sample, np.ndarray]:
+        """A copy of a sample, and whether each frame holds each person (T, M).
 
-    def _recorded(self, index: int, there: np.ndarray) -> tuple[int, int]:
-        return recorded(self.data[index], there, None if self.lengths is None else int(self.lengths[index]))
+        A person is absent where all is zero and no joint is missing.
+        """
+        x = np.array(self.data[index], dtype=np.float32)
+        if not np.isfinite(x).all():
+            raise ValueError(
+                f"{self.data_path}: the sample {self.sample_name[index]!r} holds NaN or infinity; a missing joint must "
+                "be zero there, as in the arrays that data_gen/custom_gendata.py makes"
+            )
+        is_present = present(x)
+        return x, is_present if self.missing is None else is_present | any_joint(self.missing[index])
+
+    def _recorded(self, index: int, x: augment.Sample, is_present: np.ndarray) -> tuple[int, int]:
+        return recorded(x, is_present, None if self.lengths is None else int(self.lengths[index]))
 
     def _prepared(self, x: augment.Sample) -> augment.Sample:
         """Centred, and the stream unless this is made last."""
@@ -196,7 +199,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         Frames that are interpolated have a fraction, and padding is NaN. The sample is made anew, and its draws are
         repeated on the numbers of its frames.
         """
-        begin = 0 if self.sampling == "crop" else self._recorded(index, self._there(index))[0]
+        begin = 0 if self.sampling == "crop" else self._recorded(index, *self._read(index))[0]
         twin, count = copy(self), self.num_clips or 1
         shown: list[np.ndarray] = []
 
@@ -296,10 +299,10 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
             yield np.stack(samples).astype(np.float64)
 
 
-def without_absent(x: augment.Sample, there: np.ndarray) -> augment.Sample:
-    """Makes persons NaN, in place, in frames that do not hold them; `there` is (T, M)."""
-    if not there.all():  # a factor of the same shape is several times as fast as one that is broadcast
-        x *= np.tile(np.where(there, np.float32(1), np.float32(np.nan)), x.shape[2]).reshape(x.shape[1:])
+def without_absent(x: augment.Sample, is_present: np.ndarray) -> augment.Sample:
+    """Makes persons NaN, in place, in frames that do not hold them; `is_present` is (T, M)."""
+    if not is_present.all():  # a factor of the same shape is several times as fast as one that is broadcast
+        x *= np.tile(np.where(is_present, np.float32(1), np.float32(np.nan)), x.shape[2]).reshape(x.shape[1:])
     return x
 
 
