@@ -106,7 +106,7 @@ def test_frames_may_have_names_at_the_top(tmp_path: Path, key: str) -> None:
 
 def test_joints_with_a_point_in_their_names_are_no_frames(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not nested lists"):
-        read_content(tmp_path, {"hand.left": JOINTS[:, 0].tolist(), "hand.right": JOINTS[:, 1].tolist()})
+        read_content(tmp_path, {"arm.left": JOINTS[:, 0].tolist(), "leg.left": JOINTS[:, 1].tolist()})
 
 
 def test_records_are_a_table(tmp_path: Path) -> None:
