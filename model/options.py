@@ -21,6 +21,7 @@ class ModelOptions(Checked):
 
     Attributes:
         FREE: options that trained weights may be used with otherwise.
+        FORMER: options of earlier versions that acted in training only; weights may still name them.
         CHANNELS: the option that holds the channels of the input.
 
     Raises:
@@ -28,7 +29,8 @@ class ModelOptions(Checked):
     """
 
     OPENING: ClassVar = "model_args: "
-    FREE: ClassVar[tuple[str, ...]] = ("dropout", "classifier_dropout", "drop_key")
+    FREE: ClassVar[tuple[str, ...]] = ("dropout", "drop_key")
+    FORMER: ClassVar = ("classifier_dropout", "drop_path")
     CHANNELS: ClassVar[str]
 
     num_class: int = option(60, low=1)
@@ -37,7 +39,6 @@ class ModelOptions(Checked):
     graph: str | None = None  # import path; None: that of the skeleton with num_point joints
     graph_args: dict[str, Any] = field(default_factory=dict)
 
-    classifier_dropout: float = option(0.0, low=0, high=0.95)  # of what the classifier sees
     drop_key: float = option(0.5, low=0, high=0.95)  # probability of a key to be dropped, where keys are
 
     def __post_init__(self) -> None:

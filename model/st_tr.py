@@ -21,7 +21,7 @@ from graph import adjacency
 from model.base import SkeletonModel
 from model.inputs import checked, normalised
 from model.layers.attention import Attention
-from model.layers.basic import Dropout, Projection
+from model.layers.basic import Projection
 from model.layers.gcn import GCN, AdaptiveGCN, GraphConv
 from model.layers.tcn import TemporalConv
 from model.layers.terms import MaskedAdjacency, RelativeFrames, RelativeJoints
@@ -163,7 +163,6 @@ class Model(SkeletonModel):
             frames = -(-frames // stride)
             extra = o.channel if i == self.joined else 0
             self.backbone.append(build.block(stage, in_channels + extra, out_channels, stride=stride, frames=frames))
-        self.dropout = Dropout(o.classifier_dropout)
         self.fcn = nn.Linear(o.widths[-1], o.num_class)
         std = (2 / o.num_class) ** 0.5 if o.classifier_std is None else o.classifier_std
         nn.init.normal_(self.fcn.weight, std=std)
@@ -177,4 +176,4 @@ class Model(SkeletonModel):
             h = self.tcn0(self.gcn0(h))
         for i, block in enumerate(self.backbone):
             h = block(torch.cat([h, raw], dim=-1) if i == self.joined else h)
-        return self.fcn(self.dropout(h.mean(dim=(1, 2)).unflatten(0, (N, M)).mean(dim=1)))
+        return self.fcn(h.mean(dim=(1, 2)).unflatten(0, (N, M)).mean(dim=1))

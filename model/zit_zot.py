@@ -195,7 +195,6 @@ class Model(SkeletonModel):
         )
         self.relation = GroupRelation(192, o.num_head) if o.group_relation else None
         self.zot = nn.ModuleList(build.block(build.transformer(shape[0]), *shape) for shape in ZOT)
-        self.dropout = Dropout(o.classifier_dropout)
         self.fc = nn.Linear(276, o.num_class)
         if o.classifier_std is not None:
             nn.init.normal_(self.fc.weight, std=o.classifier_std)
@@ -215,7 +214,7 @@ class Model(SkeletonModel):
         for block in self.zot:
             h = block(h, bias)
         weight = persons / (h.shape[1] * persons.sum(dim=1, keepdim=True))
-        return self.fc(self.dropout(torch.einsum("ntmc,nm->nc", h, weight)))
+        return self.fc(torch.einsum("ntmc,nm->nc", h, weight))
 
 
 def _present(x: Tensor) -> Tensor:

@@ -117,7 +117,7 @@ class Weights:
         options = schema_of(kind) or kind  # a user's model need not have a schema
         defaults = {name: p.default for name, p in inspect.signature(options).parameters.items()}
         plain = {name: value for name, value in defaults.items() if isinstance(value, bool | int | float | str)}
-        free = [name for name in getattr(options, "FREE", ()) if name in given]
+        free = {name for name in getattr(options, "FREE", ()) if name in given} | {*getattr(options, "FORMER", ())}
         return {name: value for name, value in {**plain, **saved}.items() if name not in free}
 
     def complete(self, model: str, given: Mapping[str, Any], ignored: Sequence[str] = ()) -> dict[str, Any]:

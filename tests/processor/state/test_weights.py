@@ -261,7 +261,7 @@ def test_info_tells_what_a_file_is(
         "classes     60",
         "parameters  3,07",
         "FLOPs       33.0",
-        "by default  classifier_dropout 0.0",
+        "by default  drop_key 0.5",
     ):
         assert line in said
     train(make(data, tmp_path, model=ST_TR, num_epoch=1))
