@@ -42,7 +42,7 @@ from feeders.arrays import (
     skeleton_of_array,
 )
 from graph.channels import Channels
-from graph.common.words import plural
+from graph.common.words import few_of, plural
 from graph.custom import load_skeleton
 
 NUM_DRAWN = 5
@@ -167,8 +167,7 @@ def _counted(counts: np.ndarray, before: str, what: str) -> str:
 
 def _named(names: Sequence[str]) -> str:
     """A colon and the first of `names`."""
-    further = f" and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else ""
-    return f": {', '.join(names[:NUM_NAMED])}{further}" if names else ""
+    return f": {few_of(names, NUM_NAMED)}" if names else ""
 
 
 def _repeated(group: Sequence[tuple[Listed, Contents]]) -> list[str]:

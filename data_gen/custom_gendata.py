@@ -46,7 +46,7 @@ from feeders.arrays import CLASSES, JOINT, PARTS, SKELETON, beside
 from feeders.arrays import LABEL as LABELS
 from graph.channels import Channels
 from graph.common.bounded_yaml import read_text
-from graph.common.words import plural
+from graph.common.words import few_of, plural
 from graph.common.yaml_text import dump
 from graph.custom import load_skeleton
 from graph.tools import Skeleton
@@ -354,9 +354,8 @@ def _notes(facts: Mapping[str, Facts], labels: Labels, channels: Channels) -> li
     for part in PARTS:
         used = {labels.lines[name].label for name in facts if labels.lines[name].part == part}
         if absent := [name for label, name in enumerate(labels.classes) if label not in used]:
-            named = ", ".join(absent[:5]) + (" ..." if len(absent) > 5 else "")
             classes = plural(len(labels.classes), "class", "classes")
-            notes.append(f"{part} has no sequence of {len(absent)} of {classes}: {named}")
+            notes.append(f"{part} has no sequence of {len(absent)} of {classes}: {few_of(absent, 5)}")
     return notes
 
 

@@ -32,7 +32,7 @@ from data_gen.formats.kinetics_json import NUM_FRAME, NUM_PERSON_READ, Clip, rea
 from data_gen.formats.recording import Recording
 from feeders.arrays import JOINT, PARTS
 from graph.channels import Channels
-from graph.common.words import plural
+from graph.common.words import few_of, plural
 from graph.kinetics import SKELETON
 
 NUM_PERSON = 2
@@ -170,8 +170,7 @@ def _usable_clips(folder: Path, report: Report) -> dict[str, tuple[Path, int]]:
 
 def _named(names: set[str]) -> str:
     """The number of names, and the first of them; escaped, because they may hold any character."""
-    first = ", ".join(map(ascii, sorted(names)[:_NUM_NAMED]))
-    return f"{len(names)} ({first}{', ...' if len(names) > _NUM_NAMED else ''})"
+    return f"{len(names)} ({few_of(map(ascii, sorted(names)), _NUM_NAMED)})"
 
 
 main = main_of(gendata, __doc__)

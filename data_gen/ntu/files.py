@@ -8,7 +8,7 @@ from pathlib import Path
 from data_gen.common.command_line import Report
 from data_gen.common.names import walk
 from data_gen.ntu.splits import LISTS, SUFFIX, Dataset, SampleName, find_names, parse_name
-from graph.common.words import plural
+from graph.common.words import few_of, plural
 
 _NUM_SHOWN = 3  # of lines that are not understood
 
@@ -128,7 +128,6 @@ def read_ignored(path: Path, report: Report) -> frozenset[SampleName]:
     if not names:
         raise ValueError(f"{path}: no line of it names a sample; --ignored_sample_path takes a list of them")
     if strange:
-        more = ", ..." if len(strange) > _NUM_SHOWN else ""
-        shown = ", ".join(strange[:_NUM_SHOWN])
-        report.notes.append(f"{path}: {plural(len(strange), 'line')} without a sample's name left out ({shown}{more})")
+        lines = plural(len(strange), "line")
+        report.notes.append(f"{path}: {lines} without a sample's name left out ({few_of(strange, _NUM_SHOWN)})")
     return frozenset(names)

@@ -11,6 +11,13 @@ def plural(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
+def few_of(words: Iterable[str], most: int, between: str = ", ") -> str:
+    """The first of `words`, `most` of them, and the number of those that are left out: "a, b and 3 more"."""
+    words = list(words)
+    more = f" and {len(words) - most:,} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
+
+
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a table whose columns are aligned: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

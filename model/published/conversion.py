@@ -10,6 +10,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from graph.common.words import few_of
 from model import zit_zot
 from model.layers.gcn import GCN, AdaptiveGCN
 from model.names import RENAMED_IMPORTS, WITHOUT_EFFECT, plain_key
@@ -100,8 +101,7 @@ def convert(
     fixed = {name for name in own if name.endswith((".A", ".adjacency"))}
     problems += [f"{name} is missing" for name in own.keys() - state.keys() - kept.keys() - fixed]
     if problems:
-        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-        raise ValueError(f"these weights are not those of a model with these options: {shown}")
+        raise ValueError(f"these weights are not those of a model with these options: {few_of(problems, 5, '; ')}")
     if idle:
         log.info("published weights: %d tensors are idle, such as %s", len(idle), idle[0])
     return {**{name: own[name] for name in fixed}, **state, **kept}

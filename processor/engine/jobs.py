@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from graph.common.bounded_yaml import YamlError, read_text
-from graph.common.words import plural
+from graph.common.words import few_of, plural
 from graph.common.yaml_text import Section, load, plain
 from processor.config.schema import Config, Study, resolved
 from processor.engine.setup import open_feeder
@@ -73,7 +73,7 @@ def choose(jobs: Sequence[Job], config: Config) -> list[Job]:
     patterns = [end for pattern in config.only for end in (pattern, f"{pattern}/*")]
     chosen = [job for job in jobs if not patterns or any(fnmatchcase(job.name, pattern) for pattern in patterns)]
     if not chosen:
-        names = ", ".join(job.name for job in jobs[:8]) + (", ..." if len(jobs) > 8 else "")
+        names = few_of((job.name for job in jobs), 8)
         raise ValueError(f"only: no run is called {' or '.join(config.only)}; the runs are {names}")
     number, count = map(int, config.part.split("/")) if config.part else (1, 1)
     if number > len(chosen):

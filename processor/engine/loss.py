@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graph.common.imports import import_object
-from graph.common.words import did_you_mean
+from graph.common.words import did_you_mean, few_of
 
 Criterion = Callable[[Tensor, Tensor], Tensor]  # logits (N, num_class), labels (N,) -> the mean loss of the samples
 
@@ -73,10 +73,8 @@ def weights_of_classes(factors: str | Mapping[str, float], labels: Any, names: S
         weights = torch.where(counts > 0, 1 / counts.clamp(min=1), 0)
     else:
         if unknown := [name for name in factors if name not in names]:
-            few = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            raise ValueError(
-                f"class_weights: no class is named {unknown[0]!r}{did_you_mean(unknown[0], names)}; they are {few}"
-            )
+            near = did_you_mean(unknown[0], names)
+            raise ValueError(f"class_weights: no class is named {unknown[0]!r}{near}; they are {few_of(names, 10)}")
         weights = torch.tensor([factors.get(name, 1.0) for name in names], dtype=torch.float64)
     return (weights * counts.sum() / (weights @ counts)).float()
 

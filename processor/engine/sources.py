@@ -15,6 +15,7 @@ import numpy as np
 from feeders.arrays import CLASSES, load_classes, stream_in
 from feeders.feeder import Feeder
 from feeders.options import FeederOptions
+from graph.common.words import few_of
 from processor.state.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -77,10 +78,9 @@ def match_classes(feeder: Any, of_data: Sequence[str] | None, of_model: Sequence
         )
     unknown = [of_data[label] for label in present if of_data[label] not in of_model]
     if unknown:
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise ValueError(
-            f"{part} data: the model does not know {', '.join(map(repr, unknown[:3]))}{more}; its classes are "
-            f"{', '.join(of_model[:10])}{', ...' if len(of_model) > 10 else ''}"
+            f"{part} data: the model does not know {few_of(map(repr, unknown), 3)}; its classes are "
+            f"{few_of(of_model, 10)}"
         )
     number = np.array([of_model.index(name) if name in of_model else -1 for name in of_data])
     if all(number[label] == label for label in present):

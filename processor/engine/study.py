@@ -19,7 +19,7 @@ import numpy as np
 from torch import nn
 
 from graph.common.files import ROOT, write_csv, write_text
-from graph.common.words import plural
+from graph.common.words import few_of, plural
 from model.base import SkeletonModel
 from processor.config.schema import Config, Study, resolved
 from processor.engine.jobs import Job, check, choose, jobs_of
@@ -60,8 +60,7 @@ def run(study: Study) -> None:
     _run_each([job for job in chosen if job.name not in kept], Clock(chosen, kept))
     left = from_rank_0(lambda: [job.name for job in jobs if not job.is_finished])
     if left:
-        some = f"{', '.join(left[:3])}{', ...' if len(left) > 3 else ''}"
-        log.info("%s left before there is a ledger: %s", plural(len(left), "run is", "runs are"), some)
+        log.info("%s left before there is a ledger: %s", plural(len(left), "run is", "runs are"), few_of(left, 3))
     else:
         _summarise(study, jobs)
 

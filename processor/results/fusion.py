@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graph.common.words import plural
+from graph.common.words import few_of, plural
 from processor.results.scores import Scores
 
 
@@ -57,8 +57,9 @@ def align(streams: Sequence[Scores], *, titles: Sequence[str] | None = None) -> 
                 f"{stream.scores.shape[1]}; fuse scores of the same task"
             )
         if named and stream.class_names and (different := sorted(set(named) ^ set(stream.class_names))):
-            some = ", ".join(different[:3]) + (", ..." if len(different) > 3 else "")
-            raise ValueError(f"{namer} and {title} have different classes ({some}); fuse scores of the same task")
+            raise ValueError(
+                f"{namer} and {title} have different classes ({few_of(different, 3)}); fuse scores of the same task"
+            )
         taken.append(stream.take(first.names).in_classes(named or ()))
         known = taken[-1].labels
         if labels is None:
@@ -105,5 +106,5 @@ def require(names: Sequence[str], owner: str, *, within: Sequence[str], title: s
     """Check that `title`, which has the names `within`, has all `names` of `owner`."""
     known = set(within)
     if missing := [name for name in names if name not in known]:
-        some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        raise ValueError(f"{title} lacks {len(missing)} of the {plural(len(names), 'sample')} in {owner}: {some}")
+        samples = plural(len(names), "sample")
+        raise ValueError(f"{title} lacks {len(missing)} of the {samples} in {owner}: {few_of(missing, 3)}")

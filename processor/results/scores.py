@@ -18,7 +18,7 @@ import numpy as np
 from feeders.arrays import checked_labels, checked_names
 from feeders.untrusted import load_pickle
 from graph.common.files import atomic_write
-from graph.common.words import plural
+from graph.common.words import few_of, plural
 from processor.config.schema import CONFIG
 
 SCORE = "test_score.npz"  # the file of scores in the folder of a run
@@ -117,7 +117,7 @@ def score_file(path: Path) -> Path:
         command = f"python main.py --config {path / CONFIG} --phase test"
         raise ValueError(f"{path} holds no {SCORE}; make it from the weights in there: {command}")
     runs = sorted(each.parent.as_posix() for each in path.glob(f"*/{SCORE}"))
-    inner = f"; {', '.join(runs[:3])}{' ...' if len(runs) > 3 else ''} do" if runs else ""
+    inner = f"; {few_of(runs, 3)} do" if runs else ""
     raise ValueError(
         f"{path} holds no {SCORE}{inner}; name the folder of a run, whose training or --phase test writes it"
     )

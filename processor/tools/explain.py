@@ -21,7 +21,7 @@ import numpy as np
 from data_gen.common.names import match
 from feeders.arrays import class_names_in
 from graph.common.files import check_folder
-from graph.common.words import did_you_mean, plural
+from graph.common.words import did_you_mean, few_of, plural
 from processor.config.schema import load_study
 from processor.engine.attention import frames_of
 from processor.engine.attribution import captum_is_there
@@ -173,7 +173,7 @@ def _classes(feeder: Any, wanted: Sequence[str], names: Sequence[str] | None) ->
             known = names or [str(label) for label in np.unique(labels)]
             raise ValueError(
                 f"class: the test data have no samples of a class {name!r}{did_you_mean(name, known)}; "
-                f"classes are {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}"
+                f"classes are {few_of(known, 8)}"
             )
         chosen[f"class {names[number] if names else number}"] = indices
     return chosen
