@@ -69,7 +69,7 @@ def relabelled(scores: Scores, name: str, label: int) -> Scores:
 @pytest.mark.parametrize(
     ("streams", "alpha", "complaint"),
     [
-        ([stream(1), stream(2, names=NAMES[5:])], None, r"stream 2 lacks 5 of .* in stream 1: s\d+, s\d+, s\d+ and 2 more"),
+        ([stream(1), stream(2, names=NAMES[5:])], None, r"2 lacks 5 of .* in stream 1: s\d+, s\d+, s\d+ and 2 more"),
         ([stream(1, names=NAMES[2:]), stream(2)], None, r"stream 1 lacks 2 of the 200 .* stream 2: s00\d, s00\d$"),
         ([stream(1), Scores(NAMES, np.zeros((200, 7)))], None, "stream 1 has 6 classes, stream 2 7"),
         ([stream(1), stream(2)], (1.0,), "alpha: 1 weight for 2 streams"),

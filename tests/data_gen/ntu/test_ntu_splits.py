@@ -92,7 +92,7 @@ def test_a_line_may_name_samples_in_any_clear_form(tmp_path: Path) -> None:
     strange = ["Missing skeletons:", "S001C001P001R001A1", "xS001C001P001R001A099", "S001C001P001R001A0990"]
     listed.write_text("\n".join([*strange, *lines, "", "s001c001p001r001a050, S001C001P001R001A051"]))
     assert read_ignored(listed, report) == {(1, 1, 1, 1, action) for action in (*range(len(forms)), 50, 51)}
-    shown = "1: 'Missing skeletons:', 2: 'S001C001P001R001A1', 3: 'xS001C001P001R001A099', ..."
+    shown = "1: 'Missing skeletons:', 2: 'S001C001P001R001A1', 3: 'xS001C001P001R001A099' and 1 more"
     assert report.notes == [f"{listed}: 4 lines without a sample's name left out ({shown})"]
     assert find_names("S001C001P001R001A0") == []
 
