@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from data_gen.common.command_line import expand, printing_anything
+from data_gen.formats.files import is_number
 from feeders.arrays import load_labels
 from graph.common.words import plural, table
 from processor.results.fusion import align, fuse, require, search
@@ -99,18 +100,10 @@ def _weights_apart(argv: Sequence[str]) -> list[str]:
         if word == "--":
             words += argv[place:]
             break
-        is_weight = inside and _is_number(word)
+        is_weight = inside and is_number(word)
         inside = is_weight or word == ALPHA or word.startswith(f"{ALPHA}=")
         words.append(f"{ALPHA}={word}" if is_weight else word)
     return [word for word, after in pairwise([*words, ""]) if word != ALPHA or not after.startswith(f"{ALPHA}=")]
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _run(args: argparse.Namespace) -> list[str]:

@@ -41,6 +41,8 @@ from feeders.arrays import (
     load_prepared,
     skeleton_of_array,
 )
+from feeders.layout import Layout
+from feeders.presence import evenly
 from graph.channels import Channels
 from graph.common.words import few_of, plural
 from graph.custom import load_skeleton
@@ -208,7 +210,7 @@ def _pictures(
     if C < 2 or not len(sound):
         raise ValueError("no sample has positions to draw")
     _, first = np.unique(listed.labels[sound], return_index=True)
-    chosen = sound[first[np.linspace(0, len(first) - 1, min(NUM_DRAWN, len(first))).round().astype(int)]]
+    chosen = sound[first[evenly(len(first), NUM_DRAWN)]]
     array = load_array(listed.path)
     classes = load_classes(listed.path) or ()
     said = [classes[k] if 0 <= k < len(classes) else f"class {k}" for k in listed.labels[chosen]]
@@ -218,12 +220,11 @@ def _pictures(
         (f"{name}: {listed.names[i]}", np.array(array[i, :, :end]))
         for name, i, end in zip(said, chosen, ends, strict=True)
     ]
-    prepared = load_prepared(listed.path)
+    prepared, layout = load_prepared(listed.path), Layout.of_array(listed.path)
     is_score = C == 3 and contents.low[2] >= 0 and contents.high[2] <= 1  # as far as numbers can tell
-    scored = prepared.channels.score == 2 if prepared else bool(is_score)
     from data_gen.common.pictures import animate, draw, write_picture  # matplotlib takes a second
 
-    how = {"scored": scored, "down": bool(prepared and prepared.channels.is_flat)}
+    how = {"scored": layout.is_scored or bool(not prepared and is_score), "down": layout.is_down}
     moving, rate = target.with_suffix(".gif"), (prepared and prepared.frame_rate) or 30.0
     return {
         target: write_picture(target, draw(samples, known, **how)),

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from feeders.arrays import any_joint, spans
+from feeders.presence import any_joint, spans
 
 Sample = NDArray[np.float32]
 MIN_CROP = 64  # frames

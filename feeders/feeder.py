@@ -16,18 +16,15 @@ from torch.utils.data import Dataset
 
 from feeders import augment
 from feeders.arrays import (
-    any_joint,
     labels_of,
     load_array,
     load_lengths,
     load_missing,
-    present,
-    recorded,
     skeleton_of_array,
-    spans,
 )
 from feeders.layout import Layout
 from feeders.options import FeederOptions
+from feeders.presence import present, recorded, spans
 from feeders.streams import OF_BONES, STREAMS, WITHOUT_BONES, derive, names_in
 
 
@@ -132,18 +129,14 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         return x
 
     def _read(self, index: int) -> tuple[augment.Sample, np.ndarray]:
-        """A copy of a sample, and whether each frame holds each person (T, M).
-
-        A person is absent where all is zero and no joint is missing.
-        """
+        """A copy of a sample, and whether each frame holds each person (T, M)."""
         x = np.array(self.data[index], dtype=np.float32)
         if not np.isfinite(x).all():
             raise ValueError(
                 f"{self.data_path}: the sample {self.sample_name[index]!r} holds NaN or infinity; a missing joint must "
                 "be zero there, as in the arrays that data_gen/custom_gendata.py makes"
             )
-        is_present = present(x)
-        return x, is_present if self.missing is None else is_present | any_joint(self.missing[index])
+        return x, present(x, None if self.missing is None else self.missing[index])
 
     def _recorded(self, index: int, x: augment.Sample, is_present: np.ndarray) -> tuple[int, int]:
         return recorded(x, is_present, None if self.lengths is None else int(self.lengths[index]))

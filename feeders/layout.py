@@ -63,6 +63,23 @@ class Layout:
         """The number of coordinates of a joint."""
         return len(self.channels.position) if self.channels else self.step
 
+    @property
+    def drawn(self) -> list[int]:
+        """The channels of a group that a skeleton is drawn from: x, y, and z where there is depth."""
+        positions = self.positions(self.step)
+        channels = list(range(self.step)) if positions is None else positions.tolist()
+        return channels[: 2 if self.flat and self.step <= 3 else 3]
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the third channel is a score, and no axis of a drawing."""
+        return self.drawn == [0, 1] and self.step > 2
+
+    @property
+    def is_down(self) -> bool:
+        """Whether y grows downwards."""
+        return self.channels is not None and self.channels.is_down
+
     def positions(self, C: int) -> np.ndarray | None:
         """The coordinates among C channels, x, y and z of each group in this order; None: all as they are."""
         return _positions(self.channels, C) if self.channels else None

@@ -56,6 +56,16 @@ class Channels:
         """Whether the coordinates are x and y of a picture, without depth."""
         return self.position != () and "z" not in self.names
 
+    @property
+    def is_down(self) -> bool:
+        """Whether y grows downwards: in a picture, unless the origin is in its middle."""
+        return self.is_flat and (self.unit != "normalised" or self.picture is not None)
+
+    @classmethod
+    def numbered(cls, C: int) -> Channels:
+        """C channels of which nobody tells what they are: x, y, z, and further ones by their number from 1."""
+        return cls(("x", "y", "z", *(f"channel {number}" for number in range(4, C + 1)))[:C])
+
     def as_mapping(self) -> dict[str, Any]:
         """The fields as plain lists and text, for a YAML file."""
         return {"names": list(self.names), "unit": self.unit, "picture": list(self.picture) if self.picture else None}

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from feeders.arrays import JOINT, load_array, load_lengths, load_missing, load_prepared, present, read_chunks, spans
+from feeders.arrays import JOINT, load_array, load_lengths, load_missing, load_prepared, read_chunks
 from feeders.layout import outside_picture
+from feeders.presence import any_joint, present_joints, spans
 
 DRAWN = (JOINT, "data.npy")  # arrays of positions, which bones are not
 _CHUNK_BYTES = 16 << 20
@@ -49,7 +50,9 @@ def scan(path: Path) -> Contents:
     with tqdm(desc=str(path), total=N, unit="sample", disable=None) as bar:
         for x in read_chunks(path, size):  # (n, C, T, V, M)
             rows = slice(len(digest), len(digest) + len(x))
-            mask = present(x)  # (n, T, M)
+            lost = None if missing is None else np.stack([missing[row] for row in range(rows.start, rows.stop)])
+            is_present = present_joints(x, lost)  # (n, T, V, M)
+            mask = any_joint(is_present)  # (n, T, M)
             begin, end = spans(mask.any(axis=2))
             num_frame[rows] = end - begin
             persons = mask.any(axis=1)  # (n, M)
@@ -57,17 +60,14 @@ def scan(path: Path) -> Contents:
             num_absent[rows] = (end - begin) * persons.sum(axis=1) - mask.sum(axis=(1, 2))
             if lengths is not None:
                 does_fit[rows] = _fit(lengths[rows], begin, end, x.shape[2])
-            there = np.repeat(mask[:, :, None], x.shape[3], axis=2)  # (n, T, V, M)
-            if missing is not None:
-                lost = np.stack([missing[row] for row in range(*rows.indices(N))])
+            if lost is not None:
                 num_missing[rows] = lost.sum(axis=(1, 2, 3))
-                there &= ~lost
             if prepared and path.name.endswith(DRAWN):
-                num_outside[rows] = (outside_picture(x, prepared.channels) & there).sum(axis=(1, 2, 3))
+                num_outside[rows] = (outside_picture(x, prepared.channels) & is_present).sum(axis=(1, 2, 3))
             values = x.swapaxes(0, 1)  # (C, n, T, V, M)
             finite = np.isfinite(values)
             is_finite[rows] = finite.all(axis=(0, 2, 3, 4))
-            finite &= there
+            finite &= is_present
             low = np.minimum(low, values.min(axis=(1, 2, 3, 4), where=finite, initial=np.inf))
             high = np.maximum(high, values.max(axis=(1, 2, 3, 4), where=finite, initial=-np.inf))
             for sample, T in zip(x, end, strict=True):

@@ -1,4 +1,4 @@
-"""Pictures of skeletons, with bones from joint to parent: frames from left to right, or one after the other.
+"""Pictures of skeletons, with the edges of their graph as bones: frames from left to right, or one after the other.
 
 Axis legend: C channels, T frames, V joints, M persons. The vertical axis is, in 3-D, the coordinate in which joints
 differ most, in 2-D, the second coordinate. The first of the other coordinates is the horizontal axis.
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from data_gen.common.drawing import Axes, Figure, LineCollection, new_figure, plain_style, save_png, shown
-from feeders.arrays import present
+from feeders.presence import present
 from graph.common.files import atomic_write
 from graph.tools import Skeleton
 
@@ -123,9 +123,8 @@ def _draw_frame(axes: Axes, x: np.ndarray, skeleton: Skeleton, across_up: tuple[
 
 def _draw_person(axes: Axes, points: np.ndarray, skeleton: Skeleton, color: Sequence[str], *, alpha: float) -> None:
     """Draw `points` (V, 2) and the bones between them; points that are NaN are left out."""
-    bones = [(child, parent) for child, parent in enumerate(skeleton.parents) if child != parent]
-    lines = [points[list(bone)] for bone in bones]
-    colors = [color[child] for child, _ in bones]
+    lines = [points[list(edge)] for edge in skeleton.edges]
+    colors = [color[child] for child, _ in skeleton.edges]
     axes.add_collection(LineCollection(lines, colors=colors, linewidths=1.4, alpha=alpha))
     axes.scatter(points[:, 0], points[:, 1], s=4, c=color, alpha=alpha, linewidths=0)
 

@@ -43,7 +43,7 @@ def guess_channels(joints: np.ndarray) -> Channels:
         return Channels(("x", "y"), unit)
     if C == 3 and unit == "pixels" and low[2] >= 0 and high[2] <= MAX_SCORE:
         return Channels(("x", "y", "score"), unit)
-    names = ["x", "y", "z", *(f"channel {number}" for number in range(4, C + 1))]
+    names = list(Channels.numbered(C).names)
     if C == 4 and low[3] >= 0 and high[3] <= MAX_SCORE:
         names[3] = "score"
     return Channels(tuple(names))

@@ -93,13 +93,13 @@ def _lock(file: BinaryIO) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file in UTF-8, which appears complete or not at all."""
+    """Writes a text file in UTF-8, complete or not at all; half a surrogate pair, which is no letter, as its number."""
     with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Writes a table as `write_text`; half a surrogate pair, which is no letter, is written as its number."""
+    """Writes a table as `write_text`."""
     with (
         atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,

@@ -169,7 +169,7 @@ class Config:
         yield from beyond_bounds(self)
         for pattern, factor in self.lr_factors.items():
             if not 0 < factor <= 1000:
-                text = f"{pattern}: {factor:g} must be above 0 and at most 1000; what is not to learn is `freeze`"
+                text = f"{pattern}: {factor:g} must be above 0 and at most 1000; `freeze` names what is not to learn"
                 yield ("lr_factors",), text
         if self.min_lr > self.base_lr:
             text = f"{self.min_lr:g} is above base_lr, {self.base_lr:g}; the learning rate is to fall"
@@ -198,6 +198,8 @@ class Config:
         for key, forbidden in (("accumulation", self.accumulation > 1), ("compile", self.compile)):
             if self.cuda_graphs and forbidden:
                 yield ("cuda_graphs", key), f"a recorded step cannot be joined with {key}; leave one of both out"
+        if self.overwrite and self.resume:
+            yield ("overwrite", "resume"), "the one replaces a run, the other goes on with it; leave one out"
         for key in ("folds", "show_topk", "device"):
             numbers = getattr(self, key)
             if isinstance(numbers, list) and len(set(numbers)) < len(numbers):

@@ -98,9 +98,6 @@ def _fill(value: Any, fold: int) -> Any:
 
 def check(study: Study, jobs: Sequence[Job]) -> None:
     """Checks, before hours are spent, that every run has its data and its folder, and that folds are folds."""
-    config = study.config
-    if config.overwrite and config.resume:
-        raise ValueError("overwrite, resume: one replaces a run, the other goes on with it; leave one out")
     for job in jobs:
         check_place(job.config.work_dir)
         if not job.config.overwrite and (different := list(differences(job))):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from data_gen.common.drawing import Axes, Figure, new_figure, plain_style, save_pdf, save_png, shown
+from feeders.presence import evenly
 from graph.common.files import atomic_write
 from graph.tools import Skeleton
 
@@ -79,7 +80,7 @@ class Ticks:
         if kind == "joints" and by_limb:
             self.order, self.begins = limb_order(skeleton)
         if kind == "frames":
-            self.places = np.unique(np.linspace(0, length - 1, 5).round().astype(int)).tolist()
+            self.places = evenly(length, 5).tolist()
         names = token_names(kind, length, skeleton, frames)
         self.names = [names[self.order[place]] for place in self.places]
 

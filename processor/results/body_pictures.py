@@ -17,7 +17,8 @@ import numpy as np
 
 from data_gen.common.drawing import Axes, Figure, LineCollection, colormap, new_figure, plain_style, rgb, shown
 from data_gen.common.pictures import plane
-from feeders.arrays import present
+from feeders.layout import Layout
+from feeders.presence import evenly, present
 from graph.common.files import atomic_write
 from graph.tools import Skeleton
 from processor.results.attention_pictures import COLORS, DOTS, PAGE, SMALL, Ticks, color_bar, draw_map, write
@@ -36,11 +37,17 @@ class Bodies:
     Args:
         body: (C, T, V, M), as recorded.
         pairs: person -> (T, V, V), attention between joints, the mean over heads and layers; absent persons have none.
+        layout: what the channels of the body are.
     """
 
-    def __init__(self, body: np.ndarray, skeleton: Skeleton, pairs: dict[int, np.ndarray]) -> None:
+    def __init__(
+        self, body: np.ndarray, skeleton: Skeleton, pairs: dict[int, np.ndarray], layout: Layout | None = None
+    ) -> None:
+        axes = list(plane(body, scored=layout is not None and layout.is_scored))
         # (M, T, V, 2), NaN for joints that are missing and those of absent persons
-        self.points = np.where(body.any(axis=0), body[list(plane(body))], np.nan).transpose(3, 1, 2, 0)
+        self.points = np.where(body.any(axis=0), body[axes], np.nan).transpose(3, 1, 2, 0)
+        if layout is not None and layout.is_down:
+            self.points[..., 1] *= -1
         self.there = present(body)  # (T, M)
         self.skeleton, self.pairs = skeleton, pairs
         received = [A.mean(axis=1) * A.shape[-1] for A in pairs.values()]  # of an equal share
@@ -51,7 +58,7 @@ class Bodies:
         """Evenly spaced frames with somebody in them."""
         (valid,) = np.nonzero(self.there.any(axis=1))
         valid = valid if len(valid) else np.arange(len(self.there))
-        return valid[np.linspace(0, len(valid) - 1, min(count, len(valid))).round().astype(int)].tolist()
+        return valid[evenly(len(valid), count)].tolist()
 
     def limits(self, frames: Sequence[int]) -> tuple[tuple[float, float], tuple[float, float]]:
         """The extent of these frames, with a margin."""
@@ -274,7 +281,7 @@ def draw_bodies(explained: Any, skeleton: Skeleton, folder: Path, *, order: str)
     """Writes the film strips and the animations of what was explained."""
     T, paths = explained.body.shape[1], list[Path]()
     pairs, frame_map = over_time(explained.seen, "joints", T), between_frames(explained.seen, T)
-    bodies = Bodies(explained.body, skeleton, pairs)
+    bodies = Bodies(explained.body, skeleton, pairs, explained.layout)
     kinds = [kind for kind, is_shown in (("joints", bool(pairs)), ("frames", frame_map is not None)) if is_shown]
     if kinds:
         paths += write(folder, "body", film_strip(bodies, explained, kinds, frame_map))

@@ -41,9 +41,8 @@ def write_figures(
             said = names[labels[i]] + (f", taken for {names[guesses[i]]}" if guesses[i] != labels[i] else "")
             samples.append((f"{said}: {scores.names[i]}", x))
     if samples:
-        file, channels = BytesIO(), skeletons.prepared and skeletons.prepared.channels
-        scored = bool(channels and channels.score == 2)
-        save_png(file, draw(samples, skeletons.skeleton, scored=scored, down=skeletons.down))
+        file = BytesIO()
+        save_png(file, draw(samples, skeletons.skeleton, scored=skeletons.scored, down=skeletons.down))
         record.picture("test/skeletons", _pixels(BytesIO(file.getvalue())), step)
 
 

@@ -176,13 +176,13 @@ def read_ledger(path: Path) -> list[Entry]:
 
 def table(rows: Sequence[Entry]) -> list[list[str]]:
     """The table of a ledger, its head first; columns that no row fills are left out."""
-    cells = [_cells(row) for row in rows]
+    clean = {row["clean_samples"] for row in rows} - {""}
+    cells = [_cells(row, f"{min(clean)} clean: " if len(clean) == 1 else "clean: ") for row in rows]
     kept = [key for key in cells[0] if any(row[key] for row in cells)]
     return [kept, *([row[key] for key in kept] for row in cells)]
 
 
-def _cells(row: Entry) -> Entry:
-    clean = f"{row['clean_samples']} clean: " if row["clean_samples"] else "clean: "
+def _cells(row: Entry, clean: str) -> Entry:
     return {
         "stream or fusion": row["name"],
         "weights": row["weights"],

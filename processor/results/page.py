@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from graph.common.files import atomic_write
+from graph.common.files import write_text
 from processor.results.embedding import FEWEST, embed
 from processor.results.history import read_curves
 from processor.results.provenance import Made, fingerprint, provenance
@@ -39,12 +39,7 @@ def write_page(folder: Path, scores: Scores, class_names: Sequence[str] | None, 
     Raises:
         ValueError: the labels of the scores are not known.
     """
-    content = page(folder, scores, class_names, made)
-    with (
-        atomic_write(folder / REPORT) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,  # half a surrogate pair is no letter
-    ):
-        file.write(content)
+    write_text(folder / REPORT, page(folder, scores, class_names, made))
 
 
 def page(folder: Path, scores: Scores, class_names: Sequence[str] | None, made: Made) -> str:

@@ -18,12 +18,11 @@ from feeders.arrays import (
     load_lengths,
     load_missing,
     load_prepared,
-    present,
     skeleton_of_array,
-    spans,
     stream_in,
 )
 from feeders.layout import Layout
+from feeders.presence import evenly, present_joints, spans
 
 MOST_FRAMES = 60  # of a sample; of longer ones evenly spaced frames
 ABSENT = 255  # the byte of a coordinate of a joint that is missing
@@ -44,11 +43,9 @@ class Skeletons:
         self.skeleton = skeleton_of_array(path, V)
         self.lengths, self.missing, self.prepared = load_lengths(path), load_missing(path), load_prepared(path)
         layout = Layout.of_array(path)
-        positions = layout.positions(layout.step)
-        self.channels = list(range(layout.step) if positions is None else positions)[:3]
+        self.channels, self.scored, self.down = layout.drawn, layout.is_scored, layout.is_down
         if len(self.channels) < 2:
             raise ValueError(f"{path} has {len(self.channels)} coordinate, two are needed to draw a skeleton")
-        self.down = bool(self.prepared and self.prepared.channels.is_flat)  # pictures count y downwards
 
     def about(self, indices: Iterable[int]) -> dict[str, Any]:
         """What the skeletons of all samples share: bones, sides (1 left, 2 right), which channel is up, time."""
@@ -60,7 +57,7 @@ class Skeletons:
         sides = [1 if "left" in name.lower() else 2 if "right" in name.lower() else 0 for name in self.skeleton.joints]
         return {
             "joints": list(self.skeleton.joints),
-            "parents": list(self.skeleton.parents),
+            "parents": list(self.skeleton.graph_parents or self.skeleton.parents),
             "sides": sides,
             "dims": len(self.channels),
             "up": int(spread.argmax()) if len(spread) == 3 else 1,
@@ -72,11 +69,9 @@ class Skeletons:
         """The coordinates (T, M * V, C) of the recorded frames with persons, NaN where a joint is missing."""
         sample = np.array(self.data[index], np.float64)  # (C, T, V, M)
         x, T = sample[self.channels], sample.shape[1]
-        there = np.repeat(present(sample)[:, None], x.shape[2], axis=1)  # (T, V, M)
-        if self.missing is not None:
-            there &= ~self.missing[index]
-        x = np.where(there & np.isfinite(x), x, np.nan)
-        begin, end = spans(there.any(axis=(1, 2)))
+        is_present = present_joints(sample, None if self.missing is None else self.missing[index])  # (T, V, M)
+        x = np.where(is_present & np.isfinite(x), x, np.nan)
+        begin, end = spans(is_present.any(axis=(1, 2)))
         if self.lengths is not None:
             end = np.minimum(end, self.lengths[index] or T)
         x = x[:, begin:end].transpose(1, 3, 2, 0)  # (T, M, V, C)
@@ -90,7 +85,7 @@ class Skeletons:
         V = self.skeleton.num_point
         persons = np.isfinite(x).any(axis=(0, 2)).reshape(-1, V).any(axis=1)
         x = x[:, persons.repeat(V)]
-        frames = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST_FRAMES)).round().astype(int))
+        frames = evenly(len(x), MOST_FRAMES)
         low, high = np.nanmin(x, axis=(0, 1)), np.nanmax(x, axis=(0, 1))
         scale = float((high - low).max()) or 1.0  # the same for all channels, so that a body keeps its shape
         values = (x[frames] - (low + high) / 2) / scale * 253 + 127  # 0.5 to 253.5

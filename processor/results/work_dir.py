@@ -103,8 +103,6 @@ def prepare(
     """
     files = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
     used = files if any(path.name != LOG for path in files) else []  # a run that failed at once left a log alone
-    if overwrite and resume:
-        raise ValueError("overwrite, resume: one replaces a run, the other goes on with it; leave one out")
     goes_on = resumed is not None and resumed.parent.resolve() == folder.resolve()
     if resume == "auto" and not any(path.name in (*CHECKPOINTS, *RESULTS) for path in used):
         goes_on = True  # the run was stopped before its first checkpoint

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feeders.arrays import SKELETON, load_array, load_missing, load_prepared, present, skeleton_of_array, stream_in
+from feeders.arrays import SKELETON, load_array, load_missing, load_prepared, skeleton_of_array, stream_in
+from feeders.presence import present_joints
 from graph import skeleton_of
 from graph.channels import Channels
 from graph.common.files import VERSION
@@ -125,7 +126,7 @@ def data_of(args: Mapping[str, Any], model_args: Mapping[str, Any], feeder: Any 
     array, prepared = load_array(path), load_prepared(path)
     C, T, V, M = array.shape[1:]
     kinds = stream_in(path).count("+") + 1
-    channels = prepared.channels if prepared else channels_by_number(C // kinds if C % kinds == 0 else C)
+    channels = prepared.channels if prepared else Channels.numbered(C // kinds if C % kinds == 0 else C)
     statistics = getattr(feeder, "statistics", None)
     has_file = Path(path).with_name(SKELETON).exists()
     return TestData(
@@ -139,11 +140,6 @@ def data_of(args: Mapping[str, Any], model_args: Mapping[str, Any], feeder: Any 
         _size(path, array, channels),
         statistics and (torch.from_numpy(statistics[0]), torch.from_numpy(statistics[1])),
     )
-
-
-def channels_by_number(C: int) -> Channels:
-    """What C channels are where no file tells: x, y and z, and further ones."""
-    return Channels(("x", "y", "z", *(f"channel {c}" for c in range(3, C)))[:C])
 
 
 def graph_skeleton(model_args: Mapping[str, Any], V: int) -> Skeleton | None:
@@ -165,9 +161,8 @@ def _size(path: str, array: np.ndarray, channels: Channels) -> float:
     sizes = []
     for index in range(min(SIZED, len(array))):
         x = np.asarray(array[index, : len(channels.names)], np.float32)  # (C, T, V, M)
-        there = np.repeat(present(x)[:, None], x.shape[2], axis=1)  # (T, V, M)
-        there = there & ~missing[index] if missing is not None else there
+        is_present = present_joints(x, None if missing is None else missing[index])  # (T, V, M)
         joints = x[list(channels.position)].transpose(1, 3, 2, 0)  # (T, M, V, C)
-        if size := body_size(joints, there.transpose(0, 2, 1)):
+        if size := body_size(joints, is_present.transpose(0, 2, 1)):
             sizes.append(size)
     return float(np.median(sizes)) if sizes else 0.0

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from data_gen.common.command_line import Parser, printing_anything
-from graph.common.bounded_yaml import YamlError
+from graph.common.bounded_yaml import YamlError, read_text
 from graph.common.files import atomic_write, check_folder, write_csv, write_text
 from graph.common.hints import flat
 from graph.common.words import plural
@@ -113,9 +113,9 @@ def _config(path: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        config = plain(load(file.read_text(encoding="utf-8"), str(file), []))
+        config = plain(load(read_text(file), str(file), []))
     except YamlError as error:
-        raise ValueError(f"{file}: {error.problem}") from error
+        raise ValueError(f"{file}{error.where}: {error.problem}") from error
     return flat(_with_defaults(config)) if isinstance(config, dict) else {}
 
 

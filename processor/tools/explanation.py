@@ -17,6 +17,8 @@ import torch
 from torch import nn
 
 from feeders.arrays import skeleton_of_array
+from feeders.layout import Layout
+from feeders.presence import evenly
 from graph.common.files import atomic_write, write_text
 from graph.tools import Skeleton
 from processor.engine import attribution
@@ -68,6 +70,7 @@ class Explained:
         seen: the attentions, of the mean without -inf.
         frames: (T,) the recording's number of each frame of the input, NaN for padding.
         body: (C, T, V, M) the skeletons that are drawn: those of the sample, or of one of the class.
+        layout: what the channels of the body are; None: unknown.
         importance: by method and axis.
         scores: by `method of axis`, what `explanation.json` holds of each.
     """
@@ -76,6 +79,7 @@ class Explained:
     seen: list[Seen]
     frames: np.ndarray
     body: np.ndarray
+    layout: Layout | None = None
     importance: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -110,7 +114,7 @@ def explain_samples(
     is_mean = len(indices) > 1
     frames, body = _shown(feeder, indices[0])
     numbers = np.arange(len(frames), dtype=np.float64) if is_mean else frames
-    explained = Explained(title, seen, numbers, body)
+    explained = Explained(title, seen, numbers, body, getattr(feeder, "layout", None))
     arrays = {one.name: one.values for one in seen}
     arrays |= {f"frames/{one.name}": frames_of(one, numbers) for one in seen if one.kind != "tokens"}
     _save(folder / ATTENTION, arrays)
@@ -126,8 +130,7 @@ def _attribute(explained: Explained, subject: Subject, indices: Sequence[int], f
     feeder, model = subject.feeder, subject.model
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    spread = np.unique(np.linspace(0, len(indices) - 1, MOST_SCORED).round().astype(int)) if len(indices) > 1 else [0]
-    scored = [indices[i] for i in spread]
+    scored = [indices[i] for i in evenly(len(indices), MOST_SCORED)]
     results: dict[str, list[dict[str, Any]]] = {}
     gathered: dict[tuple[str, str], list[np.ndarray]] = {}
     arrays: dict[str, np.ndarray] = {}
@@ -162,8 +165,7 @@ def _attribute(explained: Explained, subject: Subject, indices: Sequence[int], f
         "weights": subject.weights,
         "scores": explained.scores,
     }
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_text(folder / EXPLANATION, text.encode("utf-8", "backslashreplace").decode())
+    write_text(folder / EXPLANATION, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def _mean(results: Sequence[Any]) -> Any:

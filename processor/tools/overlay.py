@@ -33,8 +33,8 @@ def overlay(
     unit = max(min(picture.shape[:2]) // 240, 1)  # a line's width
     for joints, number in zip(poses, numbers, strict=True):
         color, seen = COLORS[number % len(COLORS)], joints[:, 2] > 0
-        for child, parent in enumerate(skeleton.parents):
-            if child != parent and seen[child] and seen[parent]:
+        for child, parent in skeleton.edges:
+            if seen[child] and seen[parent]:
                 draw.line([*joints[child, :2], *joints[parent, :2]], fill=color, width=unit)
         for x, y, _ in joints[seen]:
             draw.ellipse((x - unit, y - unit, x + unit, y + unit), fill=color)

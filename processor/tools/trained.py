@@ -20,6 +20,7 @@ from data_gen.formats.recording import Recording
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_merge_joint_bones import merge_joint_bones
 from feeders.arrays import BONE, JOINT, JOINT_BONES, LABEL, SKELETON, beside, class_names_in
+from graph.channels import Channels
 from graph.common.imports import import_object
 from graph.common.words import plural
 from graph.common.yaml_text import load, plain
@@ -31,7 +32,7 @@ from processor.engine.evaluate import score
 from processor.engine.models import model_of_weights
 from processor.engine.sources import check_streams
 from processor.runtime.device import choose_device, effective_precision
-from processor.state.data import TestData, channels_by_number, data_of, graph_skeleton
+from processor.state.data import TestData, data_of, graph_skeleton
 from processor.state.weights import Weights, read_weights
 from processor.tools.preparation import AS_RECORDED, PUBLISHED, SIZED, fitted_to, row_of, script_of
 
@@ -238,8 +239,9 @@ def _assumed(run: Config, model: nn.Module, model_args: Mapping[str, Any]) -> Te
             raise ValueError("weights: neither they nor arrays of the test tell how recordings are prepared")
         C, _, V, M = model.input_shape(300)
         name = Path(str(run.test_feeder_args.get("data_path", f"val_{JOINT}"))).name
-        C = C // 2 if name.endswith(JOINT_BONES) or "+" in str(run.test_feeder_args.get("stream", "")) else C
-        data = TestData(name, (C, 300, V, M), channels_by_number(C), None, {}, graph_skeleton(model_args, V))
+        num_stream = len(str(run.test_feeder_args.get("stream", "joint")).split("+"))
+        C //= num_stream * (2 if name.endswith(JOINT_BONES) else 1)
+        data = TestData(name, (C, 300, V, M), Channels.numbered(C), None, {}, graph_skeleton(model_args, V))
     return data
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feeders.arrays import JOINT, LABEL, beside, load_array, load_classes, present, spans
+from feeders.arrays import JOINT, LABEL, beside, load_array, load_classes
+from feeders.presence import present, spans
 
 
 def test_presence_equals_a_plain_loop() -> None:

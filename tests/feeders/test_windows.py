@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from data_gen.ntu_gen_bones import gen_bones
 from data_gen.ntu_merge_joint_bones import merge_joint_bones
 from feeders import augment
-from feeders.arrays import recorded
 from feeders.feeder import Feeder
+from feeders.presence import recorded
 from feeders.streams import STREAMS, bones, derive
 from graph.ntu_rgb_d import SKELETON as NTU
 from model.st_tr import Model

@@ -518,6 +518,10 @@ class TestPublishedConfigurations:
             "c.yaml:2: training: False contradicts phase: train; leave one out"
         ]
 
+    def test_overwrite_against_resume(self) -> None:
+        (problem,) = problems("overwrite: True\nresume: auto")
+        assert problem.endswith("the one replaces a run, the other goes on with it; leave one out")
+
 
 class TestResolved:
     def test_it_loads_back(self, folder: Path) -> None:

@@ -194,7 +194,7 @@ def test_patterns_in_a_configuration(
     assert config.lr_factors == {"backbone.0": 0.25, "fcn": 2.0}
     assert "freeze: without `weights`, the frozen parts keep the random numbers" in caplog.text
     for value, complaint in (
-        ("{fcn: 0}", "fcn: 0 must be above 0 and at most 1000; what is not to learn is `freeze`"),
+        ("{fcn: 0}", "fcn: 0 must be above 0 and at most 1000; `freeze` names what is not to learn"),
         ("{fcn: fast}", "'fcn': 'fast'} must be a mapping to numbers"),
         ("2", "2 must be a mapping to numbers"),
     ):

@@ -44,6 +44,14 @@ def test_seeds_give_mean_and_deviation() -> None:
     assert row["clean_top1"] == ""
 
 
+def test_a_table_takes_members_of_which_other_samples_are_clean() -> None:
+    runs = [finished("joint", "xx--", copies=["a"]), finished("bone", "xx--", copies=["a", "b"])]
+    assert table(ledger("study.yaml", runs, {}))[0][3] == "clean: top-1 %"
+    runs = [finished("joint", "xx--", copies=["a"]), finished("bone", "xx--", copies=None)]
+    head, *rows = table(ledger("study.yaml", runs, {}))
+    assert [row[head.index("3 clean: top-1 %")] for row in rows] == ["33.33", ""]
+
+
 def test_folds_give_the_mean_of_folds() -> None:
     runs = [finished("", "xx", fold=1), finished("", "x---", fold=2)]
     (row,) = ledger("study.yaml", runs, {})
