@@ -29,14 +29,14 @@ def main() -> int:
         return 0
     packages = json.loads(run.stdout)["dependencies"]
     unknown = [package["name"] for package in packages if "skip_reason" in package]
-    found = [(p["name"], p["version"], v["id"], v["fix_versions"]) for p in packages for v in p.get("vulns", [])]
-    for name, version, identity, fixed in found:
+    known = [(p["name"], p["version"], v["id"], v["fix_versions"]) for p in packages for v in p.get("vulns", [])]
+    for name, version, identity, fixed in known:
         sys.stdout.write(f"{name} {version}: {identity}, fixed in {', '.join(fixed) or 'no version'}\n")
     sys.stdout.write(
-        f"audited {len(packages)} packages: {len(found)} known vulnerabilities; "
+        f"audited {len(packages)} packages: {len(known)} known vulnerabilities; "
         f"the registry could tell nothing of {len(unknown)}\n"
     )
-    return 1 if found else 0
+    return 1 if known else 0
 
 
 if __name__ == "__main__":

@@ -122,8 +122,8 @@ def rows(cases: Sequence[Case]) -> list[str]:
     of_place = {(case.model, case.frames, case.precision, case.phase): case for case in cases}
     lines = [["samples/s (times CTR-GCN)", *(f"T={T}, {precision}, {phase}" for T, precision, phase in columns)]]
     for name in dict.fromkeys(case.model for case in cases):
-        found = [of_place[(name, *column)] for column in columns]
-        lines.append([name, *(f"{case.samples_per_s:,.1f} ({case.of_ctr_gcn:.2f})" for case in found)])
+        of_model = [of_place[(name, *column)] for column in columns]
+        lines.append([name, *(f"{case.samples_per_s:,.1f} ({case.of_ctr_gcn:.2f})" for case in of_model)])
     return table(lines)
 
 

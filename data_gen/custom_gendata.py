@@ -110,8 +110,8 @@ def gendata(
         held = _recordings_of(data_path, report, **reading)
         if not held:
             raise report.failure(f"{data_path}: no recording can be used")
-        own = {name: Told(recording.label, recording.split) for name, recording in held.items()}
-        labels = _labels(label_path, pattern, held, report) or labels_in(data_path, own, report)
+        known = {name: Told(recording.label, recording.split) for name, recording in held.items()}
+        labels = _labels(label_path, pattern, held, report) or labels_in(data_path, known, report)
         labels, sources = _paired(labels, held, str(data_path), (label_path or data_path).name, report)
         num_worker = 1  # they are in memory
     nothing = f"{data_path}: no recording {f'that {label_path} lists ' if label_path else ''}can be used"
@@ -261,10 +261,10 @@ def _told(
         partial(read_told, **reading), paths, report, nothing=nothing, task="labels", num_worker=num_worker
     )
     with closing(each):
-        for name, found in each:
-            if found.label is None and not told:
+        for name, of_file in each:
+            if of_file.label is None and not told:
                 raise ValueError(f"{data_path}: give --label_path, the list of labels of these recordings, or --names")
-            told[name] = found
+            told[name] = of_file
     return told
 
 
@@ -282,10 +282,10 @@ def _paired(
     report.notes += pairs.note(listed_in)
     lines = {}
     for line in labels.lines.values():
-        if found := pairs.found.get(line.file):
+        if source := pairs.paired.get(line.file):
             span = ":{}-{}".format(*line.span) if line.span else ""
-            name = nfc(found) + span
-            lines[found + span if name in lines else name] = line._replace(file=found)  # two Unicode forms of a name
+            name = nfc(source) + span
+            lines[source + span if name in lines else name] = line._replace(file=source)  # two Unicode forms of a name
     lines = dict(sorted(lines.items()))
     listed = {name: Listed(sources[line.file], line.span) for name, line in lines.items()}
     return labels._replace(lines=lines), listed

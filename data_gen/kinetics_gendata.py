@@ -90,8 +90,8 @@ def row_of_clip(clip: Clip) -> Row:
     sample = to_sample(clip)
     if not sample.any():
         raise ValueError(f"no body in any of the first {NUM_FRAME} frames")
-    there = np.asarray(sample.any(axis=0))  # (T, V, M): a joint that is there has a score
-    missing = np.asarray(there.any(axis=1, keepdims=True)) & ~there
+    is_present = np.asarray(sample.any(axis=0))  # (T, V, M): a joint that is there has a score
+    missing = np.asarray(is_present.any(axis=1, keepdims=True)) & ~is_present
     return Row(sample, clip.num_frame, NUM_PERSON, missing if missing.any() else None)
 
 

@@ -44,8 +44,8 @@ def _chunks(source: Path, parents: Sequence[int], score: int | None) -> Iterator
         x = streams.derive(joints, "bone", parents, score=score)
         if missing is not None:
             for number, sample in enumerate(x, start):
-                gone = missing[number]
-                sample[:, gone | gone[:, parents]] = 0
+                is_missing = missing[number]
+                sample[:, is_missing | is_missing[:, parents]] = 0
         start += len(joints)
         yield x
 

@@ -124,8 +124,8 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         if self.missing is not None:
             missing = self.missing[index][begin:end]
             for group, kind in zip(np.split(x, len(self.layout.groups)), self.layout.groups, strict=True):
-                gone = missing | missing[:, self.parents] if kind == "bone" else missing
-                group[:, gone] = np.nan
+                is_missing = missing | missing[:, self.parents] if kind == "bone" else missing
+                group[:, is_missing] = np.nan
         return x
 
     def _read(self, index: int) -> tuple[augment.Sample, np.ndarray]:
@@ -273,9 +273,9 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         """Mean and standard deviation (C, 1, V, 1) of all joints that are there, read in chunks of bounded memory."""
         count, total, squares = (np.zeros(()) for _ in range(3))
         for x in self._chunks():
-            gone = np.isnan(x)
-            count = count + np.count_nonzero(~gone, axis=(0, 2, 4))
-            x[gone] = 0
+            is_missing = np.isnan(x)
+            count = count + np.count_nonzero(~is_missing, axis=(0, 2, 4))
+            x[is_missing] = 0
             total = total + x.sum(axis=(0, 2, 4))
             squares = squares + (x**2).sum(axis=(0, 2, 4))
         mean = total / np.maximum(count, 1)

@@ -40,9 +40,9 @@ def motion(x: np.ndarray) -> np.ndarray:
 
 def trajectory(joints: np.ndarray) -> np.ndarray:
     """At every joint the person's centre in this frame, the mean of the joints that are there: (..., C, T, V, M)."""
-    gone = np.isnan(joints)
-    count = np.maximum((~gone).sum(axis=-2, keepdims=True), 1).astype(joints.dtype)
-    return np.where(gone, joints, np.where(gone, 0, joints).sum(axis=-2, keepdims=True) / count)
+    is_missing = np.isnan(joints)
+    count = np.maximum((~is_missing).sum(axis=-2, keepdims=True), 1).astype(joints.dtype)
+    return np.where(is_missing, joints, np.where(is_missing, 0, joints).sum(axis=-2, keepdims=True) / count)
 
 
 def mean_of_ends(score: np.ndarray, parents: Sequence[int]) -> np.ndarray:

@@ -87,12 +87,12 @@ def as_skeleton(
     if lacking and not partial:
         raise ValueError(f"{source.name} joints do not make these of {target.name}: {', '.join(lacking)}")
     y = np.zeros((*joints.shape[:-2], target.num_point, joints.shape[-1]), joints.dtype)
-    here = np.zeros(y.shape[:-1], bool)
+    is_made = np.zeros(y.shape[:-1], bool)
     for joint, of in enumerate(parts):
         if of:
-            here[..., joint] = present[..., of].all(axis=-1)
-            y[..., joint, :] = np.where(here[..., joint, None], joints[..., of, :].mean(axis=-2), 0)
-    return y, here
+            is_made[..., joint] = present[..., of].all(axis=-1)
+            y[..., joint, :] = np.where(is_made[..., joint, None], joints[..., of, :].mean(axis=-2), 0)
+    return y, is_made
 
 
 def in_metres(
@@ -119,9 +119,9 @@ def in_metres(
 
 def body_size(positions: NDArray[np.floating], present: NDArray[np.bool_]) -> float:
     """The median over bodies (..., V, 3) of the longest side of the box around each; 0 without bodies."""
-    there = present[..., None]
-    low = np.min(positions, axis=-2, where=there, initial=np.inf)
-    high = np.max(positions, axis=-2, where=there, initial=-np.inf)
+    mask = present[..., None]
+    low = np.min(positions, axis=-2, where=mask, initial=np.inf)
+    high = np.max(positions, axis=-2, where=mask, initial=-np.inf)
     bodies = (high - low)[present.any(axis=-1)]
     return float(np.median(bodies.max(axis=-1))) if len(bodies) else 0.0
 

@@ -60,6 +60,14 @@ def test_arrows_run_one_way(file: Path) -> None:
     assert not upwards
 
 
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_names_are_nouns(file: Path) -> None:
+    """A reader learns nothing from `own`, `there`, `found` or `whole`."""
+    nodes = list(ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)} | {n.arg for n in nodes if isinstance(n, ast.arg)}
+    assert not names & {"own", "there", "found", "whole"}
+
+
 def test_rooms_of_data_load_without_torch() -> None:
     modules = [".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in FILES]
     modules = [name for name in modules if name.startswith(("graph", "feeders", "data_gen"))]

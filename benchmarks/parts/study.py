@@ -28,8 +28,8 @@ class Seconds(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Reads a line."""
-        if found := re.fullmatch(r"epoch \d+ of \d+ took ([\d.]+) s", record.getMessage()):
-            self.epochs.append(float(found[1]))
+        if took := re.fullmatch(r"epoch \d+ of \d+ took ([\d.]+) s", record.getMessage()):
+            self.epochs.append(float(took[1]))
 
 
 def measure(setting: Setting) -> None:

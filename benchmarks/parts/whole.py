@@ -28,14 +28,14 @@ def measure(setting: Setting) -> None:
         if setting.rehearse:
             common += ["--make_data_args.performers", "3", "--make_data_args.replications", "1"]
             common += ["--model_args.channels", "16", "32", "64", "--num_worker", "0"]
-        here, there, first = folder / "device", folder / "cpu", 1 if setting.rehearse else 2
+        mine, other, first = folder / "device", folder / "cpu", 1 if setting.rehearse else 2
         on_device, on_cpu, resumed = ["--device", device], ["--device", "cpu"], ["--resume", "auto"]
         runs = {
-            "epochs": [*on_device, "--num_epoch", f"{first}", "--work_dir", f"{here}"],
-            "another, resumed": [*on_device, *resumed, "--num_epoch", f"{first + 1}", "--work_dir", f"{here}"],
-            "test on the CPU": [*on_cpu, "--phase=test", f"--weights={here}/last.pt", f"--work_dir={folder}/test"],
-            "an epoch on the CPU": [*on_cpu, "--num_epoch", "1", "--work_dir", f"{there}"],
-            "its second, resumed": [*on_device, *resumed, "--num_epoch", "2", "--work_dir", f"{there}"],
+            "epochs": [*on_device, "--num_epoch", f"{first}", "--work_dir", f"{mine}"],
+            "another, resumed": [*on_device, *resumed, "--num_epoch", f"{first + 1}", "--work_dir", f"{mine}"],
+            "test on the CPU": [*on_cpu, "--phase=test", f"--weights={mine}/last.pt", f"--work_dir={folder}/test"],
+            "an epoch on the CPU": [*on_cpu, "--num_epoch", "1", "--work_dir", f"{other}"],
+            "its second, resumed": [*on_device, *resumed, "--num_epoch", "2", "--work_dir", f"{other}"],
             "an epoch, compiled": [*on_device, "--num_epoch", "1", "--compile", "--work_dir", f"{folder}/compiled"],
         }
         if setting.rehearse:
@@ -45,7 +45,7 @@ def measure(setting: Setting) -> None:
                 setting.need(3)
                 setting.record(figure, of_command([*common, *words], setting.left()))
         with setting.guarded("scores of both devices"):
-            a, b = (load_scores(path / "test_score.npz").scores for path in (here, folder / "test"))
+            a, b = (load_scores(path / "test_score.npz").scores for path in (mine, folder / "test"))
             agreeing = float((a.argmax(axis=1) == b.argmax(axis=1)).mean())
             difference = float(np.linalg.norm(a - b) / np.linalg.norm(b))
             setting.record("scores of both devices", {"difference": difference, "same class": agreeing})

@@ -21,7 +21,7 @@ from graph.common.words import did_you_mean, plural
 class Match(NamedTuple):
     """Names in a list, and what they are on the disk."""
 
-    found: dict[str, str]  # the disk's name by the list's
+    paired: dict[str, str]  # the disk's name by the list's
     differs: dict[str, str]  # in which respect they differ, where they do
     problems: dict[str, str]  # why there is none, by the list's name
 
@@ -31,7 +31,7 @@ class Match(NamedTuple):
         for what, count in Counter(self.differs.values()).items():
             name = next(name for name, how in self.differs.items() if how == what)
             differ = "differs" if count == 1 else "differ"
-            example = f"{name} is {self.found[name]}"
+            example = f"{name} is {self.paired[name]}"
             notes.append(f"{plural(count, 'name')} in {listed_in} {differ} in {what} from the disk ({example})")
         return notes
 
@@ -88,15 +88,15 @@ _STEPS: tuple[tuple[str, _Key, tuple[_Key, ...]], ...] = (
 )
 
 
-def match(listed: Iterable[str], there: Iterable[str]) -> Match:
+def match(listed: Iterable[str], on_disk: Iterable[str]) -> Match:
     """Pair the names of a list with those on the disk, the most alike first; none is paired twice or by guess."""
-    there = list(there)
+    on_disk = list(on_disk)
     open_names, result = list(dict.fromkeys(listed)), Match({}, {}, {})
     taken: set[str] = set()
-    for what, key_there, keys in _STEPS:
+    for what, key_on_disk, keys in _STEPS:
         index: dict[str, list[str]] = {}
-        for name in there if open_names else ():
-            index.setdefault(key_there(name), []).append(name)
+        for name in on_disk if open_names else ():
+            index.setdefault(key_on_disk(name), []).append(name)
         rest: list[str] = []
         wanted: dict[str, list[str]] = {}  # the names that each name on the disk could be
         for name in open_names:
@@ -115,7 +115,7 @@ def match(listed: Iterable[str], there: Iterable[str]) -> Match:
                 rest.append(name)
         for hit, names in wanted.items():
             if len(names) == 1:
-                result.found[names[0]] = hit
+                result.paired[names[0]] = hit
                 taken.add(hit)
                 if what:
                     result.differs[names[0]] = what
@@ -124,7 +124,7 @@ def match(listed: Iterable[str], there: Iterable[str]) -> Match:
                 result.problems.update(dict.fromkeys(names, f"{lines} could all be {hit}; give its own name"))
         open_names = rest
     for number, name in enumerate(open_names):
-        near = did_you_mean(name, there) if number < 20 and len(there) <= 20_000 else ""
+        near = did_you_mean(name, on_disk) if number < 20 and len(on_disk) <= 20_000 else ""
         result.problems[name] = near.strip(" ()?").replace("did you mean", "the nearest is")
     return result
 

@@ -39,9 +39,9 @@ def read_counted(source: Source) -> Iterator[Recording]:
     widths = {len(joint) for body in table for joint in body}
     if len(widths) > 1:
         raise ValueError(f"joints of {min(widths)} and of {max(widths)} coordinates")
-    found = np.array(table)
-    joints = missing((T, 1 + place.max(), *found.shape[1:]))
-    joints[frame, place] = np.where((found == 0).all(axis=2, keepdims=True), np.nan, found)
+    coordinates = np.array(table)
+    joints = missing((T, 1 + place.max(), *coordinates.shape[1:]))
+    joints[frame, place] = np.where((coordinates == 0).all(axis=2, keepdims=True), np.nan, coordinates)
     identity = np.full(joints.shape[:2], -1)
     identity[frame, place] = [_identity(lines[first]) for first in row.tolist()]
     if not np.nan_to_num(joints[..., 2:]).any():

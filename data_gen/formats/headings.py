@@ -220,7 +220,7 @@ def ordered(joints: Iterable[str], skeleton: Skeleton | None) -> tuple[list[str]
         for known in (skeleton, *_KNOWN):
             if known and (order := _by_name(names, known)):
                 return [joints[names.index(name)] for name in order], known
-    numbers = {joint: int(found[0]) for joint in joints if (found := re.search(r"\d+$", joint))}
+    numbers = {joint: int(digits[0]) for joint in joints if (digits := re.search(r"\d+$", joint))}
     if len(numbers) == len(joints) and len({re.sub(r"\d+$", "", joint) for joint in joints}) == 1:
         by_number, counted = sorted(joints, key=numbers.__getitem__), sorted(numbers.values())
         if counted[0] in (0, 1) and counted == list(range(counted[0], counted[0] + len(counted))):
@@ -249,10 +249,10 @@ def _without_prefix(joints: Sequence[str]) -> list[str]:
 
 def _by_name(joints: Sequence[str], skeleton: Skeleton) -> list[str] | None:
     """The joints in the skeleton's order, in any spelling; None: they are not just its joints."""
-    own = canonical_names(Skeleton("", tuple(joints), (0,) * len(joints)))
+    canonical = canonical_names(Skeleton("", tuple(joints), (0,) * len(joints)))
     for keys, names in (
         ([joint_key(joint) for joint in joints], [joint_key(name) for name in skeleton.joints]),
-        (own, canonical_names(skeleton)),
+        (canonical, canonical_names(skeleton)),
     ):
         if len(joints) == len(names) and set(keys) == set(names):
             joint_of = dict(zip(keys, joints, strict=True))

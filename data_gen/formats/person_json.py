@@ -118,5 +118,5 @@ def _width(count: int, entry: dict[str, Any], scores: list[Any] | None, unit: Un
 def _identity(entry: dict[str, Any]) -> int:
     value: Any = next((entry[key] for key in _IDENTITY if entry.get(key) is not None), -1)
     value = value[0] if isinstance(value, list) and value else value
-    whole = isinstance(value, int | float) and value == round(value) and 0 <= value < 1 << 62
-    return int(value) if whole else -1
+    is_whole = isinstance(value, int | float) and value == round(value) and 0 <= value < 1 << 62
+    return int(value) if is_whole else -1

@@ -19,20 +19,20 @@ from data_gen.formats.recording import Recording
 
 def follow(recording: Recording) -> tuple[Recording, bool]:
     """The recording with each person at one place, and whether anybody changed places in the file."""
-    there = np.asarray(recording.present.any(axis=2))  # (T, M)
-    M = int(there.sum(axis=1).max())
+    is_present = np.asarray(recording.present.any(axis=2))  # (T, M)
+    M = int(is_present.sum(axis=1).max())
     if recording.joints.shape[1] < 2 or M < 1:
         return recording, False
-    places = _places(recording, there, M)
+    places = _places(recording, is_present, M)
     T, _, V, C = recording.joints.shape
     joints, present = np.zeros((T, M, V, C), np.float32), np.zeros((T, M, V), bool)
     identity = np.full((T, M), -1)
-    for t, m in np.argwhere(there):
+    for t, m in np.argwhere(is_present):
         place = places[t, m]
         joints[t, place], present[t, place] = recording.joints[t, m], recording.present[t, m]
         if recording.identity is not None:
             identity[t, place] = recording.identity[t, m]
-    homes = {int(m): set(places[there[:, m], m].tolist()) for m in range(there.shape[1])}
+    homes = {int(m): set(places[is_present[:, m], m].tolist()) for m in range(is_present.shape[1])}
     used = [place for home in homes.values() for place in home]
     changes = any(len(home) > 1 for home in homes.values()) or len(set(used)) < len(used)
     order = np.argsort(-present.any(axis=2).sum(axis=0), kind="stable")
@@ -78,15 +78,15 @@ class Tracker:
         return [numbers[m] for m in range(len(position))]
 
 
-def _places(recording: Recording, there: np.ndarray, M: int) -> np.ndarray:
+def _places(recording: Recording, is_present: np.ndarray, M: int) -> np.ndarray:
     """(T, M of the file): the place of everybody who is there."""
-    places = np.full(there.shape, -1)
+    places = np.full(is_present.shape, -1)
     position = recording.joints[..., list(recording.channels.position)]
     last = np.zeros((M, *position.shape[2:]))
     last_present = np.zeros((M, position.shape[2]), bool)
     known: dict[int, int] = {}  # the tracker's number -> the place
-    for t in range(len(there)):
-        people = np.flatnonzero(there[t]).tolist()
+    for t in range(len(is_present)):
+        people = np.flatnonzero(is_present[t]).tolist()
         taken: dict[int, int] = {}
         for m in list(people):
             number = -1 if recording.identity is None else int(recording.identity[t, m])

@@ -36,16 +36,16 @@ def frame_places(names: Iterable[Hashable]) -> Places:
     """
     different = _in_order(names)
     counted = [_frame_number(name) for name in different]
-    whole = [number for number in counted if number is not None]
-    if not whole or len(set(whole)) < len(counted):
+    numbers = [number for number in counted if number is not None]
+    if not numbers or len(set(numbers)) < len(counted):
         return Places({name: place for place, name in enumerate(different)}, np.arange(len(different)))
-    first, last = min(whole), max(whole)
-    stride = math.gcd(*(number - first for number in whole)) if len(whole) > 2 else 1  # two frames show no stride
-    if last - first >= (10 * len(whole) + 300) * stride:  # numbers of pictures, not of frames
-        rank = {number: place for place, number in enumerate(sorted(whole))}
-        of = {name: rank[number] for name, number in zip(different, whole, strict=True)}
-        return Places(of, np.array(sorted(whole)), ("took only the frames with persons",))
-    of = {name: (number - first) // stride for name, number in zip(different, whole, strict=True)}
+    first, last = min(numbers), max(numbers)
+    stride = math.gcd(*(number - first for number in numbers)) if len(numbers) > 2 else 1  # two frames show no stride
+    if last - first >= (10 * len(numbers) + 300) * stride:  # numbers of pictures, not of frames
+        rank = {number: place for place, number in enumerate(sorted(numbers))}
+        of = {name: rank[number] for name, number in zip(different, numbers, strict=True)}
+        return Places(of, np.array(sorted(numbers)), ("took only the frames with persons",))
+    of = {name: (number - first) // stride for name, number in zip(different, numbers, strict=True)}
     notes = (f"took frames numbered in steps of {stride} as consecutive",) if stride > 1 else ()
     return Places(of, np.arange(first, last + 1, stride), notes, stride)
 
@@ -53,10 +53,10 @@ def frame_places(names: Iterable[Hashable]) -> Places:
 def person_places(names: Iterable[Hashable]) -> Places:
     """Each person at one place, by number where all have one, or else by first appearance."""
     different = _in_order(names)
-    whole = [_whole(name) for name in different]
+    numbers = [_whole(name) for name in different]
     of = {name: place for place, name in enumerate(different)}
-    is_numbered = None not in whole and len(set(whole)) == len(whole)
-    return Places(of, np.array(whole if is_numbered else range(len(different)), np.int64))
+    is_numbered = None not in numbers and len(set(numbers)) == len(numbers)
+    return Places(of, np.array(numbers if is_numbered else range(len(different)), np.int64))
 
 
 def _frame_number(name: Any) -> int | None:
@@ -70,7 +70,7 @@ def _frame_number(name: Any) -> int | None:
 def _whole(name: Any) -> int | None:
     """A whole number from 0, also written 12.0; None: it is none."""
     if isinstance(name, str):
-        return int(found[1]) if (found := re.fullmatch(r"\s*(\d{1,18})(\.0*)?\s*", name, re.ASCII)) else None
+        return int(match[1]) if (match := re.fullmatch(r"\s*(\d{1,18})(\.0*)?\s*", name, re.ASCII)) else None
     return name if type(name) is int and 0 <= name < _LIMIT else None
 
 

@@ -109,14 +109,14 @@ def format_of(source: Source) -> str:
     if not source.path.exists():
         raise FileNotFoundError(2, "No such file or directory", str(source.path))
     try:
-        found = next((name for name, known in FORMATS.items() if known.recognise(source)), None)
+        form = next((name for name, known in FORMATS.items() if known.recognise(source)), None)
     except (OSError, ValueError):
         raise
     except Exception as error:  # a damaged or forged file can raise anything
         raise ValueError(f"its format cannot be told ({type(error).__name__})") from error
-    if found is None and source.path.is_file() and not source.head:
+    if form is None and source.path.is_file() and not source.head:
         raise ValueError("the file is empty")
-    if found is None:
+    if form is None:
         what = "its files are frames of no known format" if source.path.is_dir() else "it is of no known format"
         raise ValueError(f"{what} ({', '.join(FORMATS)})")
-    return found
+    return form

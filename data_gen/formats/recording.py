@@ -105,18 +105,18 @@ def fitted(recording: Recording, skeleton: Skeleton) -> Recording:
     Raises:
         ValueError: the numbers of joints differ, and the names do not tell how to make the one from the other.
     """
-    V, own = recording.joints.shape[2], recording.skeleton
-    if own is None or own == skeleton:
+    V, named = recording.joints.shape[2], recording.skeleton
+    if named is None or named == skeleton:
         if skeleton.num_point != V:
             raise ValueError(f"it has {plural(V, 'joint')}, the skeleton has {skeleton.num_point}")
         return recording
-    names, wanted = canonical_names(own), canonical_names(skeleton)
+    names, wanted = canonical_names(named), canonical_names(skeleton)
     agree = all(names.index(name) == wanted.index(name) for name in set(names) & set(wanted))
     if names == wanted or (skeleton.num_point == V and agree):
-        strange = [] if names == wanted else [f"took the joints of {own.name} for those of {skeleton.name}, in order"]
+        strange = [] if names == wanted else [f"took the joints of {named.name} for those of {skeleton.name}, in order"]
         return replace(recording, notes=(*recording.notes, *strange))
-    joints, present = as_skeleton(recording.joints, recording.present, own, skeleton)
-    note = f"made the joints of {skeleton.name} of those of {own.name}"
+    joints, present = as_skeleton(recording.joints, recording.present, named, skeleton)
+    note = f"made the joints of {skeleton.name} of those of {named.name}"
     return replace(recording, joints=joints, present=present, skeleton=skeleton, notes=(*recording.notes, note))
 
 

@@ -46,8 +46,8 @@ class NamePattern:
 
     def fields_of(self, name: str) -> dict[str, str]:
         """The fields of a recording's name; none where it is no such name."""
-        found = self._expression.fullmatch(nfc(name))
-        return found.groupdict() if found else {}
+        match = self._expression.fullmatch(nfc(name))
+        return match.groupdict() if match else {}
 
 
 def validation(which: str, names: Iterable[str], pattern: NamePattern | None, report: Report) -> set[str]:
@@ -76,16 +76,16 @@ def _with_values(field: str, values: str, names: list[str], pattern: NamePattern
     if field not in pattern.fields:
         hint = did_you_mean(field, pattern.fields)
         raise ValueError(f"--val {field}={values}: --names {pattern.text} has no field {field}{hint}")
-    there = {name: _plain(pattern.fields_of(name).get(field, "")) for name in names}
+    value_of = {name: _plain(pattern.fields_of(name).get(field, "")) for name in names}
     wanted: set[str] = set()
     for value in filter(None, (value.strip() for value in values.split(","))):
         span = re.fullmatch(r"(\d{1,6})-(\d{1,6})", value)
         some = {str(i) for i in range(int(span[1]), int(span[2]) + 1)} if span else {_plain(value)}
-        if not some & set(there.values()):
-            known = ", ".join(sorted(set(there.values()) - {""}, key=natural_key)[:20])
+        if not some & set(value_of.values()):
+            known = ", ".join(sorted(set(value_of.values()) - {""}, key=natural_key)[:20])
             raise ValueError(f"--val {field}={values}: no recording has {field} {value}; there are {known}")
         wanted |= some
-    return {name for name, value in there.items() if value in wanted}
+    return {name for name, value in value_of.items() if value in wanted}
 
 
 def _listed(path: Path, names: list[str], report: Report) -> set[str]:
@@ -100,11 +100,11 @@ def _listed(path: Path, names: list[str], report: Report) -> set[str]:
     if pairs.problems:
         name, problem = next(iter(pairs.problems.items()))
         why = f" ({problem})" if problem else ""
-        if not pairs.found:
+        if not pairs.paired:
             raise ValueError(f"--val {path}: {name} is none of the recordings{why}")
         are = plural(len(pairs.problems), "name in it is none", "names in it are none")
         report.notes.append(f"--val {path}: {are} of the recordings, such as {name}{why}")
-    return set(pairs.found.values())
+    return set(pairs.paired.values())
 
 
 def _plain(value: str) -> str:

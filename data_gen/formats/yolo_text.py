@@ -48,9 +48,9 @@ def _yolo_person(line: bytes, path: Path, source: Source) -> Person:
         numbers = np.array(line.split(), np.float64)[5:]
     except ValueError as error:
         raise ValueError(f"{path.name}: a line is not class, box and joints as numbers") from error
-    own = source.skeleton.num_point if source.skeleton else 17
-    forms = [(V, C) for C in (3, 2) for V in (17, own)]
-    V, C = next(((V, C) for V, C in forms if 0 <= len(numbers) - V * C <= 2), (own, 0))
+    num_point = source.skeleton.num_point if source.skeleton else 17
+    forms = [(V, C) for C in (3, 2) for V in (17, num_point)]
+    V, C = next(((V, C) for V, C in forms if 0 <= len(numbers) - V * C <= 2), (num_point, 0))
     if not C:
         raise ValueError(f"{path.name}: {len(numbers)} numbers after class and box are not x y score of {V} joints")
     rest = numbers[V * C :]

@@ -29,11 +29,11 @@ def usable_files(
         FileNotFoundError: a path does not exist.
         ValueError: a part of the release is missing, a sample lies in two places, or no file is left.
     """
-    found = _found(folders, dataset, report)
+    by_name = _found(folders, dataset, report)
     ignored = read_ignored(Path(ignored_sample_path), report) if ignored_sample_path else frozenset()
     files: dict[SampleName, Path] = {}
     num_other = num_ignored = 0
-    for sample, path in sorted(found.items()):
+    for sample, path in sorted(by_name.items()):
         try:
             if sample.setup not in dataset.setups:
                 num_other += 1
@@ -48,7 +48,7 @@ def usable_files(
     if ignored_sample_path:
         report.notes.append(f"left out {num_ignored} that {ignored_sample_path} lists")
     if not files:
-        raise report.failure(f"no file is left of {len(found)}: {num_ignored} are on the list to leave out")
+        raise report.failure(f"no file is left of {len(by_name)}: {num_ignored} are on the list to leave out")
     return files
 
 
@@ -57,22 +57,22 @@ def _found(folders: Mapping[str, Path], dataset: Dataset, report: Report) -> dic
     for option, folder in folders.items():
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is no folder: {dataset.where(option)}")
-    found: dict[SampleName, Path] = {}
+    by_name: dict[SampleName, Path] = {}
     for folder in dict.fromkeys(folders.values()):
-        _add(folder, found, report)
+        _add(folder, by_name, report)
     for option, raw in dataset.raw.items():
         folder = folders.get(option, Path(raw.path))
-        is_covered = any(sample.setup in raw.setups for sample in found)
+        is_covered = any(sample.setup in raw.setups for sample in by_name)
         if not is_covered and option not in folders:
-            _add(folder, found, report)
-            is_covered = any(sample.setup in raw.setups for sample in found)
+            _add(folder, by_name, report)
+            is_covered = any(sample.setup in raw.setups for sample in by_name)
         if not is_covered:
             raise _nothing(folder, dataset, option)
-    return found
+    return by_name
 
 
-def _add(folder: Path, found: dict[SampleName, Path], report: Report) -> None:
-    """Add the `.skeleton` files in a folder and its sub-folders to `found`."""
+def _add(folder: Path, by_name: dict[SampleName, Path], report: Report) -> None:
+    """Add the `.skeleton` files in a folder and its sub-folders to `by_name`."""
     for path in sorted(_entries(folder)):
         if path.suffix.lower() != SUFFIX:
             continue
@@ -81,7 +81,7 @@ def _add(folder: Path, found: dict[SampleName, Path], report: Report) -> None:
         except ValueError as error:
             report.skip(f"{path.name}: {error}")
             continue
-        first = found.setdefault(sample, path)
+        first = by_name.setdefault(sample, path)
         if first != path and not path.samefile(first):
             raise ValueError(f"{path.name} lies in {first.parent} and in {path.parent}; keep one of them")
 

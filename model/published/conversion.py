@@ -75,7 +75,7 @@ def convert(
     for key in published:
         name, number, folds[name] = translate(key)
         sources.setdefault(name, []).append((number, key))
-    own = model.state_dict()
+    initial = model.state_dict()
     local = {f"{name}.bn" for name, unit in model.named_modules() if isinstance(unit, GCN) and unit.local_bn}
     state: dict[str, Tensor] = {}
     idle: list[str] = []
@@ -83,7 +83,7 @@ def convert(
     for name, keys in sources.items():
         if name in kept:
             continue
-        if name not in own:
+        if name not in initial:
             (idle if IDLE.fullmatch(keys[0][1]) else problems).extend(key for _, key in keys)
             continue
         parent = name.rpartition(".")[0]
@@ -93,15 +93,15 @@ def convert(
             shapes = " and ".join(str(tuple(published[key].shape)) for _, key in sorted(keys))
             problems.append(f"{keys[0][1]} has the shape {shapes}")
             continue
-        if tensor.shape != own[name].shape:
-            problems.append(f"{keys[0][1]} gives {tuple(tensor.shape)}, the model takes {tuple(own[name].shape)}")
+        if tensor.shape != initial[name].shape:
+            problems.append(f"{keys[0][1]} gives {tuple(tensor.shape)}, the model takes {tuple(initial[name].shape)}")
         elif tensor.dim() == 1 and (parent in local or parent.endswith("cn1.norm")):
             tensor = rearrange(tensor, "(c v) -> (v c)", v=model.options.num_point)  # ours ends in channels
         state[name] = tensor
-    fixed = {name for name in own if name.endswith((".A", ".adjacency"))}
-    problems += [f"{name} is missing" for name in own.keys() - state.keys() - kept.keys() - fixed]
+    fixed = {name for name in initial if name.endswith((".A", ".adjacency"))}
+    problems += [f"{name} is missing" for name in initial.keys() - state.keys() - kept.keys() - fixed]
     if problems:
         raise ValueError(f"these weights are not those of a model with these options: {few_of(problems, 5, '; ')}")
     if idle:
         log.info("published weights: %d tensors are idle, such as %s", len(idle), idle[0])
-    return {**{name: own[name] for name in fixed}, **state, **kept}
+    return {**{name: initial[name] for name in fixed}, **state, **kept}

@@ -353,12 +353,12 @@ def default_work_dir(path: Path) -> Path:
     It has the file's path inside the nearest folder `config`, or else inside the working directory; of a file elsewhere
     it has the folder and the name.
     """
-    folder, here = path.parent.resolve(), Path.cwd().resolve()
+    folder, working = path.parent.resolve(), Path.cwd().resolve()
     folders = folder.parts
     if "config" in folders:
         inside = folders[len(folders) - folders[::-1].index("config") :]
-    elif folder.is_relative_to(here):
-        inside = folder.relative_to(here).parts
+    elif folder.is_relative_to(working):
+        inside = folder.relative_to(working).parts
     else:
         inside = folders[1:][-1:]
     return Path("work_dir", *inside, path.stem)

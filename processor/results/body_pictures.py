@@ -48,7 +48,7 @@ class Bodies:
         self.points = np.where(body.any(axis=0), body[axes], np.nan).transpose(3, 1, 2, 0)
         if layout is not None and layout.is_down:
             self.points[..., 1] *= -1
-        self.there = present(body)  # (T, M)
+        self.is_present = present(body)  # (T, M)
         self.skeleton, self.pairs = skeleton, pairs
         received = [A.mean(axis=1) * A.shape[-1] for A in pairs.values()]  # of an equal share
         self.low = min([1 - LEAST, *(float(r.min()) for r in received)])
@@ -56,8 +56,8 @@ class Bodies:
 
     def frames(self, count: int) -> list[int]:
         """Evenly spaced frames with somebody in them."""
-        (valid,) = np.nonzero(self.there.any(axis=1))
-        valid = valid if len(valid) else np.arange(len(self.there))
+        (valid,) = np.nonzero(self.is_present.any(axis=1))
+        valid = valid if len(valid) else np.arange(len(self.is_present))
         return valid[evenly(len(valid), count)].tolist()
 
     def limits(self, frames: Sequence[int]) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -194,10 +194,10 @@ def group(bodies: Bodies, explained: Any, looks: np.ndarray) -> Figure:
     figure = new_figure(PAGE, strip + 0.8, dpi=DOTS)
     figure.set_layout_engine("constrained")
     cells = figure.subplots(1, NUM_SHOWN + 1, width_ratios=[1] * NUM_SHOWN + [1.6])
-    people = np.flatnonzero(bodies.there.any(axis=0))
+    people = np.flatnonzero(bodies.is_present.any(axis=0))
     bodies.strip(cells[:-1], shown_frames, explained.frames, colored=False)
     for axes, frame in zip(cells[:-1], shown_frames, strict=False):
-        middle = {m: np.nanmean(bodies.points[m, frame], axis=0) for m in people if bodies.there[frame, m]}
+        middle = {m: np.nanmean(bodies.points[m, frame], axis=0) for m in people if bodies.is_present[frame, m]}
         for i, j in permutations(middle, 2):
             weight = float(looks[frame, i, j])
             style: dict[str, Any] = {"arrowstyle": "-|>", "connectionstyle": "arc3,rad=0.35", "color": PAIR}
@@ -286,7 +286,7 @@ def draw_bodies(explained: Any, skeleton: Skeleton, folder: Path, *, order: str)
     if kinds:
         paths += write(folder, "body", film_strip(bodies, explained, kinds, frame_map))
     looks = over_time(explained.seen, "persons", T)
-    if looks and bodies.there.any(axis=0).sum() > 1:
+    if looks and bodies.is_present.any(axis=0).sum() > 1:
         paths += write(folder, "persons", group(bodies, explained, looks[0]))
     ticks = Ticks("joints", skeleton.num_point, skeleton, explained.frames, by_limb=order == "limb")
     for person in pairs:

@@ -94,7 +94,7 @@ def _row(study: str, runs: Sequence[Finished], group: Mapping[Member, float]) ->
     """What a member, or several with their weights, reach."""
     cells = {(run.seed, run.fold, run.member): run for run in runs if run.member in group}
     seeds, folds = list(dict.fromkeys(key[0] for key in cells)), list(dict.fromkeys(key[1] for key in cells))
-    own, every = list(cells.values()), [[cells[seed, fold, m] for m in group] for seed in seeds for fold in folds]
+    of_group, every = list(cells.values()), [[cells[seed, fold, m] for m in group] for seed in seeds for fold in folds]
     scores = [_fused(together, list(group.values())) for together in every]
     leaks = [together[0].about["copies"] for together in every]
     known = [set(names) if names is not None else None for names in leaks]
@@ -107,15 +107,15 @@ def _row(study: str, runs: Sequence[Finished], group: Mapping[Member, float]) ->
         **_accuracy("", scores, len(seeds), lambda s: s),
         **_accuracy("clean_", scores, len(seeds), _without(known)),
         "copies": "" if None in known else str(sum(len(names or ()) for names in known[: len(folds)])),
-        "epoch": _all(run.about["epoch"] for run in own),
-        "parameters": _sum(own, group, "parameters"),
-        "flops": _sum(own, group, "flops"),
-        "minutes": f"{sum(run.about['seconds'] for run in own) / 60 / len(seeds):.1f}",
+        "epoch": _all(run.about["epoch"] for run in of_group),
+        "parameters": _sum(of_group, group, "parameters"),
+        "flops": _sum(of_group, group, "flops"),
+        "minutes": f"{sum(run.about['seconds'] for run in of_group) / 60 / len(seeds):.1f}",
     }
     for key in DATA:
-        prints = list(dict.fromkeys(run.about["data"].get(key.removeprefix("data_"), "") for run in own))
+        prints = list(dict.fromkeys(run.about["data"].get(key.removeprefix("data_"), "") for run in of_group))
         row[key] = prints[0] if len(prints) == 1 else _digest(" ".join(prints).encode()).hex()[:16]
-    return row | {key: _all(run.about[key] for run in own) for key in ABOUT}
+    return row | {key: _all(run.about[key] for run in of_group) for key in ABOUT}
 
 
 def _fused(runs: Sequence[Finished], alpha: Sequence[float]) -> Scores:

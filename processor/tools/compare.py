@@ -99,9 +99,9 @@ def read_runs(paths: Sequence[Path]) -> list[Compared]:
 
 def _titles(paths: Sequence[Path]) -> list[str]:
     """The last parts of the paths, as few as tell them apart."""
-    whole = [path.resolve() for path in paths]
-    for count in range(1, max(len(path.parts) for path in whole) + 1):
-        titles = ["/".join(path.parts[-count:]) for path in whole]
+    resolved = [path.resolve() for path in paths]
+    for count in range(1, max(len(path.parts) for path in resolved) + 1):
+        titles = ["/".join(path.parts[-count:]) for path in resolved]
         if len(set(titles)) == len(titles):
             break
     return titles

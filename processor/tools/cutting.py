@@ -96,7 +96,7 @@ def _of_number(recording: Recording, chosen: np.ndarray) -> Recording:
     return replace(recording, joints=joints, present=present, identity=None)
 
 
-def _without(recording: Recording, gone: np.ndarray) -> Recording:
+def _without(recording: Recording, is_cut: np.ndarray) -> Recording:
     """The recording without the persons who are `gone` (T, M)."""
-    present = recording.present & ~gone[..., None]
+    present = recording.present & ~is_cut[..., None]
     return replace(recording, joints=recording.joints * present[..., None], present=present, identity=None)

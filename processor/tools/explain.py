@@ -160,7 +160,7 @@ def _samples(feeder: Any, names: Sequence[str]) -> dict[str, list[int]]:
             f"sample: no test sample is named {name!r}{f' ({problem})' if problem else ''}; "
             f"there are {plural(len(known), 'sample')}, for example {next(iter(known))}"
         )
-    return {found: [known[found]] for found in pairs.found.values()}
+    return {full: [known[full]] for full in pairs.paired.values()}
 
 
 def _classes(feeder: Any, wanted: Sequence[str], names: Sequence[str] | None) -> dict[str, list[int]]:

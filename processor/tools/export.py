@@ -94,10 +94,10 @@ def export_stream(trained: Trained, path: Path, format: Format) -> list[Path]:
     What both take and give is in their metadata: `state` has the name, shape (N: streams) and type of each tensor.
     """
     require(format)
-    if found := [key for key in ("min_max", "normalization") if trained.args.get(key)]:
+    if keys := [key for key in ("min_max", "normalization") if trained.args.get(key)]:
         raise ValueError(
-            f"stream: the feeder's {found[0]} looks at all frames of a clip; leave --stream out, or train the model "
-            f"with {found[0]}: false in both feeders' arguments"
+            f"stream: the feeder's {keys[0]} looks at all frames of a clip; leave --stream out, or train the model "
+            f"with {keys[0]}: false in both feeders' arguments"
         )
     if trained.args.get("sampling", "crop") != "crop":
         raise ValueError(

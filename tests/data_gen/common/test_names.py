@@ -11,7 +11,7 @@ from data_gen.common.names import files_below, match
 
 
 @pytest.mark.parametrize(
-    ("listed", "there", "how"),
+    ("listed", "on_disk", "how"),
     [
         ("s01/walk.csv", "s01/walk.csv", None),
         ("Müller.npy", unicodedata.normalize("NFD", "Müller.npy"), "Unicode form"),
@@ -27,15 +27,15 @@ from data_gen.common.names import files_below, match
         ("/home/me/Walk.avi", "walk.csv", "leading folder and suffix"),
     ],
 )
-def test_a_name_that_differs_is_the_same(listed: str, there: str, how: str | None) -> None:
-    pairs = match([listed], ["other.csv", there])
-    assert pairs.found == {listed: there}
+def test_a_name_that_differs_is_the_same(listed: str, on_disk: str, how: str | None) -> None:
+    pairs = match([listed], ["other.csv", on_disk])
+    assert pairs.paired == {listed: on_disk}
     assert pairs.differs == ({listed: how} if how else {})
     assert pairs.problems == {}
 
 
 @pytest.mark.parametrize(
-    ("listed", "there", "problem"),
+    ("listed", "on_disk", "problem"),
     [
         ("walk", ["walk.csv", "walk.npy"], "walk.csv and walk.npy differ from it in suffix alone; name one"),
         ("WALK.csv", ["Walk.csv", "walk.csv"], "Walk.csv and walk.csv differ from it in letter case alone; name one"),
@@ -45,22 +45,22 @@ def test_a_name_that_differs_is_the_same(listed: str, there: str, how: str | Non
         ("jump.csv", ["walk.npy"], ""),
     ],
 )
-def test_what_is_not_clear_is_no_match(listed: str, there: list[str], problem: str) -> None:
-    pairs = match([listed], there)
-    assert pairs.found == {}
+def test_what_is_not_clear_is_no_match(listed: str, on_disk: list[str], problem: str) -> None:
+    pairs = match([listed], on_disk)
+    assert pairs.paired == {}
     assert problem in pairs.problems[listed]
 
 
 def test_nothing_is_matched_twice() -> None:
     pairs = match(["walk", "walk.csv"], ["walk.csv"])
-    assert pairs.found == {"walk.csv": "walk.csv"}
+    assert pairs.paired == {"walk.csv": "walk.csv"}
     assert pairs.problems == {"walk": "walk.csv is named by another line already"}
 
 
 @pytest.mark.parametrize("listed", [["s01/walk.npy", "s02/walk.npy"], ["walk.mp4", "walk.avi"]])
 def test_two_names_for_one_file_are_both_refused(listed: list[str]) -> None:
     pairs = match(listed, ["walk.npy"])
-    assert pairs.found == {}
+    assert pairs.paired == {}
     assert pairs.problems == dict.fromkeys(listed, f"{' and '.join(listed)} could all be walk.npy; give its own name")
 
 
