@@ -24,7 +24,7 @@ from processor.runtime.processes import leave, rank, started
 from processor.runtime.signals import StoppedError, stop_at_once
 from processor.runtime.terminal import spoken
 
-# torch is imported when the configuration is found right: without it, help and what is wrong come at once
+# torch takes seconds to import, so it is imported after the configuration was checked: help and errors come at once
 WITH_OWN_OPTIONS = {  # phases
     "explain": "processor.tools.explain",
     "predict": "processor.tools.predictions",
@@ -128,8 +128,10 @@ def _where_to_look(error: Exception, config: Config | None) -> str:
 
 def _say(message: str, status: int) -> int:
     if rank() or OTHER in message:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, for another process has ended; this one ends, too
-        time.sleep(2)  # what concerns all processes, the first one says; and the one that failed first ends first
+        signal.signal(
+            signal.SIGTERM, signal.SIG_IGN
+        )  # torchrun sends it because another process has ended; this one is ending already
+        time.sleep(2)  # rank 0 first prints an error of all processes, and the process that failed first ends first
     if number := rank():
         message = f"process {number}: {message}"
     sys.stderr.write(f"{message}\n")

@@ -142,7 +142,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         return recorded(x, is_present, None if self.lengths is None else int(self.lengths[index]))
 
     def _prepared(self, x: augment.Sample) -> augment.Sample:
-        """Centred, and the stream unless this is made last."""
+        """`x` centred, and made the stream unless `derive` is `after`."""
         if self.center is not None:
             args = {"person": self.center_person, "groups": self.layout.groups}
             x = self._at_positions(x, augment.center, self.center, **args)
@@ -168,7 +168,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
     def _between_frames(
         self, x: augment.Sample, function: Callable[..., augment.Sample], *args: Any, **options: Any
     ) -> augment.Sample:
-        """A function of several frames of `x`, to which an absent person is as missing as a joint, and no position.
+        """Applies a function that combines frames of `x`; absent persons are missing (NaN) for it, not at zero.
 
         Of arrays without `prepared.yaml` and mask, absent persons are positions at zero, as in published code.
         """
@@ -182,7 +182,7 @@ class Feeder(FeederOptions, Dataset[tuple[torch.Tensor, int, int]]):
         return self._stream(x) if self.derive == "after" else x
 
     def _from(self, x: augment.Sample, start: int) -> augment.Sample:
-        """`x`, with a frame moved to its begin where a clip of a short sample begins at that frame."""
+        """`x`, rolled to begin at frame `start` for a clip of a sample that is shorter than the window."""
         moves = self.num_clips is not None and self.sampling == "uniform" and start and x.shape[1] < self.window_size
         return np.roll(x, -start, axis=1) if moves else x
 

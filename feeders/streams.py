@@ -68,7 +68,7 @@ STREAMS: Mapping[str, Stream] = {
     "trajectory": lambda joints, parents: trajectory(joints),
 }
 SCORES: Mapping[str, Stream] = {  # of a stream that is not listed, a joint's score is its own
-    "bone": lambda score, parents: mean_of_ends(score, parents),
+    "bone": mean_of_ends,
     "joint_motion": lambda score, parents: mean_of_frames(score),
     "bone_motion": lambda score, parents: mean_of_frames(mean_of_ends(score, parents)),
     "bone2": lambda score, parents: mean_of_ends(score, grandparents(parents)),

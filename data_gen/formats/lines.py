@@ -100,7 +100,7 @@ def _with_joints(lines: Lines) -> tuple[Lines, list[int], int]:
 
 
 def _by_order(lines: Lines, V: int) -> list[int]:
-    """The joint of each line where no column names it: that of its place in its frame; V 0: not told."""
+    """The joint of each line by its place in its frame, where no column names joints; V is 0 where it is unknown."""
     count = len(lines.cells)
     if lines.frame is None and not V:
         raise ValueError(_NO_FRAMES)

@@ -88,7 +88,7 @@ def _places(recording: Recording, is_present: np.ndarray, M: int) -> np.ndarray:
     for t in range(len(is_present)):
         people = np.flatnonzero(is_present[t]).tolist()
         taken: dict[int, int] = {}
-        for m in list(people):
+        for m in people:
             number = -1 if recording.identity is None else int(recording.identity[t, m])
             if number in known and known[number] not in taken.values():
                 taken[m] = known[number]

@@ -1,1 +1,1 @@
-"""What every room needs: plain words for messages, files written atomically, bounded YAML."""
+"""What all rooms share: words of messages, atomic files, bounded YAML, options that check themselves."""

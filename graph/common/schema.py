@@ -37,7 +37,7 @@ def default_of(f: Field[Any]) -> Any:
 def hints_of(schema: Any) -> dict[str, Any]:
     """The type hints of the fields of a dataclass, by name.
 
-    Those of all annotations cannot be had: Python 3.10 refuses a `ClassVar` without a type.
+    `get_type_hints(schema)` fails: Python 3.10 refuses a `ClassVar` without a type.
     """
     hints: dict[str, Any] = {f.name: f.type for f in fields(schema)}
     for kind in reversed(schema.__mro__):

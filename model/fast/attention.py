@@ -26,7 +26,7 @@ LONG = 64  # tokens from which torch's fused kernels are faster than the plain p
 def attend_with_masked_keys(
     q: Tensor, k: Tensor, v: Tensor, terms: Iterable[Term] = (), keep: Tensor | None = None
 ) -> Tensor:
-    """Dropped keys have one more channel, with a low number, where that of the queries is 1: no (L, L) is masked.
+    """Queries get one more channel of 1, keys one that is low where they are dropped: no (L, L) is masked.
 
     A GPU takes kernels that keep no (L, L), where there are any for so many tokens: ours, or else torch's.
     """

@@ -41,10 +41,10 @@ GIVEN = {"optimizer": ("params", "lr")}  # arguments that the program gives
 class Check:
     """Collects what is wrong with a configuration, and what its user should know."""
 
-    def __init__(self, file: str = "") -> None:
-        self.file = file  # that `--config` names; what another one says is inherited
+    def __init__(self) -> None:
+        self.file = ""  # that `--config` names; what another one says is inherited
         self.problems: list[str] = []  # sentences, each opened by where it was written
-        self.warnings: list[str] = []  # on values that are taken otherwise than they were written
+        self.warnings: list[str] = []  # about values that were changed
         self.renamed: dict[str, str] = {}  # the published names that occur, with ours
         self.idle: dict[str, None] = {}  # the keys that do nothing, an ordered set
 
@@ -143,7 +143,7 @@ class Check:
         return good
 
     def _make(self, schema: Any, good: dict[str, Any], key: str, place: str) -> None:
-        """Takes over what a dataclass makes of its values, for example the graph that fits, and what it warns of."""
+        """Makes the dataclass, and keeps the values that it changed, such as a graph that fits, and its warnings."""
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")

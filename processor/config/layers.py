@@ -49,7 +49,7 @@ def merge(base: Section, over: Section, problems: list[str] | None = None) -> Se
 
 
 def overlaid(layers: Sequence[Section]) -> Section:
-    """What layers say together; what `_delete_` names in vain is not told, for layers below them may hold it."""
+    """All layers merged. A `_delete_` of an absent key is no problem: a layer below these may hold the key."""
     section = Section()
     for layer in layers:
         section = merge(section, layer, [])

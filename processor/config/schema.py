@@ -365,7 +365,7 @@ def default_work_dir(path: Path) -> Path:
 
 
 def remarks(config: Config, given: Section, file: str) -> Iterator[str]:
-    """Values that most do not mean so, but a researcher may; `given` has the keys that somebody wrote, also in bases.
+    """Sentences about values that are allowed, but probably a mistake; `given` has the keys of the file and its bases.
 
     That an inherited key has no effect is not remarked: another schedule than that of a base leaves its keys idle.
     """

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from model.layers.attention import Attention
 from processor.engine.attention import Seen, look
-from processor.results.tokens import at_frames
+from processor.results.tokens import map_at_frames
 
 AXES = {"frames": 1, "joints": 2, "persons": 3}  # of a sample (C, T, V, M)
 LEVELS = 10  # steps from nothing to everything removed
@@ -46,15 +46,23 @@ def attended(seen: Sequence[Seen], shape: Sequence[int]) -> Importance:
     """By received attention and by rollout, of what was seen of a sample (C, T, V, M); each sums to 1."""
     importance: Importance = {}
     for kind, axis in AXES.items():
-        layers: dict[str, list[np.ndarray]] = {}
-        for one in seen:
-            if one.kind == kind:
-                layers.setdefault(one.block, []).append(_at_input(one.mean().mean(axis=0), kind, shape[axis]))
-        if layers:
-            means = [np.mean(persons, axis=0) for persons in layers.values()]
-            importance["attention", kind] = np.mean(means, axis=0).mean(axis=0)
-            importance["rollout", kind] = rollout(means).mean(axis=0)
+        if layers := list(maps_of(seen, kind, num_frame=shape[axis] if kind == "frames" else None).values()):
+            importance["attention", kind] = np.mean(layers, axis=0).mean(axis=0)
+            importance["rollout", kind] = rollout(layers).mean(axis=0)
     return importance
+
+
+def maps_of(seen: Sequence[Seen], kind: str, *, num_frame: int | None = None) -> dict[str, np.ndarray]:
+    """The attention (L, L) of each block with this kind: the mean of heads, rows and persons.
+
+    With `num_frame`, (T, T) of the frames of the input.
+    """
+    maps: dict[str, list[np.ndarray]] = {}
+    for one in seen:
+        if one.kind == kind:
+            A = one.mean().mean(axis=0)
+            maps.setdefault(one.block, []).append(A if num_frame is None else map_at_frames(A, num_frame))
+    return {block: np.mean(persons, axis=0) for block, persons in maps.items()}
 
 
 def rollout(layers: Sequence[np.ndarray]) -> np.ndarray:
@@ -63,14 +71,6 @@ def rollout(layers: Sequence[np.ndarray]) -> np.ndarray:
     for A in layers:
         y = (A + np.eye(len(A))) / 2 @ y
     return y
-
-
-def _at_input(A: np.ndarray, kind: str, length: int) -> np.ndarray:
-    """(L, L) of tokens -> of the input's frames; a token's weight is spread over those that it stands for."""
-    if kind != "frames" or len(A) == length:
-        return A
-    y = at_frames(A, length, axes=(0, 1))
-    return y / y.sum(axis=1, keepdims=True)
 
 
 def integrated_gradients(model: nn.Module, x: Tensor, classes: Sequence[int]) -> dict[int, np.ndarray]:
@@ -141,17 +141,15 @@ class Score:
         orders: random orders; RANDOM_ORDERS by default.
     """
 
-    def __init__(
-        self, model: nn.Module, x: Tensor, number: int, *, levels: int = 0, orders: int = 0, seed: int = 0
-    ) -> None:
-        self.model, self.x, self.number, self.seed = model, x, number, seed
+    def __init__(self, model: nn.Module, x: Tensor, number: int, *, levels: int = 0, orders: int = 0) -> None:
+        self.model, self.x, self.number = model, x, number
         self.levels, self.orders = levels or LEVELS, orders or RANDOM_ORDERS
         self._random: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def random(self, axis: str) -> tuple[np.ndarray, np.ndarray]:
         """The mean curves of random orders."""
         if axis not in self._random:
-            rng, L = np.random.default_rng(self.seed), self.x.shape[AXES[axis]]
+            rng, L = np.random.default_rng(0), self.x.shape[AXES[axis]]
             drawn = [self._curves(axis, rng.permutation(L)) for _ in range(self.orders)]
             self._random[axis] = (np.mean([a for a, _ in drawn], axis=0), np.mean([b for _, b in drawn], axis=0))
         return self._random[axis]
@@ -174,22 +172,20 @@ class Score:
         }
 
 
-def importances(model: nn.Module, x: Tensor, number: int, seen: Sequence[Seen] | None = None) -> Importance:
+def importances(model: nn.Module, x: Tensor, number: int) -> Importance:
     """The importance of joints, frames and persons of a sample for a class, by all methods; each sums to 1."""
-    importance = attended(look(model, x)[0] if seen is None else seen, x.shape)
+    importance = attended(look(model, x)[0], x.shape)
     if captum_is_there():
         importance |= by_axis(integrated_gradients(model, x, [number])[number])
     return {key: value for key, value in importance.items() if len(value) > 1}
 
 
-def stability(
-    explain: Callable[[Tensor], Importance], x: Tensor, given: Importance, *, seed: int = 0
-) -> dict[Any, float]:
+def stability(explain: Callable[[Tensor], Importance], x: Tensor, given: Importance) -> dict[Any, float]:
     """Spearman's correlation of each importance with that of the sample under small noise, the mean of several draws.
 
     The noise is on numbers that are there; missing joints and absent persons stay zero.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     sums = dict.fromkeys(given, 0.0)
     size = float(x[x != 0].std()) if bool((x != 0).sum() > 1) else 1.0
     for _ in range(DRAWS):
@@ -202,11 +198,9 @@ def stability(
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
     """The rank correlation of two lists; 1 where either is constant and both are equal, 0 where only one is."""
-    ranks = [_ranks(a), _ranks(b)]
-    spread = [float(r.std()) for r in ranks]
-    if not all(spread):
-        return float(spread[0] == spread[1])
-    return float(np.mean((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())) / (spread[0] * spread[1]))
+    ranks = _ranks(a), _ranks(b)
+    spread = [each.std() for each in ranks]
+    return float(np.corrcoef(*ranks)[0, 1]) if all(spread) else float(spread[0] == spread[1])
 
 
 def _ranks(x: np.ndarray) -> np.ndarray:
@@ -232,13 +226,9 @@ def glance(model: nn.Module, x: Tensor) -> list[dict[str, Any]]:
     importance = attended(seen, x.shape)
     shown: list[dict[str, Any]] = []
     for kind in AXES:
-        blocks: dict[str, list[np.ndarray]] = {}
-        for one in seen:
-            if one.kind == kind:
-                blocks.setdefault(one.block, []).append(one.mean().mean(axis=0))
-        if blocks and len(received := importance["attention", kind]) > 1:
+        maps = maps_of(seen, kind)
+        if maps and len(received := importance["attention", kind]) > 1:
             about = score.of(received, kind)
             gains = {key: about[key] for key in ("deletion_gain", "insertion_gain")}
-            maps = {name: np.mean(persons, axis=0) for name, persons in blocks.items()}
             shown.append({"kind": kind, "blocks": maps, "received": received, **gains})
     return shown

@@ -125,7 +125,7 @@ def _begin_worker(worker: int) -> None:
 
 
 def _delete_folder_of_the_dead(parent: int, folder: str) -> None:
-    """Other workers of a living process still need its folder: without it they send nothing, and the run waits."""
+    """Deletes the temporary folder if the main process has ended; until then other workers send their batches by it."""
     if os.getppid() != parent:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -166,9 +166,10 @@ def _has_other_joints(model: nn.Module, args: Mapping[str, Any], of_file: Mappin
 
 
 def _of_joints(name: str, args: Mapping[str, Any], state: Mapping[str, Tensor]) -> set[str]:
-    """The tensors of a state dict whose shape follows from the number of joints: a model of others has it otherwise.
+    """The tensors of a state dict whose shape depends on the number of joints.
 
-    That model's number is odd or even as this one's, for temporal attention merges frames by that.
+    A model with another number of joints shows them: odd if this one's is odd, for temporal attention joins frames
+    by that.
     """
     V = args.get("num_point", ModelOptions.num_point)
     number, module = next((v, module) for v, module in MODULES.items() if v != V and (v - V) % 2 == 0)

@@ -56,7 +56,7 @@ def build_optimizer(
 
 
 def _has_fused_kernels(model: nn.Module) -> bool:
-    """Whether torch steps all parameters in one kernel, where else each takes several: a GPU waits for their launch."""
+    """Whether one kernel can update all parameters; else each takes several, and a GPU waits for their launch."""
     return all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in model.parameters())
 
 

@@ -115,12 +115,10 @@ def set_up_training(config: Config) -> Training:
 
 
 def set_up_test(config: Config) -> Run:
-    """The objects of a test of the file `weights`, or else of the last checkpoint in `work_dir`; as for a training."""
+    """The objects of a test of the file `weights`, or else of the last one in `work_dir`; errors as in training."""
     run = open_test(config)
     path = run.config.weights
-    if (
-        path and path.parent.resolve() != config.work_dir.resolve()
-    ):  # the weights of a folder may renew its test results
+    if path and path.parent.resolve() != config.work_dir.resolve():  # a folder's weights may renew its test results
         use = _taken(config, "overwrite", "resume")
         work_dir.prepare(config.work_dir, resolved(run.config), training=False, **use)
     return run
@@ -192,11 +190,10 @@ def prepare_forward(config: Config, model: nn.Module, device: torch.device) -> N
 
 def replica_of(config: Config, model: nn.Module, device: torch.device) -> nn.Module:
     """What training calls in the place of the model, and computes the same."""
-    if not config.cuda_graphs:
-        return distributed.replica(model, device)
-    if distributed.world() == 1:
+    if config.cuda_graphs and distributed.world() == 1:
         return recorded(model, device)
-    log.info("cuda_graphs: several processes exchange gradients within a step; training runs without them")
+    if config.cuda_graphs:
+        log.info("cuda_graphs: several processes exchange gradients within a step; training runs without them")
     return distributed.replica(model, device)
 
 
@@ -215,8 +212,10 @@ def new_state(config: Config, model: nn.Module, device: torch.device, precision:
 
 def new_loss(config: Config, device: torch.device, class_weights: Tensor | None = None) -> Criterion:
     """The loss of a batch, on the device; `class_weights` (num_class,) are those that `weights_of_classes` gives."""
-    options = _taken(config, "label_smoothing")
-    return build_loss(config.loss, config.loss_args, device=device, class_weights=class_weights, **options)
+    smoothing = config.label_smoothing
+    return build_loss(
+        config.loss, config.loss_args, device=device, class_weights=class_weights, label_smoothing=smoothing
+    )
 
 
 def _class_weights(run: Run) -> Tensor | None:

@@ -49,7 +49,10 @@ def run(study: Study) -> None:
     """
     config, jobs = study.config, jobs_of(study)
     if not jobs[0].name:
-        _ = train(set_up_training(config)) if config.phase == "train" else test(set_up_test(config))
+        if config.phase == "train":
+            train(set_up_training(config))
+        else:
+            test(set_up_test(config))
         return
     check_place(config.work_dir)
     chosen = choose(jobs, config)

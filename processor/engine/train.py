@@ -56,7 +56,7 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
         tested = None  # the scores of the test
         features = Features(run.model, len(run.loaders["test"].feeder))
         while True:
-            # evaluate the epochs that are done, if the next one has not begun; the last test may not fail
+            # evaluate the epochs that are done, if the next one has not begun; an error in the last test ends the run
             last, begun = state.epoch >= config.num_epoch, state.samples > 0
             if not begun and state.evaluated < state.epoch and (last or state.epoch % config.eval_interval == 0):
                 scores = _evaluate(run, features, must=last and judge == "test")

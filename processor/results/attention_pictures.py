@@ -46,7 +46,7 @@ def write(folder: Path, name: str, figure: Figure) -> list[Path]:
         path = folder / f"{name}.{ending}"
         with atomic_write(path) as temporary:
             save(temporary, figure)
-        figure.set_layout_engine("none")  # of the same size: what is laid out stays, which saves seconds
+        figure.set_layout_engine("none")  # the PDF keeps the layout of the PNG, which saves seconds
         paths.append(path)
     return paths
 
@@ -124,7 +124,7 @@ def grid(
             low, top = (lowest, highest) if one_bar else (float(values.min()), float(values.max()))
             picture = axes.imshow(values[np.ix_(tick.order, tick.order)], cmap=COLORS, vmin=low, vmax=top)
             is_last = row == len(layers) - 1
-            tick.put(axes, left=column == 0, below=is_last or kind == "frames", size=SMALL if kind == "joints" else 6)
+            tick.put(axes, left=column == 0, below=is_last or kind == "frames")
             if not one_bar:
                 color_bar(figure, picture, ax=axes, shrink=0.8)
             if row == 0:

@@ -22,7 +22,7 @@ from feeders.presence import evenly, present
 from graph.common.files import atomic_write
 from graph.tools import Skeleton
 from processor.results.attention_pictures import COLORS, DOTS, PAGE, SMALL, Ticks, color_bar, draw_map, write
-from processor.results.tokens import at_frames
+from processor.results.tokens import at_frames, map_at_frames
 
 NUM_SHOWN = 6  # frames of a film strip
 LEAST = 0.2  # of an equal share: differences that fill the scale are at least as large
@@ -134,11 +134,7 @@ def over_time(seen: Sequence[Any], kind: str, T: int) -> dict[int, np.ndarray]:
 
 def between_frames(seen: Sequence[Any], T: int) -> np.ndarray | None:
     """(T, T): the mean over persons, heads, joints and layers of the attention between frames; None without any."""
-    maps = []
-    for one in seen:
-        if one.kind == "frames":
-            A = at_frames(one.values.mean(axis=(0, 1), dtype=np.float64), T, axes=(0, 1))
-            maps.append(A / A.sum(axis=1, keepdims=True))
+    maps = [map_at_frames(one.mean().mean(axis=0), T) for one in seen if one.kind == "frames"]
     return np.mean(maps, axis=0) if maps else None
 
 

@@ -27,3 +27,9 @@ def at_frames(x: np.ndarray, num_frame: int, *, axes: Sequence[int] = (0,)) -> n
         token = np.arange(num_frame) // step_of(num_frame, x.shape[axis])
         x = x.take(token, axis=axis)
     return x
+
+
+def map_at_frames(A: np.ndarray, num_frame: int) -> np.ndarray:
+    """Attention (L, L) between tokens -> (T, T): a token's weight is spread over the frames that it stands for."""
+    y = at_frames(A, num_frame, axes=(0, 1))
+    return y / y.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The folder of a run: refused when it is used, then the configuration, the log file and TensorBoard's events."""
+"""The folder of a run: refused if it holds another run, then filled with the configuration, the log and the events."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def compile_in_place(model: nn.Module, device: torch.device) -> None:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         text = f"compile: torch cannot compile for {device} on this machine ({reason}); leave it out"
         raise ValueError(text) from error
-    # compilers do not know what processes exchange; as a decorator this would import them with every run
+    # torch.compile cannot trace the exchange between processes; a decorator would import the compiler in every run
     forward = inspect.unwrap(SynchronisedBatchNorm.forward)
     SynchronisedBatchNorm.forward = torch.compiler.disable(forward)  # type: ignore[method-assign]
     model.compile(dynamic=False)

@@ -70,7 +70,7 @@ def choose_device(wish: str | Sequence[int]) -> torch.device:
 
 
 def compute_in_full() -> None:
-    """In float32 a GPU convolves in float32; by default torch rounds to 10 bits there (TF32), as float16 has them."""
+    """Lets a GPU convolve float32 in full precision; by default torch rounds to the 10 bits of float16 there (TF32)."""
     torch.backends.cudnn.allow_tf32 = False
 
 

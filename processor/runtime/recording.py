@@ -1,4 +1,4 @@
-"""Training with CUDA graphs: a GPU replays forward and backward, and is not told every kernel of every step anew."""
+"""Training with CUDA graphs: a GPU replays a recorded step, so that the processor need not launch its kernels."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def _write(path: Path, content: Mapping[str, Any], previous: Path | None) -> Non
 
 
 class Checkpoints:
-    """Saves a run in a folder, `about` beside the state, and every so many minutes within an epoch (0: not there)."""
+    """Saves the state of a run, and `about`, in a folder: after epochs, and every `minutes` within one, if not 0."""
 
     def __init__(self, folder: Path, about: Mapping[str, Any], minutes: float) -> None:
         self.folder, self.about, self.seconds = folder, about, 60 * minutes

@@ -128,14 +128,14 @@ def _measure(
     rates, waiting = _rates(steps, loader, device)
     memory = _memory(device)
     x = next(iter(loader.epoch(0)))[0].to(device)
-    clips = x.shape[1] if x.dim() == 6 else 1
-    parts = _parts(model, x.flatten(0, 1) if x.dim() == 6 else x, device, precision, training=training)
+    clips = x if x.dim() == 6 else x[:, None]
+    parts = _parts(model, clips.flatten(0, 1), device, precision, training=training)
     parts["other"] = max(0.0, len(x) / max(rates) - sum(parts.values()))
     return Speed(
         batch_size=len(x),
         samples_per_s=max(rates),
         median_samples_per_s=statistics.median(rates),
-        flops_per_s=max(rates) * clips * flops * (3 if training else 1),
+        flops_per_s=max(rates) * clips.shape[1] * flops * (3 if training else 1),
         memory=memory,
         waiting=waiting,
         parts=parts,
@@ -201,7 +201,7 @@ def _parts(
 ) -> dict[str, float]:
     """Seconds of each kind of part in a batch: each module by itself, on its input in the model, backward too.
 
-    The parts of a compiled model, which are none any more, are those of the model before it was compiled.
+    A compiled model does not run its modules one by one, so it is measured as it was before it was compiled.
     """
     seconds = dict.fromkeys(model.PARTS, 0.0)
     kinds = model.parts()

@@ -188,7 +188,7 @@ def _in_space(recording: Recording, unit: Unit) -> Recording:
 
 
 def _in_picture(recording: Recording, *, of_pyskl: bool = False) -> Recording:
-    """Pixels as shares of the picture; for pyskl's script, which divides, the picture that it divides by."""
+    """The recording in shares of its picture; with `of_pyskl` in pixels, with the size by which that script divides."""
     channels = recording.channels
     if channels.unit == "normalised" and of_pyskl:
         return replace(recording, channels=replace(channels, unit="pixels", picture=(1, 1)))
