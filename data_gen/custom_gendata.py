@@ -24,6 +24,7 @@ skipped. Every file is read twice, for its size and for its numbers, so that mem
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -67,6 +68,7 @@ def gendata(
     max_frame: int | None = None,
     num_person: int | None = None,
     channel: int | None = None,
+    frame_rate: float | None = None,
     strict: bool = False,
     num_worker: int = 1,
 ) -> Report:
@@ -88,6 +90,7 @@ def gendata(
         max_frame: T of the arrays; by default that of the longest recording.
         num_person: M of the arrays; by default the most persons of a recording.
         channel: C; needed for text without a heading, if a line has several persons or more than three channels.
+        frame_rate: frames a second, where the recordings do not tell; `--phase predict --window` counts seconds by it.
         strict: stop at the first file or line that cannot be used, instead of skipping it.
         num_worker: number of processes that read files.
 
@@ -99,7 +102,7 @@ def gendata(
     data_path, out_folder, report = Path(data_path), Path(out_folder), Report(strict=strict)
     label_path = Path(label_path) if label_path else None
     forget()
-    _check_options(max_frame=max_frame, num_person=num_person, channel=channel)
+    _check_options(max_frame=max_frame, num_person=num_person, channel=channel, frame_rate=frame_rate)
     bones, pattern = load_skeleton(skeleton), NamePattern(names) if names else None
     if not data_path.exists():
         raise FileNotFoundError(f"{data_path} is no folder; --data_path takes the folder of the recordings, or a file")
@@ -125,7 +128,7 @@ def gendata(
     M = num_person or max(fact.num_person for fact in facts.values())
     channels = _common_channels(facts)
     row_shape = (len(channels.names), T, bones.num_point, M)
-    rates = {fact.frame_rate for fact in facts.values()}
+    rates = {fact.frame_rate or frame_rate for fact in facts.values()}
     model_args = _model_args(out_folder, row_shape, len(labels.classes))
     texts = {
         CLASSES: "".join(f"{name}\n" for name in labels.classes),
@@ -173,10 +176,11 @@ def gendata(
     return report
 
 
-def _check_options(**options: int | None) -> None:
+def _check_options(**options: float | None) -> None:
     for option, value in options.items():
-        if value is not None and value < (least := 2 if option == "channel" else 1):
-            raise ValueError(f"--{option} {value} must be at least {least}")
+        least = 2 if option == "channel" else 1
+        if value is not None and not least <= value < math.inf:
+            raise ValueError(f"--{option} {value:g} must be at least {least}, and finite")
 
 
 def _model_args(out_folder: Path, row_shape: tuple[int, int, int, int], num_class: int) -> dict[str, Any]:

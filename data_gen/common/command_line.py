@@ -154,7 +154,7 @@ def main_of(function: Callable[..., Report], description: str | None) -> Callabl
             if bool in kinds:
                 settings["action"] = "store_true"
             else:
-                settings["type"] = int if int in kinds else Path if Path in kinds else str
+                settings["type"] = next((kind for kind in (int, float, Path) if kind in kinds), str)
                 if get_origin(hints[name]) is Literal:
                     settings["choices"] = get_args(hints[name])
                 if default is parameter.empty:

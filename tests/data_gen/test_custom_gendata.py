@@ -27,7 +27,7 @@ from data_gen.custom_gendata import main
 from data_gen.formats.labels import read_labels
 from data_gen.formats.reading import read
 from data_gen.formats.recording import Recording
-from feeders.arrays import skeleton_of_array
+from feeders.arrays import load_prepared, skeleton_of_array
 from feeders.feeder import Feeder
 from graph.custom import load_skeleton
 from graph.tools import Skeleton
@@ -184,6 +184,17 @@ def test_a_joint_without_all_its_numbers_is_missing_and_counted(folder: Folder) 
     expected = joints[:5].copy()
     expected[1, 0, 2] = expected[3, 1, 0] = 0
     np.testing.assert_array_equal(folder.array()[0], expected.transpose(3, 0, 2, 1).astype(np.float32))
+
+
+def test_the_frame_rate_is_kept_where_recordings_do_not_tell_it(folder: Folder) -> None:
+    folder.add("a.npy", moves(4, 6, 4, 3))
+    folder.convert("--frame_rate", 12.5)
+    prepared = load_prepared(folder.path / "out" / "train_data_joint.npy")
+    assert prepared is not None
+    assert prepared.frame_rate == 12.5
+    for wrong in (0, "nan", "inf"):
+        with pytest.raises(ValueError, match=r"--frame_rate .* must be at least 1, and finite"):
+            folder.convert("--frame_rate", wrong)
 
 
 def test_longer_sequences_and_further_persons_are_cut_and_told(folder: Folder) -> None:
