@@ -51,7 +51,12 @@ def train(run: Training, *, after_epoch: Callable[[int, float], None] = lambda e
     """
     config, state, checkpoints, device, precision = run.config, run.state, run.checkpoints, run.device, run.precision
     loader, judge = run.loaders["train"], config.judge
-    with closing(run), work_dir.journal(config.work_dir, state.step) as record, stop_signals() as signals:
+    with (
+        closing(run),
+        work_dir.locked(config.work_dir),
+        work_dir.journal(config.work_dir, state.step) as record,
+        stop_signals() as signals,
+    ):
         _log_beginning(run)
         tested = None  # the scores of the test
         features = Features(run.model, len(run.loaders["test"].feeder))

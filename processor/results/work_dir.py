@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -35,6 +36,9 @@ FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H
 LOGGED = "log_file"  # attribute of an error: the log that holds its traceback
 CHECKPOINTS = (LAST, PREVIOUS, BEST)
 RUN = (*CHECKPOINTS, DAMAGED, CONFIG, LOG, NOT_FINITE, "events.out.tfevents.*")
+
+if sys.platform != "win32":
+    import fcntl
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +103,12 @@ def prepare(
         resumed: the checkpoint that it goes on from; the folder of that may be used.
 
     Raises:
-        ValueError: the folder holds an earlier run, which is neither resumed nor to be overwritten.
+        ValueError: the folder holds an earlier run, which is neither resumed nor to be overwritten, or which another
+            process trains now.
     """
+    if training and (folder / LOG).is_file():
+        with locked(folder):
+            pass
     files = [path for pattern in (*RUN, *RESULTS) for path in folder.glob(pattern)]
     used = files if any(path.name != LOG for path in files) else []  # a run that failed at once left a log alone
     goes_on = resumed is not None and resumed.parent.resolve() == folder.resolve()
@@ -119,6 +127,29 @@ def prepare(
         delete_leftovers(folder / name)
     if training or not used:
         write_text(folder / CONFIG, config_text)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in a folder until the block ends; only the process of rank 0 does.
+
+    The lock is not that of its workers, which may outlive it. Windows and some network disks have none.
+
+    Raises:
+        ValueError: another process trains in the folder.
+    """
+    if distributed.rank() or sys.platform == "win32":
+        yield
+        return
+    with (folder / LOG).open("a") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            text = f"work_dir: another process trains in {folder}; wait for its end, or choose another --work_dir"
+            raise ValueError(text) from error
+        except OSError:  # no locks on this disk
+            pass
+        yield
 
 
 @distributed.on_rank_0

@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -324,6 +326,24 @@ def test_a_run_goes_on_only_in_its_own_folder(data: Data, tmp_path: Path) -> Non
         train(elsewhere)
     assert (tmp_path / "other" / "last.pt").read_bytes() == before
     assert (tmp_path / "run" / "last.pt").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_two_processes_do_not_train_in_one_folder(data: Data, tmp_path: Path) -> None:
+    train(make(data, tmp_path, num_epoch=1))
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    code = f"import fcntl; f = open({str(tmp_path / 'run' / 'log.txt')!r}, 'a'); fcntl.lockf(f, fcntl.LOCK_EX); "
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{code}print(flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        for options in ({"resume": "auto"}, {"overwrite": True}):
+            with pytest.raises(ValueError, match=r"another process trains in .*run; wait for its end"):
+                train(make(data, tmp_path, num_epoch=2, **options))
+        assert (tmp_path / "run" / "last.pt").read_bytes() == before
+        other.kill()
+    train(make(data, tmp_path, num_epoch=2, resume="auto"))
 
 
 def test_a_resumed_run_has_its_own_settings_and_the_old_runs_moments(data: Data, tmp_path: Path) -> None:
