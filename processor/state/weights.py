@@ -16,6 +16,7 @@ from graph.common.imports import import_object
 from graph.common.schema import schema_of
 from model.base import SkeletonModel
 from model.names import plain_key
+from model.options import OPTIONS
 from model.published import agree, family, infer_model_args, load_published
 from processor.config.check import Check
 from processor.config.schema import CONFIG, model_of
@@ -25,7 +26,7 @@ from processor.state.data import TestData
 log = logging.getLogger(__name__)
 
 # what a file may name that its user has not named; anything else would be imported and called
-MODELS = ("model.st_tr.Model", "model.zit_zot.Model", "model.Model")
+MODELS = tuple(OPTIONS)
 GRAPHS = tuple(
     f"graph.{name}" for name in (
         "azure_kinect.Graph", "coco.Graph", "custom.Graph", "kinetics.Graph", "mediapipe.Graph", "ntu_rgb_d.Graph",
