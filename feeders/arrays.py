@@ -301,6 +301,8 @@ def class_names_in(path: str | Path) -> tuple[str, ...]:
     """
     try:
         names = tuple(line.strip() for line in Path(path).read_text(encoding="utf-8-sig").split("\n") if line.strip())
+    except FileNotFoundError as error:
+        raise ValueError(f"class_names: {path} does not exist; name a text file with a name a line") from error
     except (OSError, UnicodeError) as error:
         raise ValueError(f"class_names: {path} is no text file in UTF-8 with a name a line") from error
     if not names:

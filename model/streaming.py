@@ -252,9 +252,16 @@ class Window:
         self._frames.clear()
 
     def push(self, frame: Tensor) -> None:
-        """The next frame (N, C, V, M), or frames (N, C, T, V, M)."""
-        x = frame.clone()
-        self._frames.extend([x] if x.dim() == 4 else x.unbind(dim=2))
+        """The next frame (N, C, V, M), or frames (N, C, T, V, M).
+
+        Raises:
+            ValueError: the shape differs from that of the frames before.
+        """
+        x = (frame[:, :, None] if frame.dim() == 4 else frame).clone()
+        if self._frames and (x[:, :, 0].shape != (before := self._frames[0].shape)):
+            given, wanted = tuple(x[:, :, 0].shape), tuple(before)
+            raise ValueError(f"push: a frame {given} (N, C, V, M), after {wanted}; call reset() before other streams")
+        self._frames.extend(x.unbind(dim=2))
 
     @torch.no_grad()
     def logits(self) -> Tensor:

@@ -20,7 +20,7 @@ from data_gen.formats.files import Source, check_size
 from data_gen.formats.headings import skeleton_named
 from data_gen.formats.recording import Recording
 from graph.channels import Channels, Unit
-from graph.common.words import plural
+from graph.common.words import few_of, plural
 from graph.ntu_rgb_d import SKELETON as KINECT_V2
 
 MAX_SCORE = 1.1
@@ -133,7 +133,7 @@ def one_of(arrays: Mapping[str, Any], source: Source, **fields: Any) -> Recordin
     only = next((name for name in arrays if len(arrays) == 1 and arrays[name].ndim > 1), None)
     key = next((key for key in JOINTS if key in arrays), only)
     if key is None:
-        raise ValueError(f"it holds {', '.join(sorted(arrays))}: neither x_train and y_train, nor keypoints")
+        raise ValueError(f"it holds {few_of(sorted(arrays), 3)}: neither x_train and y_train, nor keypoints")
     if "skeleton" not in fields and (named := skeleton_named(arrays)):
         fields["skeleton"] = named
     joints, channels = _unrolled(_numbers(arrays[key]), source), fields.pop("channels", None)

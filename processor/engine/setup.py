@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from graph.common.files import beginning
 from graph.common.imports import import_object
-from graph.common.words import plural
+from graph.common.words import few_of, plural
 from processor.config.schema import Config, resolved
 from processor.engine.checkpointing import compute_blocks_again
 from processor.engine.data import Loader
@@ -86,6 +86,7 @@ def set_up_training(config: Config) -> Training:
     criterion = new_loss(config, run.device, _class_weights(run))
     check_loss(criterion, config.loss, run.model, run.loaders["train"].feeder, run.device)
     frozen = freeze(run.model, config.freeze)
+    _warn_of_frozen_beginnings(config, run.model)
     prepare_forward(config, run.model, run.device)
     state = new_state(config, run.model, run.device, run.precision, criterion)
     if distributed.rank():
@@ -174,6 +175,16 @@ def _warn_of_shared_samples(loaders: Mapping[str, Loader]) -> None:
     for a, b in combinations(names, 2):
         if shared := sorted(names[a] & names[b]):
             log.warning("%s and %s data share %s, such as %s", a, b, plural(len(shared), "sample"), shared[0])
+
+
+def _warn_of_frozen_beginnings(config: Config, model: nn.Module) -> None:
+    """Warns of parameters that are frozen with the numbers that they begin with, for the weights do not hold them."""
+    held = read_weights(config.weights).state if config.freeze and config.weights else {}
+    fixed = {name: p.detach().cpu() for name, p in model.named_parameters() if not p.requires_grad}
+    new = [name for name, p in fixed.items() if name not in held or not torch.equal(held[name].to(p.dtype), p)]
+    if new and len(new) < len(fixed):  # published weights have other names
+        log.warning("freeze: %s not taken from the weights, and keep their first numbers: %s",
+                    plural(len(new), "parameter is", "parameters are"), few_of(new, 3))  # fmt: skip
 
 
 def prepare_forward(config: Config, model: nn.Module, device: torch.device) -> None:

@@ -52,7 +52,7 @@ def settle_classes(
     Raises:
         ValueError: the names of weights, configuration and data do not fit each other.
     """
-    if "train" in feeders and learnt and said and said != learnt:
+    if "train" in feeders and learnt and said and sorted(said) != sorted(learnt):
         raise ValueError(
             f"weights and class_names name other classes: {_differing(learnt, said)}; take the same names, or "
             "fine-tune with a new classifier: --ignore_weights auto"

@@ -122,7 +122,8 @@ class State:
                 f"resume: {path} was trained with {content['optimizer_name']}, not {type(self.optimizer).__name__}; "
                 "resume with its own configuration"
             )
-        if content.get("learning", [name for name, _ in self.model.named_parameters()]) != self.learning:
+        learning = content.get("learning", [name for name, _ in self.model.named_parameters()])
+        if learning != self.learning or _sizes(content["optimizer"]) not in (None, _sizes(self.optimizer.state_dict())):
             raise ValueError(
                 f"resume: {path} was trained with other parts frozen, or other groups of lr_factors or decay_all; "
                 "resume with its own configuration, or start a new run with --weights"
@@ -178,6 +179,14 @@ class State:
             return path.replace(folder / LAST) if path.name == PREVIOUS else path
         if damaged:
             raise ValueError(f"resume: no checkpoint in {folder} is sound; begin again with --overwrite")
+        return None
+
+
+def _sizes(optimizer: Any) -> list[int] | None:
+    """How many parameters each group of an optimiser's state has; None: it is damaged."""
+    try:
+        return [len(group["params"]) for group in optimizer["param_groups"]]
+    except (KeyError, TypeError):
         return None
 
 

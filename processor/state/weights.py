@@ -76,7 +76,7 @@ class Weights:
         new = any(SkeletonModel.SETTLED_BY.get(f"{prefix.rstrip('.')}.") == "num_class" for prefix in ignored)
         if new or names is None or AUTO not in ignored:
             return None if new else names
-        fits = tuple(said) == names if said else {*(of_data or ())} <= {*names}
+        fits = sorted(said) == sorted(names) if said else {*(of_data or ())} <= {*names}
         return names if fits and num_class in (None, len(names)) else None
 
     @property

@@ -97,6 +97,6 @@ def _of_number(recording: Recording, chosen: np.ndarray) -> Recording:
 
 
 def _without(recording: Recording, is_cut: np.ndarray) -> Recording:
-    """The recording without the persons who are `gone` (T, M)."""
+    """The recording without the persons who are `is_cut` (T, M)."""
     present = recording.present & ~is_cut[..., None]
     return replace(recording, joints=recording.joints * present[..., None], present=present, identity=None)

@@ -46,9 +46,11 @@ def parser() -> PhaseParser:
         epilog="With --config, keys of the configuration can be given, too. See docs/explaining.md.",
     )
     words.option("weights", type=Path, help="last.pt or best.pt of a run (default: last.pt in work_dir of --config)")
-    words.option("sample", nargs="+", help="names of test samples")
-    words.option("class", nargs="+", help="classes, by name or number from 0: the mean over their test samples")
-    words.option("input", type=Path, nargs="+", help="files or folders of recordings, in any format")
+    words.option("sample", nargs="+", action="extend", help="names of test samples")
+    words.option(
+        "class", nargs="+", action="extend", help="classes, by name or number from 0: the mean over their test samples"
+    )
+    words.option("input", type=Path, nargs="+", action="extend", help="files or folders of recordings, in any format")
     words.option("order", choices=["joint", "limb"], default="joint", help="joints in the skeleton's order, or by limb")
     words.option(
         "color_bar", choices=["one", "each"], default="one", help="one colour scale for all maps, or one for each"

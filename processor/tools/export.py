@@ -27,7 +27,7 @@ from torch.utils._pytree import tree_map
 from graph.common.files import atomic_write, check_folder
 from model import fast
 from model.base import SkeletonModel
-from model.streaming import STEP, Step, Tail
+from model.streaming import STEP, Step, Tail, streamable
 from processor.state.data import versions
 from processor.tools.phase import PhaseParser, of_weights
 from processor.tools.trained import Trained, load_trained
@@ -94,7 +94,8 @@ def export_stream(trained: Trained, path: Path, format: Format) -> list[Path]:
     What both take and give is in their metadata: `state` has the name, shape (N: streams) and type of each tensor.
     """
     require(format)
-    if keys := [key for key in ("min_max", "normalization") if trained.args.get(key)]:
+    streamable(trained.model)  # before what another training could change
+    if keys := [key for key in ("min_max", "random_shift") if trained.args.get(key)]:
         raise ValueError(
             f"stream: the feeder's {keys[0]} looks at all frames of a clip; leave --stream out, or train the model "
             f"with {keys[0]}: false in both feeders' arguments"
@@ -162,8 +163,9 @@ def _silence() -> Iterator[None]:
 def clip_shape(trained: Trained) -> tuple[int, int, int, int]:
     """(C, T, V, M) of the clips that the feeder gives, or of the model's input."""
     window, model = int(trained.args.get("window_size", -1)), trained.model
-    C, T, V, M = model.input_shape(window) if isinstance(model, SkeletonModel) else trained.data.shape
-    return C, window if window > 0 else T, V, M
+    T = window if window > 0 else trained.data.shape[1]
+    C, _, V, M = model.input_shape(T) if isinstance(model, SkeletonModel) else trained.data.shape
+    return C, T, V, M
 
 
 def trace(
@@ -274,5 +276,7 @@ def metadata(trained: Trained, shape: tuple[int, int, int, int], frames: tuple[i
         "frame_rate": data.frame_rate,
         "made": data.made,
         "feeder": {key: value for key, value in trained.args.items() if not key.endswith("_path")},
+        # (C, V) each: what `normalization` subtracts from a clip, and what it then divides it by
+        "statistics": data.statistics and [x[:, 0, :, 0].tolist() for x in data.statistics],
         "versions": versions(),
     }

@@ -31,7 +31,7 @@ class PhaseParser(Parser):
             ValueError: options that are wrong, or unknown while there is no configuration.
         """
         args, changes = self.parse_known_args(list(argv))
-        if changes and args.config is None:
+        if changes and (args.config is None or not changes[0].startswith("--")):
             raise ValueError(f"{self.phase}: {changes[0]!r} is no option of it; {self.prog} --help shows them")
         return args, changes
 

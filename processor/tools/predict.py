@@ -74,7 +74,12 @@ class _Cut(NamedTuple):
     end: int
     rate: float | None
     notes: tuple[str, ...]
-    is_whole: bool
+    size: int  # frames of the part; the models may take fewer
+
+    @property
+    def title(self) -> str:
+        """Whose label it gets."""
+        return self.name if self.person is None else f"{self.name}, person {self.person}"
 
 
 class Recognizer:
@@ -161,8 +166,10 @@ class Recognizer:
         asked = Options(**options)
         asked.check()
         cuts = (cut for recording in recordings for cut in self._cuts(recording, asked))
+        labelled: dict[str, str | None] = {}  # the titles of parts: None, or why those without a label have none
         while chunk := list(islice(cuts, CHUNK)):
-            yield from self._score(chunk, asked)
+            yield from self._score(chunk, asked, labelled)
+        self.skipped += [f"{title}: {reason}" for title, reason in labelled.items() if reason is not None]
 
     def _cuts(self, recording: Recording, options: Options) -> Iterator[_Cut]:
         """The parts of a recording that get a label."""
@@ -171,7 +178,7 @@ class Recognizer:
         recording = replace(recording, frame_rate=rate)
         if told and rate and rate != told:
             notes.append(f"its file or format tells {told:g} frames a second; {rate:g} are taken, as you ask for")
-        if rate is None and (rate := self.streams[0].data.frame_rate):
+        if rate is None and (rate := next((r for stream in self.streams if (r := stream.data.frame_rate)), None)):
             notes.append(f"its frame rate is not known; {rate:g} frames a second are assumed, as in the model's data")
         windows = Windows(T, T)
         if options.window is not None:
@@ -182,10 +189,11 @@ class Recognizer:
         if not recording.present.any():
             self.skipped.append(f"{name}: nobody is in any frame")
             return
-        size, longest = min(windows.size, T), max(stream.longest or T for stream in self.streams)
-        if size > longest:
+        size, limits = min(windows.size, T), sorted(stream.longest or T for stream in self.streams)
+        if size > limits[0]:
             what = f"it has {T} frames" if size == T else f"a window has {size} frames"
-            notes.append(f"{what}, of which the model takes the first {longest}; a --window may be shorter")
+            notes.append(f"{what}, of which the model takes the first {limits[0]}; a --window may be shorter")
+        recording = self._with_joints(recording)
         for person, alone in apart(recording) if options.per_person else [(None, recording)]:
             try:
                 fitted = [stream.fit(alone) for stream in self.streams]
@@ -195,18 +203,27 @@ class Recognizer:
             known = tuple(dict.fromkeys(chain(notes, *(each.notes for each in fitted))))
             for start, end in windows.spans(T):
                 parts = tuple(part(each, slice(start, end)) for each in fitted)
-                yield _Cut(name, parts, person, start, min(end, start + longest), rate, known, size == T)
+                yield _Cut(name, parts, person, start, min(end, start + limits[-1]), rate, known, end - start)
 
-    def _score(self, cuts: Sequence[_Cut], options: Options) -> Iterator[Prediction]:
-        """The predictions of a chunk; a part without anybody has none."""
+    def _with_joints(self, recording: Recording) -> Recording:
+        """The recording; one that does not name its joints has those of the first model where others have others."""
+        first, *others = (stream.data.skeleton for stream in self.streams)
+        is_clear = recording.skeleton is not None or all(other == first for other in others)
+        is_other = first is None or first.num_point != recording.joints.shape[2]
+        return recording if is_clear or is_other else replace(recording, skeleton=first)
+
+    def _score(self, cuts: Sequence[_Cut], options: Options, labelled: dict[str, str | None]) -> Iterator[Prediction]:
+        """The predictions of a chunk; a part without anybody has none, and the reason is in `labelled`."""
         used, rows = [], []
         for cut in cuts:
             try:
                 rows.append([stream.row(each) for stream, each in zip(self.streams, cut.fitted, strict=True)])
                 used.append(cut)
+                labelled[cut.title] = None
             except ValueError as error:
-                if cut.is_whole:
-                    self.skipped.append(f"{cut.name}: {error}")
+                seen = cut.end - cut.start
+                more = f" of the first {seen}, which the model takes; try a --window" if seen < cut.size else ""
+                labelled.setdefault(cut.title, f"{error}{more}")
         if not used:
             return
         logits = [stream.logits(of_one) for stream, of_one in zip(self.streams, zip(*rows, strict=True), strict=True)]

@@ -44,7 +44,14 @@ def parser() -> PhaseParser:
         description="Label recordings with a trained model, or with several models, whose logits are added.",
         epilog="With --config, keys of the configuration can be given, too. See docs/predicting.md.",
     )
-    words.option("input", type=Path, nargs="+", required=True, help="files or folders of recordings, in any format")
+    words.option(
+        "input",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        help="files or folders of recordings, in any format",
+    )
     words.option("out", type=Path, help="FILE.json: writes it, FILE.csv and, with --window, the picture FILE.png")
     words.option("window", type=float, help="length of windows in seconds; without it whole recordings are labelled")
     words.option("every", type=float, help="seconds from the start of a window to the next (default: --window)")
@@ -55,8 +62,17 @@ def parser() -> PhaseParser:
 
 def add_options(words: PhaseParser) -> None:
     """Adds the options of all phases that label."""
-    words.option("weights", type=Path, nargs="+", required=True, help="last.pt or best.pt of a run, one or several")
-    words.option("alpha", type=float, nargs="+", help="a weight for each file of weights; 1 by default")
+    words.option(
+        "weights",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        help="last.pt or best.pt of a run, one or several",
+    )
+    words.option(
+        "alpha", type=float, nargs="+", action="extend", help="a weight for each file of weights; 1 by default"
+    )
     words.option(
         "top_k", type=int, default=5, help="number of labels that are listed, the likeliest first (default: 5)"
     )
@@ -114,7 +130,7 @@ def stem_of(path: Path, read: Iterable[Path], option: str, *, picture: bool = Fa
     for suffix in (".json", ".csv", *[".png"] * picture):
         if (file := Path(f"{stem}{suffix}")).resolve() in taken:
             raise ValueError(f"{option}: {file} is one of the files that are read; name another")
-        if file != path and file.exists() and not (file.is_file() and _is_of_predictions(file)):
+        if file.exists() and not (file.is_file() and _is_of_predictions(file)):
             raise ValueError(f"{option}: {file} would be replaced, and is no earlier prediction; name another")
     return stem
 

@@ -183,7 +183,8 @@ class Writer:
         cv2 = opencv()
         self.video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*CODECS[suffix]), rate, size)
         if not self.video.isOpened():
-            raise ValueError(f"out: this OpenCV writes no {suffix} of {size[0]} x {size[1]} pixels; try another suffix")
+            what = f"{suffix} of {size[0]} x {size[1]} pixels with {rate:g} pictures a second"
+            raise ValueError(f"out: this OpenCV writes no {what}; try another suffix or --frame_rate")
 
     def add(self, picture: np.ndarray) -> None:
         """The next picture."""

@@ -159,6 +159,16 @@ def test_what_sees_all_frames_is_refused_and_has_a_window(options: dict[str, Any
         torch.testing.assert_close(window.logits(), model(x[:, :, -24:]))
 
 
+def test_frames_of_another_shape_are_refused_before_they_are_kept() -> None:
+    window, x = Window(model_of(), 4), torch.randn(1, 3, 15, 2, dtype=torch.float64)
+    window.push(x)
+    before = window.logits()
+    for other in (x[..., :1], x.repeat(2, 1, 1, 1)):
+        with pytest.raises(ValueError, match=r"push: a frame \(.* after \(1, 3, 15, 2\); call reset\(\)"):
+            window.push(other)
+    torch.testing.assert_close(window.logits(), before)
+
+
 def test_zit_zot_and_training_are_refused() -> None:
     with pytest.raises(ValueError, match="made of all frames"):
         Stream(ZitZot(num_class=3, num_point=17).eval())

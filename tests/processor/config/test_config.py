@@ -114,7 +114,7 @@ class TestValues:
         assert load("class_names: names.txt").class_names == ["sit down", "stand up"]
         assert load("", "--class_names", "./names.txt").class_names == ["sit down", "stand up"]
         assert problems("class_names: name.txt") == [
-            "c.yaml:2: class_names: name.txt is no text file in UTF-8 with a name a line"
+            "c.yaml:2: class_names: name.txt does not exist; name a text file with a name a line"
         ]
         assert problems("class_names: parts.Model") == ["c.yaml:2: class_names: parts.Model holds no names"]
         assert problems("class_names: [a, b, c]") == ["c.yaml:2: class_names: 3 names, but model_args.num_class is 2"]

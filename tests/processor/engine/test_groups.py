@@ -150,6 +150,15 @@ def test_a_module_whose_parameters_are_all_frozen_is_frozen() -> None:
         freeze(model, ["0", "1", "2"])
 
 
+def test_a_run_with_a_factor_for_its_last_parameters_goes_on_only_with_it(data: Data, tmp_path: Path) -> None:
+    """The order of the parameters in the optimiser is then that of a run without factors."""
+    train(make(data, tmp_path, num_epoch=1, lr_factors={"fcn": 10.0}))
+    for other in ({}, {"fcn": 10.0, "backbone.2": 2.0}):
+        with pytest.raises(ValueError, match=r"last\.pt was trained with other parts frozen, or other groups"):
+            train(make(data, tmp_path, num_epoch=2, resume="auto", lr_factors=other))
+    train(make(data, tmp_path, num_epoch=2, resume="auto", lr_factors={"fcn": 10.0}))
+
+
 def test_a_frozen_run_goes_on_to_the_bit_and_only_with_its_groups(data: Data, tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "freeze": ["data_bn", "gcn0", "tcn0", "backbone.0"], "lr_factors": {"backbone": 0.1}, "decay_all": False,
@@ -157,7 +166,9 @@ def test_a_frozen_run_goes_on_to_the_bit_and_only_with_its_groups(data: Data, tm
     train(make(data, tmp_path, work_dir=tmp_path / "whole", num_epoch=2, **settings))
     train(make(data, tmp_path, num_epoch=1, **settings))
     first = read_checkpoint(tmp_path / "run" / "last.pt")["model"]
-    for other in ({**settings, "freeze": ["gcn0"]}, {**settings, "decay_all": True}, {**settings, "lr_factors": {}}):
+    others: list[dict[str, Any]] = [{"freeze": ["gcn0"]}, {"decay_all": True}, {"lr_factors": {}}]
+    others.append({"lr_factors": {"backbone.1": 0.1}})  # as many groups
+    for other in ({**settings, **changes} for changes in others):
         with pytest.raises(
             ValueError, match=r"resume: .*last\.pt was trained with other parts frozen, or other groups"
         ):

@@ -178,6 +178,7 @@ def test_a_stream_is_derived_at_the_same_step_in_all_parts() -> None:
 def test_a_training_goes_on_with_the_names_that_were_learnt_or_is_refused() -> None:
     nothing, said, learnt = SimpleNamespace(label=[]), ("sit", "stand"), ("stand", "sit")
     with pytest.raises(ValueError, match="weights and class_names name other classes: 'stand' and 'sit'"):
-        settle_classes({"train": nothing}, {"train": {}}, said=said, learnt=learnt)
+        settle_classes({"train": nothing}, {"train": {}}, said=("sit", "jump"), learnt=learnt)
+    assert settle_classes({"train": nothing}, {"train": {}}, said=said, learnt=learnt) == learnt  # in another order
     assert settle_classes({"train": nothing}, {"train": {}}, said=said, learnt=said) == said
     assert settle_classes({"test": nothing}, {"test": {}}, said=said, learnt=learnt) == learnt

@@ -154,6 +154,18 @@ def test_other_windows_and_persons(
     assert "backbone.*.tcn1.bn.weight" in left_out(caplog)["ignored"]
 
 
+def test_frozen_parameters_that_are_not_taken_are_told(
+    data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(make(data, tmp_path, num_epoch=1))
+    settings = {"num_epoch": 1, "weights": tmp_path / "run" / "last.pt", "freeze": ["fcn", "data_bn"]}
+    for ignored, told in (["fcn"], True), ([], False):
+        caplog.clear()
+        train(make(data, tmp_path, work_dir=tmp_path / f"{told}", ignore_weights=ignored, **settings))
+        said = "freeze: 2 parameters are not taken from the weights, and keep their first numbers: fcn.weight, fcn.bias"
+        assert (said in caplog.text) == told
+
+
 def test_what_the_data_do_not_decide_must_agree(tmp_path: Path) -> None:
     weights = saved(tmp_path / "w.pt", Model(**MODEL), MODEL)
     with pytest.raises(
@@ -177,16 +189,21 @@ def test_classes_of_the_same_number_may_be_others(data: Data, tmp_path: Path, ca
     for number, (of_data, said, known, new) in enumerate([
         ("sit\njump\nrun\n", None, ["jump", "run", "sit"], False),  # numbered otherwise, and matched by name
         ("jump\nrun\ndance\n", None, ["jump", "run", "dance"], True),
-        ("jump\nrun\nsit\n", ["sit", "jump", "run"], ["sit", "jump", "run"], True),
+        ("jump\nrun\nsit\n", ["sit", "jump", "run"], ["jump", "run", "sit"], False),  # the configuration's order
+        ("jump\nrun\nsit\n", ["sit", "jump", "dance"], None, True),
     ]):  # fmt: skip
         names.write_text(of_data)
         caplog.clear()
         folder = tmp_path / f"{number}"
+        if known is None:
+            with pytest.raises(ValueError, match="does not know 'run'"):
+                train(make(data, tmp_path, work_dir=folder, class_names=said, **settings))
+            continue
         train(make(data, tmp_path, work_dir=folder, class_names=said, **settings))
         assert read_checkpoint(folder / "last.pt")["class_names"] == known
         assert ("of other classes" in left_out(caplog)) == new
     with pytest.raises(ValueError, match=r"class_names name other classes: 'jump' and 'sit'.* --ignore_weights auto"):
-        train(make(data, tmp_path, class_names=["sit", "jump", "run"], **{**settings, "ignore_weights": []}))
+        train(make(data, tmp_path, class_names=["sit", "jump", "dance"], **{**settings, "ignore_weights": []}))
 
 
 def test_published_weights_are_tuned_on_another_skeleton(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

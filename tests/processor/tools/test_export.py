@@ -144,9 +144,12 @@ def test_onnx_runtime_steps_through_a_clip(run: Path, tmp_path: Path) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (requirements-onnx.txt)")
     (trained,) = load_trained([run / "last.pt"], device="cpu")
     with pytest.raises(
-        ValueError, match=r"^stream: sampling: even chooses among all frames of a clip; leave --stream out$"
+        ValueError, match=r"^stream: sampling: even chooses among all frames of a clip; leave --stream out, or "
     ):
         export_stream(replace(trained, args={"sampling": "even"}), tmp_path / "a.onnx", "onnx")
+    attending = Model(**{**trained.model.options.__dict__, "attention": False, "tcn_attention": True}).eval()
+    with pytest.raises(ValueError, match="temporal attention looks at all frames"):  # whatever the feeder does
+        export_stream(replace(trained, model=attending, args={"sampling": "even"}), tmp_path / "a.onnx", "onnx")
     paths = export_stream(trained, tmp_path / "a.onnx", "onnx")
     assert [path.name for path in paths] == ["a.step.onnx", "a.tail.onnx"]
     step, tail = map(runtime.InferenceSession, paths)

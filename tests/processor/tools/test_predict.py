@@ -28,6 +28,7 @@ from graph.azure_kinect import SKELETON as AZURE
 from graph.channels import Channels
 from graph.coco import SKELETON as COCO
 from graph.ntu_rgb_d import SKELETON as NTU
+from graph.tools import Skeleton
 from processor.config.schema import Config, load_config
 from processor.engine.evaluate import evaluate
 from processor.engine.models import model_of_weights
@@ -39,7 +40,7 @@ from processor.state.weights import read_weights
 from processor.tools import explain
 from processor.tools.info import info
 from processor.tools.predict import Recognizer
-from processor.tools.predictions import draw
+from processor.tools.predictions import draw, parser
 from processor.tools.preparation import row_of
 
 MODEL = {"num_class": 10, "channels": [16, 16, 32], "Nh": 2, "window_size": 16, "classifier_std": 0.1}
@@ -211,6 +212,40 @@ def test_several_models_are_fused_by_the_names_of_their_classes(demo: Path, tmp_
         Recognizer.load(demo / "joint" / "last.pt", class_names=turned)
     with pytest.raises(ValueError, match=r"have different classes \(.*jump.*\); fuse scores of the same task"):
         Recognizer.load(demo / "joint" / "last.pt", tmp_path / "turned.pt")
+
+
+def test_joints_without_names_are_those_of_the_first_model(demo: Path) -> None:
+    one = Recognizer.load(demo / "joint" / "last.pt", device="cpu")
+    (stream,) = one.streams
+    turned = Skeleton("turned", NTU.joints[::-1], tuple(24 - parent for parent in NTU.parents[::-1]))
+    other = replace(stream, data=replace(stream.data, skeleton=turned))
+    recording = walk(20)
+    for pair in ([stream, other], [other, stream]):
+        named = recording if pair[0] is stream else replace(recording, skeleton=turned)
+        unnamed = replace(recording, skeleton=None)
+        (a,), (b,) = (Recognizer(pair)(each) for each in (named, unnamed))
+        np.testing.assert_allclose(a.logits, b.logits, atol=1e-5)
+
+
+def test_the_frame_rate_may_be_that_of_any_model(demo: Path) -> None:
+    one = Recognizer.load(demo / "joint" / "last.pt", device="cpu")
+    (stream,) = one.streams
+    silent = replace(stream, data=replace(stream.data, frame_rate=None))
+    for pair in ([stream, silent], [silent, stream]):
+        predictions = Recognizer(pair)(replace(walk(60), frame_rate=None), window=1)
+        assert [(p.start, p.end) for p in predictions] == [(0, 30), (30, 60)]
+
+
+def test_why_a_recording_has_no_label_is_told_also_for_windows_and_persons(demo: Path) -> None:
+    recognizer = Recognizer.load(demo / "joint" / "last.pt", device="cpu")
+    with pytest.raises(ValueError, match=r"^array: no body in any frame$"):
+        recognizer(np.ones((50, 2, 25, 3)), window=0.5)
+    late = walk(400, 2)
+    late.joints[:350, 1], late.present[:350, 1] = 0, False
+    (label,) = recognizer(late, per_person=True)
+    assert label.person == 0
+    (reason,) = recognizer.skipped
+    assert reason == "walk, person 1: no body in any frame of the first 300, which the model takes; try a --window"
 
 
 def walk(frames: int = 60, persons: int = 1, **fields: Any) -> Recording:
@@ -475,6 +510,25 @@ class TestCommand:
         error = self.run(demo, capsys, caplog, *words)[3]
         assert error == f"error: out: {tmp_path / 'file'} is no folder; name another place\n"
 
+    def test_a_file_of_the_user_is_kept(self, demo: Path, tmp_path: Path, capsys: Any, caplog: Any) -> None:
+        names = load_scores(demo / "joint" / "test_score.npz").names[:1]
+        words = ["--weights", demo / "joint" / "last.pt", "--input", *files_of(demo, names), "--out"]
+        for file in (tmp_path / "labels.csv", tmp_path / "my.json"):
+            file.write_text("name,label\n")
+            error = self.run(demo, capsys, caplog, *words, file)[3]
+            assert f"{file} would be replaced, and is no earlier prediction" in error
+            assert file.read_text() == "name,label\n"
+        assert self.run(demo, capsys, caplog, *words, tmp_path / "new.csv")[0] == 0
+        assert self.run(demo, capsys, caplog, *words, tmp_path / "new.csv")[0] == 0
+
+    def test_an_option_may_be_given_again(self) -> None:
+        words = ["--phase", "predict", "--weights", "a.pt", "--input", "x"]
+        args, _ = parser().read([*words, "--weights", "b.pt", "--input", "y", "z", "--alpha", "1", "--alpha", "2"])
+        assert (args.weights, args.input) == ([Path("a.pt"), Path("b.pt")], [Path("x"), Path("y"), Path("z")])
+        assert args.alpha == [1, 2]
+        with pytest.raises(ValueError, match="predict: 'stray' is no option of it"):
+            parser().read([*words, "--config", "c.yaml", "--top_k", "2", "stray"])
+
     def test_a_picture_tells_what_it_leaves_out(self) -> None:
         seconds = {"start_seconds": 0.0, "end_seconds": 1.0}
         rows = [{"recording": f"{n}", "person": None, "start": 0, "end": 9, **seconds, "label": "a"} for n in range(62)]
@@ -491,7 +545,7 @@ class TestCommand:
             (["--weights", "{w}", "--input", "{f}", "--out", "p.txt"], "out: p.txt is no name of a .json or .csv file"),
             (["--weights", "{w}", "--input", "{w}"], "input: no recording could be labelled; last.pt: "),
             (["--weights", "{w}", "--input", "{f}", "--alpha", "1", "2"], "alpha: 2 weights for 1 stream;"),
-            (["--weights", "{w}", "--input", "{f}", "--class_names", "no.txt"], "class_names: no.txt is no text file"),
+            (["--weights", "{w}", "--input", "{f}", "--class_names", "no.txt"], "class_names: no.txt does not exist"),
             (
                 ["--weights", "{w}", "--input", "{f}", "--device", "gpu"],
                 "predict: argument --device: 'gpu' is none of auto",
@@ -543,6 +597,8 @@ def test_the_notebook_runs_from_top_to_bottom(
     (tmp_path / "data" / "demo" / "raw" / name).write_bytes((demo / "demo" / "raw" / name).read_bytes())
     notebook = json.loads((ROOT / "docs" / "predicting.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")  # where Jupyter begins
     names: dict[str, Any] = {}
     for cell in cells:
         exec(compile(cell, "predicting.ipynb", "exec"), names)
