@@ -209,6 +209,7 @@ def _config(out_folder: Path, skeleton: Skeleton, model_args: dict[str, Any], *,
     notes = [
         "Training on the recordings that custom_gendata.py converted; docs/training.md describes all keys.",
         f"center: the origin of a sequence is joint {center}, {skeleton.joints[center]}, of its first frame.",
+        "center and random_scaling act with `min_max: false`; min_max of config/custom/_base.yaml undoes both.",
         *(["random_rotation: degrees about x, y and z; [0, 0, 30] if z points upwards."] if has_depth else []),
     ]
     return "".join(f"# {note}\n" for note in notes) + dump(fields)

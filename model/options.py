@@ -120,7 +120,7 @@ class StTrOptions(ModelOptions):
         for key in ("dk", "dv"):
             if not 0 < getattr(self, key) <= 1:
                 yield (key,), f"{getattr(self, key)} is not in (0, 1]"
-        if min(self.Nh, self.n) < 1:
+        if min(self.Nh, self.n) < 1 or not (0 < self.dk <= 1 and 0 < self.dv <= 1):
             return
         keys = ("channels", "double_channel", "all_layers", "more_channels", "Nh", "n", "dk", "dv")
         uses = (("attention", "only_attention"), ("tcn_attention", "only_temporal_attention"))

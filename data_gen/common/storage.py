@@ -161,6 +161,6 @@ def require_space(folder: Path, num_bytes: int) -> None:
     free = shutil.disk_usage(place).free
     if free < num_bytes:
         raise ValueError(
-            f"{folder}: {num_bytes / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
+            f"{folder}: {num_bytes / 1e9:.3g} GB are needed and {free / 1e9:.3g} GB are free; "
             "make room or choose another folder"
         )

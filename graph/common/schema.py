@@ -120,11 +120,17 @@ def parameters(target: Any) -> tuple[dict[str, Any], list[str], bool]:
 
     Returns:
         Type hints by name; the names without a default; whether any other name is taken.
+
+    Raises:
+        ValueError: the target tells none.
     """
     if schema_of(target) is target:
         required = [f.name for f in fields(target) if f.default is MISSING and f.default_factory is MISSING]
         return hints_of(target), required, False
-    signature = inspect.signature(target).parameters
+    try:
+        signature = inspect.signature(target).parameters
+    except ValueError as error:  # of a class that is written in C
+        raise ValueError(f"{target.__module__}.{target.__qualname__} does not tell its arguments") from error
     named = {key: p for key, p in signature.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     hints = {key: p.annotation for key, p in named.items() if p.annotation is not p.empty}
     function = target.__init__ if inspect.isclass(target) else target

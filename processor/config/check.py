@@ -112,7 +112,11 @@ class Check:
             given: arguments that the program gives; `args` may not hold them.
         """
         schema, places = schema_of(target), getattr(args, "places", {})
-        hints, required, takes_all = parameters(schema or target)
+        try:
+            hints, required, takes_all = parameters(schema or target)
+        except ValueError as error:
+            self._say(place, f"{key}: {error}; name another class")
+            return {}
         before, prefix, good = len(self.problems), f"{key}." if key else "", {}
         for arg, value in args.items():
             if is_idle(arg, value) if not name else arg in WITHOUT_EFFECT and arg not in hints:

@@ -14,6 +14,7 @@ command line. Seeds and folds are not read here: they change no other key (`proc
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from graph.common.yaml_text import Section, plain
 from processor.config.layers import Reader, merge, overlaid, present
 
 KEY = "study"
+OF_STUDY = ("phase", "study", "work_dir", "only", "part", "resume", "overwrite")  # no keys of a stream
 FEEDERS = ("train_feeder_args", "validation_feeder_args", "test_feeder_args")
 
 
@@ -65,6 +67,10 @@ class Grid:
         for name in self.streams:
             if isinstance(self.fusion.get(name), dict):
                 yield ("fusion", "streams"), f"{name!r} is a stream, so its weight must be a number, such as 1 or 0.6"
+        changes = self.streams if isinstance(self.streams, dict) else {}
+        for name, key in product(changes, (*OF_STUDY, *["seed"] * bool(self.seeds))):
+            if key in changes[name]:
+                yield ("streams",), f"{name}: {key} is that of the study; leave it out here"
         inner = {name for value in self.fusion.values() if isinstance(value, dict) for name in value}
         for name in {*self.fusion} - {*models, *self.streams} or inner - {*self.streams}:
             yield ("fusion", "models", "streams"), f"{name!r} is no model and no stream of this study"
@@ -73,7 +79,7 @@ class Grid:
 def _are_weights(value: Any, *, inside: bool = False) -> bool:
     if isinstance(value, dict) and not inside:
         return all(_are_weights(weight, inside=True) for weight in value.values())
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def member_layers(

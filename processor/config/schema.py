@@ -13,7 +13,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -226,6 +226,7 @@ class Study:
     members: dict[tuple[str, str], Config]  # by model and stream; "" where the study has no such axis
     seeds: list[int]  # none: each member's seed
     weights: dict[tuple[str, str], float]  # by which the members are fused; none: they are not
+    changes: dict[str, Any] = field(default_factory=dict)  # what the command line says beside the file
 
     @property
     def config(self) -> Config:
@@ -277,6 +278,9 @@ def load_study(argv: Sequence[str]) -> Study:
         grid = _grid(together, study, check)  # where it is wrong, its members say nothing
         members = list(member_layers(grid, path, layers, check.problems)) if grid else []
     sections = {member: _merged(of_member, check) for member, of_member in members}
+    if grid and "work_dir" not in together:  # that of one of its models is not the study's
+        for section in sections.values():
+            section.pop("work_dir", None)
     configs = {member: _checked(section, path, check, reader.complete) for member, section in sections.items()}
     if not check.problems:
         check.problems.extend(_same(configs, check.file))
@@ -290,7 +294,7 @@ def load_study(argv: Sequence[str]) -> Study:
     for line in dict.fromkeys((*check.warnings, *said)):
         log.warning(line)
     weights = {member: grid.weight(*member) for member in configs} if grid and grid.fusion else {}
-    return Study(check.file, configs, grid.seeds if grid else [], weights)
+    return Study(check.file, configs, grid.seeds if grid else [], weights, plain(overrides))
 
 
 def _same(configs: Mapping[tuple[str, str], Config], file: str) -> Iterator[str]:

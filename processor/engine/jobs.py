@@ -13,8 +13,11 @@ from graph.common.bounded_yaml import YamlError, read_text
 from graph.common.words import few_of, plural
 from graph.common.yaml_text import Section, load, plain
 from processor.config.schema import Config, Study, resolved
+from processor.engine.fit import check_fit
+from processor.engine.models import build_model
 from processor.engine.setup import open_feeder
-from processor.results.ledger import RESULT
+from processor.results.ledger import RESULT, about_run
+from processor.results.provenance import fingerprint
 from processor.results.scores import SCORE
 from processor.results.work_dir import CONFIG, check_place
 
@@ -68,17 +71,21 @@ def choose(jobs: Sequence[Job], config: Config) -> list[Job]:
     """The runs that `only` and `part` leave.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are none, or none has a name that `only` gives.
     """
-    patterns = [end for pattern in config.only for end in (pattern, f"{pattern}/*")]
-    chosen = [job for job in jobs if not patterns or any(fnmatchcase(job.name, pattern) for pattern in patterns)]
-    if not chosen:
+    matching = {pattern: {job.name for job in jobs if _is_called(job, pattern)} for pattern in config.only}
+    if unknown := [pattern for pattern, names in matching.items() if not names]:
         names = few_of((job.name for job in jobs), 8)
-        raise ValueError(f"only: no run is called {' or '.join(config.only)}; the runs are {names}")
+        raise ValueError(f"only: no run is called {' or '.join(unknown)}; the runs are {names}")
+    chosen = [job for job in jobs if not matching or job.name in set().union(*matching.values())]
     number, count = map(int, config.part.split("/")) if config.part else (1, 1)
     if number > len(chosen):
         raise ValueError(f"part: {config.part} of {plural(len(chosen), 'run')} is empty; take fewer parts")
     return chosen[number - 1 :: count]
+
+
+def _is_called(job: Job, pattern: str) -> bool:
+    return any(fnmatchcase(job.name, each) for each in (pattern, f"{pattern}/*"))
 
 
 def of_fold(config: Config, fold: int) -> Config:
@@ -100,11 +107,7 @@ def check(study: Study, jobs: Sequence[Job]) -> None:
     """Checks, before hours are spent, that every run has its data and its folder, and that folds are folds."""
     for job in jobs:
         check_place(job.config.work_dir)
-        if not job.config.overwrite and (different := list(differences(job))):
-            raise ValueError(
-                f"work_dir: {job.config.work_dir} was made with another configuration ({'; '.join(different)}); train "
-                f"it anew with --overwrite --only {job.name}, or choose another --work_dir"
-            )
+    refuse_others([job for job in jobs if not job.config.overwrite])
     for member in study.members.values():
         if member.folds:
             _check_marks(member)
@@ -113,13 +116,40 @@ def check(study: Study, jobs: Sequence[Job]) -> None:
     tested: dict[tuple[str, str], int | None] = {}
     names: dict[str, list[str]] = {}  # of the samples of each part of the data; a feeder may hold all its data
     for job in jobs:
+        if job.config.weights and not job.config.weights.is_file():
+            raise ValueError(f"{job.name}: weights: {job.config.weights} does not exist")
         for part in job.config.parts:
-            key = f"{part} {getattr(job.config, f'{part}_feeder_args')}"
-            if key not in names:
-                names[key] = [*open_feeder(job.config, part).sample_name]
+            if (key := _key(job, part)) not in names:
+                names[key] = _names(part, [each for each in jobs if _key(each, part) == key])
         for name in names[key] if job.fold is not None else ():
             if (other := tested.setdefault((job.group, name), job.fold)) != job.fold:
                 raise ValueError(f"folds: {other} and {job.fold} both test {name}; each sample belongs to one fold")
+
+
+def refuse_others(jobs: Sequence[Job]) -> None:
+    """Refuses folders that hold runs of another configuration, or of other data."""
+    for job in jobs:
+        if different := list(differences(job)):
+            raise ValueError(
+                f"work_dir: {job.config.work_dir} was made with another configuration ({'; '.join(different)}); train "
+                f"it anew with --overwrite --only {job.name}, or choose another --work_dir"
+            )
+
+
+def _key(job: Job, part: str) -> str:
+    """What tells the data of a part from others."""
+    return f"{part} {getattr(job.config, f'{part}_feeder_args') if part in job.config.parts else None}"
+
+
+def _names(part: str, jobs: Sequence[Job]) -> list[str]:
+    """The samples of the data of a part that these runs share, after a look whether they fit each model and stream."""
+    feeder = open_feeder(jobs[0].config, part)
+    for job in {job.member: job for job in jobs if not job.config.weights}.values():
+        try:
+            check_fit(feeder, build_model(job.config.model, job.config.model_args), part)
+        except ValueError as error:
+            raise ValueError(f"{job.name}: {error}") from error
+    return [*feeder.sample_name]
 
 
 def _check_marks(config: Config) -> None:
@@ -181,6 +211,10 @@ def differences(job: Job) -> Iterator[str]:
             earlier = {name: x for name, x in earlier.items() if name in value}
         if key not in ignored and value != earlier:
             yield from _differing(key, earlier, value)
+    for part, earlier in (about_run(job.config.work_dir)["data"] if job.is_finished else {}).items():
+        now = fingerprint(getattr(job.config, f"{part}_feeder_args"))
+        if earlier and now and earlier != now:
+            yield f"the {part} data had the fingerprint {earlier}, and have {now}"
 
 
 def _written(path: Path, name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import statistics
 import time
 from collections.abc import Sequence
@@ -22,11 +23,11 @@ from graph.common.files import ROOT, write_csv, write_text
 from graph.common.words import few_of, plural
 from model.base import SkeletonModel
 from processor.config.schema import Config, Study, resolved
-from processor.engine.jobs import Job, check, choose, jobs_of
+from processor.engine.jobs import OF_NO_RESULT, Job, check, choose, jobs_of, refuse_others
 from processor.engine.models import build_model, count_flops
 from processor.engine.setup import Run, Training, set_up_test, set_up_training
 from processor.engine.train import test, train
-from processor.results.ledger import RESULT, Finished, copies, ledger, write_ledger
+from processor.results.ledger import RESULT, Finished, about_run, copies, ledger, write_ledger
 from processor.results.provenance import Made, fingerprint, provenance
 from processor.results.scores import Scores
 from processor.results.work_dir import FOLDS, Record, check_place, log_failure, write_results
@@ -65,14 +66,16 @@ def run(study: Study) -> None:
     if left:
         log.info("%s left before there is a ledger: %s", plural(len(left), "run is", "runs are"), few_of(left, 3))
     else:
+        refuse_others([job for job in jobs if job.name not in {each.name for each in chosen}])
         _summarise(study, jobs)
 
 
 def _is_kept(job: Job) -> bool:
     if job.config.phase == "test" or job.config.overwrite or not job.is_finished:
         return False
-    about = json.loads((job.config.work_dir / RESULT).read_text(encoding="utf-8"))
-    return about["epoch"] is not None  # or it was only tested, perhaps before its training had ended
+    return (
+        about_run(job.config.work_dir)["epoch"] is not None
+    )  # or it was only tested, perhaps before its training had ended
 
 
 def _run_each(jobs: Sequence[Job], clock: Clock) -> None:
@@ -131,8 +134,9 @@ def _flops(config: Config, model: nn.Module) -> int | None:
     """FLOPs of a test sample; None: the model tells no shape."""
     if not isinstance(model, SkeletonModel):
         return None
-    shape = model.input_shape(config.test_feeder_args.get("window_size", 0))
-    return count_flops(build_model(config.model, config.model_args), shape)
+    args = config.test_feeder_args
+    shape = model.input_shape(args.get("window_size", 0))
+    return count_flops(build_model(config.model, config.model_args), shape) * (args.get("num_clips") or 1)
 
 
 class Clock:
@@ -180,7 +184,9 @@ def _summarise(study: Study, jobs: Sequence[Job]) -> None:
         _summarise_folds(replace(of_group, work_dir=study.config.work_dir / group), folds)
     path = Path(study.file)
     name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-    rows = ledger(name.as_posix() if study.file else str(study.config.work_dir), runs, study.weights)
+    changes = {key: json.dumps(value) for key, value in study.changes.items() if key not in OF_NO_RESULT}
+    words = [name.as_posix(), *(f"--{key} {shlex.quote(value)}" for key, value in changes.items())]
+    rows = ledger(" ".join(words) if study.file else str(study.config.work_dir), runs, study.weights)
     write_ledger(study.config.work_dir, rows)
     for row in rows:
         log.info("%s: top-1 %s %%%s", row["name"], row["top1"], f", SD {row['sd']} over seeds" if row["sd"] else "")

@@ -56,8 +56,22 @@ class Finished:
     @classmethod
     def read(cls, folder: Path, member: Member, seed: int, fold: int | None) -> Finished:
         """The run in a folder, which holds `result.json` and its scores."""
+        return cls(member, seed, fold, load_scores(folder / SCORE), about_run(folder))
+
+
+def about_run(folder: Path) -> dict[str, Any]:
+    """What the ledger tells of the run in a folder.
+
+    Raises:
+        ValueError: its file is damaged.
+    """
+    try:
         about = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        return cls(member, seed, fold, load_scores(folder / SCORE), about)
+        if not {"epoch", "data", "copies", *ABOUT} <= about.keys():
+            raise ValueError("keys are missing")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{folder / RESULT} is damaged; remove it and give the command again") from error
+    return about
 
 
 @cache
@@ -96,8 +110,8 @@ def _row(study: str, runs: Sequence[Finished], group: Mapping[Member, float]) ->
     seeds, folds = list(dict.fromkeys(key[0] for key in cells)), list(dict.fromkeys(key[1] for key in cells))
     of_group, every = list(cells.values()), [[cells[seed, fold, m] for m in group] for seed in seeds for fold in folds]
     scores = [_fused(together, list(group.values())) for together in every]
-    leaks = [together[0].about["copies"] for together in every]
-    known = [set(names) if names is not None else None for names in leaks]
+    leaks = [[run.about["copies"] for run in together] for together in every]
+    known = [None if None in names else set().union(*names) for names in leaks]
     row = {
         "study": study,
         "name": " + ".join("/".join(filter(None, member)) or study for member in group),

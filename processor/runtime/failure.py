@@ -42,11 +42,18 @@ TEXTS = (
     (r"Bus error|/torch_\w+.*No space left|unable to \w+( to)? shared memory", SHARED_MEMORY),
     (r"DataLoader worker \(pid.*(signal: (Killed|Terminated)|exited unexpectedly)", WORKER),
     (r"can't allocate memory|Unable to allocate|bad_alloc|\[Errno 12\]", MEMORY),
-    (r"\[Errno (28|122)\]|No space left on device|Disk quota exceeded", DISK),
+    (r"\[Errno (27|28|122)\]|No space left on device|Disk quota exceeded|unexpected pos \d+", DISK),
     (r"\[Errno 2[34]\]|Too many open files", FILES),
     (r"Connection (closed|reset) by peer|Broken pipe.*gloo|gloo.*(peer|[Tt]imed out)|NCCL.*remote", OTHER),
 )  # fmt: skip
-NUMBERS = {errno.ENOSPC: DISK, errno.EDQUOT: DISK, errno.EMFILE: FILES, errno.ENFILE: FILES, errno.ENOMEM: MEMORY}
+NUMBERS = {
+    errno.ENOSPC: DISK,
+    errno.EDQUOT: DISK,
+    errno.EFBIG: DISK,
+    errno.EMFILE: FILES,
+    errno.ENFILE: FILES,
+    errno.ENOMEM: MEMORY,
+}
 
 
 def sentence(error: BaseException) -> str:

@@ -518,6 +518,10 @@ class TestPublishedConfigurations:
             "c.yaml:2: training: False contradicts phase: train; leave one out"
         ]
 
+    def test_a_class_that_tells_no_arguments(self) -> None:
+        (problem, *_) = problems("feeder: collections.OrderedDict\ntrain_feeder_args: {a: 1}")
+        assert "collections.OrderedDict does not tell its arguments; name another class" in problem
+
     def test_overwrite_against_resume(self) -> None:
         (problem,) = problems("overwrite: True\nresume: auto")
         assert problem.endswith("the one replaces a run, the other goes on with it; leave one out")

@@ -71,6 +71,7 @@ def test_a_study_trains_its_runs_and_writes_the_ledger(
     assert finished(folder) == set(RUNS[:4])
     assert "run 4 of 4: t-tr/bone/seed0; about 1 min left for all runs" in said
     table = rows(folder / "results.csv")
+    assert {row["study"] for row in table} == {"study.yaml --study '{\"seeds\": 0}'"}
     assert [row["name"] for row in table] == [
         "s-tr/joint", "s-tr/bone", "t-tr/joint", "t-tr/bone",
         "s-tr/joint + s-tr/bone", "t-tr/joint + t-tr/bone", "s-tr/joint + t-tr/joint", "s-tr/bone + t-tr/bone",
@@ -231,6 +232,9 @@ def test_runs_are_chosen_by_name(words: list[str], only: str, count: int) -> Non
         (["--study.models", "study"], "study.models: study is a study itself"),
         (["--study.fusion.bones", "1"], "study.fusion: 'bones' is no model and no stream of this study"),
         (["--study.fusion.bone", "much"], "study.fusion: a weight must be a number"),
+        (["--study.fusion.bone", "{joint: 1}", "--study.fusion.joint", "1"], "so its weight must be a number"),
+        (["--study.streams", "{joint: {seed: 3}, bone: {}}"], "study.streams: joint: seed is that of the study; leave"),
+        (["--study.streams", "{joint: {}, bone: {work_dir: x}}"], "study.streams: bone: work_dir is that of the study"),
         (["--study.fusion.bone", "{joint: 1}"], "study.fusion: 'bone' is a stream, so its weight must be a number"),
         (["--study._delete_", "stream"], "no key 'stream' is inherited here (did you mean 'streams'?)"),
         (["--config", "s-tr.yaml", "--study", "5"], "study: 5 must be a mapping"),
@@ -249,7 +253,24 @@ def test_mistakes_in_a_study_are_told(words: list[str], further: list[str], prob
     assert problem in caught.value.problems[0]
 
 
+@pytest.mark.parametrize("weight", [".nan", ".inf", "1e400"])
+def test_weights_of_a_fusion_are_finite(words: list[str], weight: str) -> None:
+    with pytest.raises(ConfigError, match=r"fusion.*number"):
+        load_study([*words, "--study.fusion.bone", weight])
+
+
+@pytest.mark.parametrize("models", ["[s-tr, t-tr]", "[t-tr, s-tr]"])
+def test_a_study_has_its_folder_whatever_its_models_name(words: list[str], models: str) -> None:
+    Path("s-tr.yaml").write_text("_base_: _base.yaml\nwork_dir: elsewhere\n", encoding="utf-8")
+    study = load_study([*words, "--study.models", models])
+    assert {config.work_dir for config in study.members.values()} == {Path("work_dir/study")}
+    study = load_study([*words, "--study.models", models, "--work_dir", "here"])
+    assert {config.work_dir for config in study.members.values()} == {Path("here")}
+
+
 def test_a_choice_without_runs_is_told(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main([*words, "--only", "s-tr/joint", "typo"]) == 1
+    assert "only: no run is called typo; the runs are" in capsys.readouterr().err
     assert program.main([*words, "--only", "s-tr/motion"]) == 1
     assert "only: no run is called s-tr/motion; the runs are s-tr/joint/seed0, " in capsys.readouterr().err
     assert program.main(["--config", "s-tr.yaml", "--part", "1/2"]) == 1
@@ -360,6 +381,9 @@ def test_one_feeder_at_a_time_is_kept(words: list[str], monkeypatch: pytest.Monk
 
     class Large:
         sample_name = ("a", "b")
+
+        def __len__(self) -> int:
+            return 0
 
     def opened(*_: object) -> Large:
         assert not alive

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +95,49 @@ def test_mistakes_are_told_before_anything_is_trained(
     shutil.copytree(tmp_path / "fold1", tmp_path / "fold3")
     with pytest.raises(ValueError, match=r"folds: 1 and 3 both test val0; each sample belongs to one fold"):
         run(Study.of(config))
+
+
+def grid(data: Data, tmp_path: Path, **changes: Any) -> Study:
+    """Two streams of the first fold, and their fusion."""
+    args = {part: {key: path.replace("{fold}", "1") for key, path in data[part].items()} for part in data}
+    config = make(args, tmp_path, num_epoch=1, **changes)
+    feeders = {key: {**getattr(config, key), "stream": "bone"} for key in ("train_feeder_args", "test_feeder_args")}
+    members = {("", "joint"): config, ("", "bone"): replace(config, **feeders)}
+    return Study("", members, [], dict.fromkeys(members, 1.0))
+
+
+def test_a_ledger_is_of_one_configuration_and_of_the_same_data(data: Data, tmp_path: Path) -> None:
+    run(grid(data, tmp_path, part="1/2"))
+    with pytest.raises(ValueError, match=r"run.joint was made with another configuration \(base_lr.* --only joint"):
+        run(grid(data, tmp_path, part="2/2", base_lr=1e-4))
+    assert not (tmp_path / "run" / "results.md").exists()
+    with pytest.raises(ValueError, match=r"run.bone was made with another configuration"):
+        run(grid(data, tmp_path))
+    run(grid(data, tmp_path, part="2/2", overwrite=True))
+    assert (tmp_path / "run" / "results.md").is_file()
+    x = np.load(tmp_path / "fold1" / "train.npy")
+    np.save(tmp_path / "fold1" / "train.npy", 2 * x)
+    with pytest.raises(ValueError, match=r"run.joint was made .*\(the train data had the fingerprint \w{16}, and have"):
+        run(grid(data, tmp_path))
+    np.save(tmp_path / "fold1" / "train.npy", x)
+    (tmp_path / "run" / "joint" / "result.json").write_text("{")
+    with pytest.raises(ValueError, match=r"result\.json is damaged; remove it and give the command again"):
+        run(grid(data, tmp_path))
+    (tmp_path / "run" / "joint" / "result.json").unlink()
+    run(grid(data, tmp_path))
+
+
+def test_each_member_is_tried_before_the_first_one_trains(data: Data, tmp_path: Path) -> None:
+    study = grid(data, tmp_path)
+    config = study.members["", "bone"]
+    both = {key: {**getattr(config, key), "stream": "joint+bone"} for key in ("train_feeder_args", "test_feeder_args")}
+    wide = replace(study, members={**study.members, ("", "bone"): replace(config, **both)})
+    with pytest.raises(ValueError, match=r"^bone: .*channels 6 in the data, channel 3 in model_args"):
+        run(wide)
+    gone = replace(study, members={**study.members, ("", "bone"): replace(config, weights=tmp_path / "no.pt")})
+    with pytest.raises(ValueError, match=r"^bone: weights: .*no\.pt does not exist"):
+        run(gone)
+    assert not list(tmp_path.glob("run/*/last.pt"))
 
 
 def test_mean_and_spread() -> None:

@@ -52,6 +52,12 @@ def test_a_table_takes_members_of_which_other_samples_are_clean() -> None:
     assert [row[head.index("3 clean: top-1 %")] for row in rows] == ["33.33", ""]
 
 
+def test_what_any_member_of_a_fusion_has_learnt_is_not_clean() -> None:
+    runs = [finished("joint", "xx--", copies=["a"]), finished("bone", "-xx-", copies=["b", "a"])]
+    row = ledger("study.yaml", runs, dict.fromkeys([("s-tr", "joint"), ("s-tr", "bone")], 1.0))[-1]
+    assert (row["clean_samples"], row["copies"]) == ("2", "2")
+
+
 def test_folds_give_the_mean_of_folds() -> None:
     runs = [finished("", "xx", fold=1), finished("", "x---", fold=2)]
     (row,) = ledger("study.yaml", runs, {})
