@@ -29,7 +29,7 @@ setup(
     },
     entry_points={"console_scripts": ["st-tr = st_tr.processor.command:run"]},
     extras_require={
-        "formats": ["bvhio>=1.5", "ezc3d>=1.5"],  # BVH and C3D, which few need
+        "formats": ["bvhio>=1.5", "ezc3d>=1.5", "scipy>=1.11"],  # BVH, C3D and MATLAB's files, which few need
         "explain": ["captum>=0.7"],  # integrated gradients in `--phase explain`
         "report": ["scikit-learn>=1.3"],  # t-SNE in reports; with SciPy it takes 150 MB
         "onnx": ["onnx>=1.17", "onnxscript>=0.4", "onnxruntime>=1.20"],  # `--phase export --format onnx`

@@ -22,7 +22,7 @@ MAX_MB = 512  # four hours of 25 joints in 3-D, 430,000 frames, have about as mu
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # what Excel calls Unicode text, and PowerShell writes
 _DECODER, _WORD = json.JSONDecoder(), re.compile(r"\S")
 _POSITION = re.compile(r'"(position|pos)"\s*:', re.IGNORECASE)
-_MAX_NUMBERS = 1 << 27  # of a recording, 1 GB; an hour of five persons with 133 joints has half as many
+MAX_NUMBERS = 1 << 27  # of a recording, 1 GB; an hour of five persons with 133 joints has half as many
 
 
 def check_size(path: Path, max_mb: int) -> None:
@@ -130,7 +130,7 @@ def missing(shape: tuple[int, ...]) -> np.ndarray:
     Raises:
         ValueError: it would take more memory than any recording needs.
     """
-    if math.prod(shape) > _MAX_NUMBERS:
+    if math.prod(shape) > MAX_NUMBERS:
         raise ValueError(f"{shape[0]:,} frames of {shape[1]:,} persons are too many for one recording")
     return np.full(shape, np.nan)
 

@@ -32,16 +32,18 @@ def is_c3d(source: Source) -> bool:
     return source.head[1:2] == b"\x50" and source.path.suffix.lower() == ".c3d"
 
 
-def _load(package: str) -> Any:
+def load(module: str) -> Any:
+    """A module of a package that few need."""
     try:
-        return import_module(package)
+        return import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
         raise ValueError(f"reading it needs the package {package}; install it with pip install {package}") from error
 
 
 def read_bvh(source: Source) -> Iterator[Recording]:
     """The positions of all joints of a hierarchy, without the ends of its last bones."""
-    bvhio = _load("bvhio")
+    bvhio = load("bvhio")
     frames = re.search(r"^MOTION\s+Frames:\s*(\d{1,9})\s+Frame Time:[^\n]*\n", source.text, re.MULTILINE)
     if frames is None or sum(map(bool, map(str.strip, source.text[frames.end() :].split("\n")))) != int(frames[1]):
         raise ValueError("it is no complete BVH file: Frames is not the number of its lines of motion")
@@ -72,7 +74,7 @@ def _walk(joint: Any, parent: Any) -> Iterator[tuple[Any, Any]]:
 def read_c3d(source: Source) -> Iterator[Recording]:
     """The positions of all markers."""
     check_size(source.path, source.max_mb)
-    ezc3d = _load("ezc3d")
+    ezc3d = load("ezc3d")
     try:
         content = ezc3d.c3d(str(source.path))
         points, residuals = content["data"]["points"], content["data"]["meta_points"]["residuals"]

@@ -12,8 +12,10 @@ from data_gen.formats.arrays import read_npy, read_npz
 from data_gen.formats.counted_text import is_counted, read_counted
 from data_gen.formats.files import Source
 from data_gen.formats.kinetics_json import is_kinetics, read_kinetics
+from data_gen.formats.matlab import is_matlab, read_matlab
 from data_gen.formats.motion_capture import is_bvh, is_c3d, read_bvh, read_c3d
 from data_gen.formats.nested import read_nested
+from data_gen.formats.numbered_lines import is_numbered_lines, read_numbered_lines
 from data_gen.formats.nw_ucla import is_nw_ucla, read_nw_ucla
 from data_gen.formats.pose_json import read_poses
 from data_gen.formats.pyskl import read_pyskl
@@ -41,6 +43,7 @@ FORMATS = {  # the first that recognises a file reads it
     "pyskl": Format(lambda source: source.head.startswith(_PICKLE), read_pyskl, many=True),
     "c3d": Format(is_c3d, read_c3d),
     "bvh": Format(is_bvh, read_bvh),
+    "mat": Format(is_matlab, read_matlab),
     "records": Format(is_records, read_records),
     "openpose": Format(pose_json.is_openpose, read_poses),
     "yolo-txt": Format(is_yolo_text, read_yolo_folder),
@@ -54,6 +57,7 @@ FORMATS = {  # the first that recognises a file reads it
     "json": Format(lambda source: source.is_json, read_nested),
     "ntu": Format(is_counted, read_counted),
     "sbu": Format(is_sbu, read_sbu),
+    "florence": Format(is_numbered_lines, read_numbered_lines, many=True),
     "csv": Format(is_table, read_table),
 }
 

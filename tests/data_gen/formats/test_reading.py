@@ -194,10 +194,12 @@ def test_arrays_in_another_order_of_axes_are_no_crowds(tmp_path: Path) -> None:
     assert one(tmp_path / "a.npy").joints.shape == (30, 12, 25, 3)
 
 
-@pytest.mark.parametrize(("file", "package"), [("a.bvh", "bvhio"), ("a.c3d", "ezc3d")])
+@pytest.mark.parametrize(("file", "package"), [("a.bvh", "bvhio"), ("a.c3d", "ezc3d"), ("a.mat", "scipy")])
 def test_a_package_that_is_not_there_is_named(tmp_path: Path, file: str, package: str, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    content = b"HIERARCHY\nROOT Hips\n" if file == "a.bvh" else b"\x02\x50" + bytes(600)
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    heads = {"a.bvh": b"HIERARCHY\nROOT Hips\n", "a.c3d": b"\x02\x50" + bytes(600), "a.mat": b"MATLAB 5.0 MAT-file"}
+    content = heads[file]
     with pytest.raises(ValueError, match=f"needs the package {package}; install it with pip install {package}$"):
         read_text(tmp_path, content, file)
 
