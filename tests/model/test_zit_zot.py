@@ -287,7 +287,7 @@ class TestOptions:
 
     def test_training_fits_a_small_batch(self) -> None:
         model = Model(**{**SMALL, "dropout": 0.0})
-        x, label = torch.randn(4, 3, 4, 17, 2), torch.arange(4)
+        x, label = torch.randn(3, 3, 4, 17, 1), torch.arange(3)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         for _ in range(12):
             optimizer.zero_grad()
