@@ -11,6 +11,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,15 @@ def missing(shape: tuple[int, ...]) -> np.ndarray:
     if math.prod(shape) > MAX_NUMBERS:
         raise ValueError(f"{shape[0]:,} frames of {shape[1]:,} persons are too many for one recording")
     return np.full(shape, np.nan)
+
+
+def load(module: str) -> Any:
+    """A module of a package that few need."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ValueError(f"reading it needs the package {package}; install it with pip install {package}") from error
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:

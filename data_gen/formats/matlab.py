@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from data_gen.formats.arrays import recording_of
-from data_gen.formats.files import MAX_NUMBERS, Source, check_size
-from data_gen.formats.motion_capture import load
+from data_gen.formats.files import MAX_NUMBERS, Source, check_size, load
 from data_gen.formats.recording import Recording
 from graph.common.words import few_of, plural
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from importlib import import_module
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from data_gen.formats.files import Source, check_size, missing
+from data_gen.formats.files import Source, check_size, load, missing
 from data_gen.formats.headings import joint_key, ordered
 from data_gen.formats.recording import Recording
 from graph.channels import Channels, Unit
@@ -30,15 +29,6 @@ def is_bvh(source: Source) -> bool:
 
 def is_c3d(source: Source) -> bool:
     return source.head[1:2] == b"\x50" and source.path.suffix.lower() == ".c3d"
-
-
-def load(module: str) -> Any:
-    """A module of a package that few need."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
-        raise ValueError(f"reading it needs the package {package}; install it with pip install {package}") from error
 
 
 def read_bvh(source: Source) -> Iterator[Recording]:

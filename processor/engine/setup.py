@@ -223,10 +223,8 @@ def new_state(config: Config, model: nn.Module, device: torch.device, precision:
 
 def new_loss(config: Config, device: torch.device, class_weights: Tensor | None = None) -> Criterion:
     """The loss of a batch, on the device; `class_weights` (num_class,) are those that `weights_of_classes` gives."""
-    smoothing = config.label_smoothing
-    return build_loss(
-        config.loss, config.loss_args, device=device, class_weights=class_weights, label_smoothing=smoothing
-    )
+    weights, smoothing = class_weights, config.label_smoothing
+    return build_loss(config.loss, config.loss_args, device=device, class_weights=weights, label_smoothing=smoothing)
 
 
 def _class_weights(run: Run) -> Tensor | None:

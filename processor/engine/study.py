@@ -73,9 +73,8 @@ def run(study: Study) -> None:
 def _is_kept(job: Job) -> bool:
     if job.config.phase == "test" or job.config.overwrite or not job.is_finished:
         return False
-    return (
-        about_run(job.config.work_dir)["epoch"] is not None
-    )  # or it was only tested, perhaps before its training had ended
+    epoch = about_run(job.config.work_dir)["epoch"]
+    return epoch is not None  # or it was only tested, perhaps before its training had ended
 
 
 def _run_each(jobs: Sequence[Job], clock: Clock) -> None:
